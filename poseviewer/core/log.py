@@ -1,0 +1,29 @@
+"""The log file: where tracebacks go, so that none reaches the screen."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+from pathlib import Path
+
+from poseviewer.core.resources import state_folder
+
+
+def log_path() -> Path:
+    """Return the path of the log file."""
+    return state_folder() / "poseviewer.log"
+
+
+def start_log(*, level: int = logging.INFO) -> Path:
+    """Send the ``poseviewer`` loggers to the rotating log file (1 MB, three kept) and return its path."""
+    path = log_path()
+    logger = logging.getLogger("poseviewer")
+    logger.setLevel(level)
+    logger.propagate = False
+    for held in list(logger.handlers):
+        logger.removeHandler(held)
+        held.close()
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=1_000_000, backupCount=3, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger.addHandler(handler)
+    return path

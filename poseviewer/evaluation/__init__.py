@@ -1,0 +1,1 @@
+"""OKS AP, PCK and comparisons."""

@@ -1,0 +1,1 @@
+"""Foreign annotation files to and from project rows."""

@@ -1,0 +1,1 @@
+"""The use cases, one generator each; the only room that joins pipeline and project."""

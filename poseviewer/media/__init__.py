@@ -1,0 +1,1 @@
+"""Files to exact frames: index, decode, cache, fingerprints."""

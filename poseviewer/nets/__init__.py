@@ -1,0 +1,1 @@
+"""Networks, one file per family, and their weights: sniff, check, load."""

@@ -1,0 +1,1 @@
+"""The published algorithms as batched tensor functions: crops, codecs, suppression, targets."""

@@ -1,0 +1,1 @@
+"""Detector, estimator, top-down pipeline, evidence and the engine; plain Python, no Qt."""

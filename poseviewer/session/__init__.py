@@ -1,0 +1,1 @@
+"""Desk state without Qt: selection, playhead, display, actions, worth-a-look order."""

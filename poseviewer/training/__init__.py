@@ -1,0 +1,1 @@
+"""Datasets, augmentation, objectives and the trainer."""

@@ -1,0 +1,1 @@
+"""The window: the only room in which Qt is imported."""

@@ -1,0 +1,1 @@
+"""The picture: frame, boxes, skeletons, heat, and the hand that moves joints."""

@@ -1,0 +1,1 @@
+"""Docks that each answer one question."""

@@ -1,0 +1,1 @@
+"""Transport and lanes along time."""

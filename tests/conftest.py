@@ -1,0 +1,54 @@
+"""Shared fixtures: an isolated home for settings, and the way to optional data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _isolated_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep settings, caches and the log of the person who runs the tests out of them."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("CACHE", "STATE", "CONFIG"):
+        os.environ[f"POSEVIEWER_{name}"] = str(home / name.lower())
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> None:
+    """Small tensors are slower on several threads, and the machine may be shared."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of people to test on, beside the repository; skips where it is absent."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the folder ../shared/data is not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of golden vectors, beside the repository; skips where it is absent."""
+    folder = ROOT.parent / "shared" / "golden"
+    if not folder.is_dir():
+        pytest.skip("the folder ../shared/golden is not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def people_picture() -> Path:
+    """A photograph of four people that travels inside the ultralytics package."""
+    from importlib.metadata import files
+
+    for entry in files("ultralytics") or []:
+        if entry.name == "bus.jpg":
+            return Path(str(entry.locate()))
+    pytest.skip("the ultralytics package is not installed")
