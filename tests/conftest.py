@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+os.environ.setdefault("PYTEST_QT_API", "pyside6")
+
+
+class _QtBlocker:
+    """Makes every import of Qt fail, so that the rooms below the window prove that they need none."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if name.split(".")[0] in {"PySide6", "pyqtgraph", "shiboken6"}:
+            raise ImportError(f"{name} is blocked: only poseviewer/ui may import Qt")
+        return None
+
+
+if os.environ.get("POSEVIEWER_BLOCK_QT"):
+    sys.meta_path.insert(0, _QtBlocker())
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
