@@ -78,17 +78,13 @@ class FastPose(nn.Module):
         c1, c2, c3, c4 = self.preact(x)
         y = self.suffle1(c4)
         if self.config.laterals:
-            y = torch.relu_(self.duc1_input(y, c3))
+            y = torch.relu_(y + self.lateral3(c3))
             y = torch.relu_(self.duc1(y) + self.lateral2(c2))
             y = torch.relu_(self.duc2(y) + self.lateral1(c1))
         else:
             y = self.duc2(self.duc1(y))
         heatmaps: Tensor = self.conv_out(y)
         return heatmaps
-
-    def duc1_input(self, shuffled: Tensor, c3: Tensor) -> Tensor:
-        """Stage 4 at stride 16 joined with stage 3."""
-        return shuffled + self.lateral3(c3)
 
 
 def initialise(net: FastPose) -> None:

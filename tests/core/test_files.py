@@ -10,12 +10,17 @@ from poseviewer.core.errors import FormatError
 from poseviewer.core.files import atomic_write, inside, write_bytes
 
 
+def _write_half(target: Path) -> None:
+    with atomic_write(target) as stream:
+        stream.write(b"half of the new")
+        raise OSError(28, "No space left on device")
+
+
 def test_an_error_leaves_the_old_file_and_no_leftovers(tmp_path: Path) -> None:
     target = tmp_path / "a.json"
     target.write_bytes(b"old")
-    with pytest.raises(OSError, match="No space"), atomic_write(target) as stream:
-        stream.write(b"half of the new")
-        raise OSError(28, "No space left on device")
+    with pytest.raises(OSError, match="No space"):
+        _write_half(target)
     assert target.read_bytes() == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
 

@@ -39,7 +39,7 @@ def test_the_wheel_starts_in_an_empty_environment_from_another_folder(wheel: Pat
     venv.create(home, with_pip=True)
     python = home / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", wheel], check=True)
-    # The dependencies, a gigabyte, are borrowed; poseviewer itself is not: path files of the lending folder are not read.
+    # The dependencies, a gigabyte, are borrowed; poseviewer itself is not, as the lender's path files are not read.
     site = subprocess.run(
         [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
         capture_output=True,
