@@ -1,0 +1,66 @@
+"""What a run computes and with what: frozen, JSON-able values; no torch."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from poseviewer.core.errors import CallError
+from poseviewer.ops.nms_config import NmsConfig, NmsVersion, reference_nms
+
+PipelineName = Literal["topdown", "bottomup", "onestage"]
+PrecisionName = Literal["auto", "float32", "bf16", "fp16"]
+
+__all__ = ["NmsConfig", "NmsVersion", "PipelineConfig", "config_hash", "reference_nms"]
+
+
+class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One pipeline, as a run records it and as the run panel edits it.
+
+    Attributes:
+        pipeline: which one.
+        detector: path of person detector weights; "" is the bundled one.
+        estimator: path of pose estimator weights; "" is the bundled one.
+        confidence: least box score, 0..1.
+        iou: boxes that overlap more are one person, 0..1.
+        enlargement: boxes grow by this fraction before the crop (RMPE: 0.3, which is 15 % on each side).
+        stn: use the spatial transformer where the estimator has one.
+        flip: average with the answer to the mirrored crop.
+        nms: pose NMS.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        precision: "auto" is float32 on a CPU and bf16 where the accelerator has it.
+        batch_frames, batch_people: most frames and most people that go through a network at once.
+    """
+
+    pipeline: PipelineName = "topdown"
+    detector: str = ""
+    estimator: str = ""
+    confidence: float = 0.25
+    iou: float = 0.6
+    enlargement: float = 0.3
+    stn: bool = True
+    flip: bool = False
+    nms: NmsConfig = NmsConfig()
+    device: str = "auto"
+    precision: PrecisionName = "auto"
+    batch_frames: int = 8
+    batch_people: int = 32
+
+
+def check_config(config: PipelineConfig) -> None:
+    """Raise CallError if a number of ``config`` makes no sense."""
+    for name, low, high in (("confidence", 0.0, 1.0), ("iou", 0.0, 1.0), ("enlargement", -0.5, 4.0)):
+        value = getattr(config, name)
+        if not low <= value <= high:
+            raise CallError(f"The pipeline's {name} must lie between {low:g} and {high:g}, not {value:g}.")
+    for name in ("batch_frames", "batch_people"):
+        if getattr(config, name) < 1:
+            raise CallError(f"The pipeline's {name} must be at least 1.")
+
+
+def config_hash(config: PipelineConfig) -> str:
+    """Return 16 hexadecimal digits that change when the answers may: batch sizes are left out."""
+    same = msgspec.structs.replace(config, batch_frames=1, batch_people=1)
+    return hashlib.sha256(msgspec.json.encode(same)).hexdigest()[:16]
