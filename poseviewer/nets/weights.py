@@ -1,0 +1,250 @@
+"""Weight files of estimators: what a file is, checked before anything is built, then loaded.
+
+Our own files are safetensors whose metadata entry "poseviewer" is JSON (`EstimatorHeader`); published
+AlphaPose files (.pth, .pt) are recognised by their keys. A pickle is only read by torch's allow-list loader,
+which refuses everything but tensors and plain containers, so no code of the file runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+from poseviewer.core.errors import WeightsError
+from poseviewer.core.files import write_bytes
+from poseviewer.nets.fastpose import PUBLISHED_DEPTHS, FastPose, FastPoseConfig, published
+from poseviewer.nets.stn import Localiser, LocaliserConfig
+
+METADATA_KEY = "poseviewer"
+STN_PREFIX = "stn."
+ALPHAPOSE_MEAN = (0.406, 0.457, 0.480)
+PICKLE_SUFFIXES = (".pth", ".pt", ".pkl", ".bin")
+# A weight file may not make us build a network that no memory holds.
+LARGEST_WIDTH = 8192
+MOST_BLOCKS = 128
+
+
+class EstimatorSpec(msgspec.Struct, frozen=True):
+    """What the rest of the program must know about an estimator.
+
+    Attributes:
+        family: network family, e.g. "fastpose".
+        skeleton: name of the joint set, e.g. "coco_17"; "" where no bundled skeleton fits.
+        joints: K.
+        input_wh: network input in pixels.
+        heatmap_wh: heatmap size in cells.
+        mean, std: RGB normalisation of 0..1 pixels, ``(x - mean) / std``.
+        decode: "master", "old" or "integral".
+        stn: the file carries a spatial transformer.
+    """
+
+    family: str
+    skeleton: str
+    joints: int
+    input_wh: tuple[int, int]
+    heatmap_wh: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    decode: str
+    stn: bool = False
+
+
+class EstimatorHeader(msgspec.Struct, frozen=True):
+    """The JSON that travels in the safetensors metadata."""
+
+    spec: EstimatorSpec
+    network: FastPoseConfig
+    localiser: LocaliserConfig | None = None
+    kind: str = "estimator"
+    version: int = 1
+    licence: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class LoadedEstimator:
+    """An estimator in evaluation mode.
+
+    `module` maps normalised images (B, 3, H, W) to heatmaps (B, K, h, w); `stn`, where there is one, maps the
+    same images of the proposal crop to theta (B, 2, 3) in normalised coordinates (align_corners=True).
+    """
+
+    module: nn.Module
+    spec: EstimatorSpec
+    sha256: str
+    stn: nn.Module | None = None
+
+
+def load_estimator(path: Path, device: str | torch.device = "cpu") -> LoadedEstimator:
+    """Build the network that a weight file holds and fill it.
+
+    Raises:
+        WeightsError: the file is missing, unreadable, not weights, of an unknown network, or does not fit.
+    """
+    path = Path(path)
+    digest = file_sha256(path)
+    header, tensors = (
+        _read_published(path) if path.suffix.lower() in PICKLE_SUFFIXES else _read_safetensors(path)
+    )
+    _check_header(header, path)
+    net = FastPose(header.network)
+    own = {key: value for key, value in tensors.items() if not key.startswith(STN_PREFIX)}
+    _fill(net, own, path)
+    stn: nn.Module | None = None
+    if header.spec.stn and header.localiser is not None:
+        stn = Localiser(header.localiser)
+        prefix = len(STN_PREFIX)
+        _fill(stn, {k[prefix:]: v for k, v in tensors.items() if k.startswith(STN_PREFIX)}, path)
+        stn = _ready(stn, device)
+    return LoadedEstimator(_ready(net, device), header.spec, digest, stn)
+
+
+def save_estimator(
+    path: Path, net: FastPose, header: EstimatorHeader, stn: Localiser | None = None, *, half: bool = True
+) -> None:
+    """Write a safetensors file with its header, float16 unless `half` is false; the old file survives a failure."""
+    tensors = dict(net.state_dict())
+    if stn is not None:
+        tensors.update({STN_PREFIX + key: value for key, value in stn.state_dict().items()})
+    packed = {key: _packed(value, half) for key, value in tensors.items() if value.is_floating_point()}
+    metadata = {METADATA_KEY: msgspec.json.encode(header).decode(), "format": "pt"}
+    write_bytes(path, to_safetensors(packed, metadata=metadata))
+
+
+def read_header(path: Path) -> EstimatorHeader:
+    """The header of one of our files, without its tensors.
+
+    Raises:
+        WeightsError: as `load_estimator`.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(METADATA_KEY)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path.name} cannot be read as a safetensors file: {error}.", file=path) from error
+    if text is None:
+        raise WeightsError(f"{path.name} does not say which network it is for.", file=path)
+    try:
+        header = msgspec.json.decode(text, type=EstimatorHeader)
+    except msgspec.DecodeError as error:
+        raise WeightsError(f"{path.name} is not an estimator of this program: {error}.", file=path) from error
+    return header
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's content; raises WeightsError if it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"The weights {path} cannot be read: {error.strerror}.", file=path) from error
+
+
+def sniff_fastpose(shapes: Mapping[str, tuple[int, ...]]) -> FastPoseConfig | None:
+    """The published FastPose that a set of tensor shapes belongs to, or None."""
+    needed = ("preact.conv1.weight", "preact.layer1.0.se.fc.0.weight", "duc2.conv.weight", "conv_out.weight")
+    if any(key not in shapes for key in needed):
+        return None
+    depths = tuple(_stage_depth(shapes, stage) for stage in (1, 2, 3, 4))
+    for depth, published_depths in PUBLISHED_DEPTHS.items():
+        if depths == published_depths:
+            return published(depth, shapes["conv_out.weight"][0], shapes["duc2.conv.weight"][0] // 4)
+    return None
+
+
+def _stage_depth(shapes: Mapping[str, tuple[int, ...]], stage: int) -> int:
+    pattern = re.compile(rf"preact\.layer{stage}\.(\d+)\.conv1\.weight$")
+    return len({match.group(1) for key in shapes if (match := pattern.match(key))})
+
+
+def _read_safetensors(path: Path) -> tuple[EstimatorHeader, dict[str, Tensor]]:
+    header = read_header(path)
+    with safe_open(path, framework="pt") as file:
+        return header, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+
+
+def _read_published(path: Path) -> tuple[EstimatorHeader, dict[str, Tensor]]:
+    """A published AlphaPose file: a state dict of tensors, perhaps under "state_dict" or "model"."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise WeightsError(
+            f"{path.name} is refused: it is not a plain file of tensors, so reading it could run code.", file=path
+        ) from error
+    if isinstance(content, dict):
+        content = next((content[k] for k in ("state_dict", "model") if isinstance(content.get(k), dict)), content)
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise WeightsError(f"{path.name} holds no table of tensors.", file=path)
+    tensors = {str(key).removeprefix("module."): value for key, value in content.items()}
+    network = sniff_fastpose({key: tuple(value.shape) for key, value in tensors.items()})
+    if network is None:
+        raise WeightsError(f"{path.name} is not a FastPose network that this program can build.", file=path)
+    return EstimatorHeader(spec=_published_spec(network), network=network), tensors
+
+
+def _published_spec(network: FastPoseConfig) -> EstimatorSpec:
+    """Published models say nothing about themselves: 33 outputs are the 2018 model, others the current line."""
+    skeletons = {17: "coco_17", 26: "halpe_26", 33: "", 136: "halpe_136"}
+    old = network.joints == 33
+    width, height = (256, 320) if old else (192, 256)
+    return EstimatorSpec(
+        family="fastpose",
+        skeleton=skeletons.get(network.joints, ""),
+        joints=network.joints,
+        input_wh=(width, height),
+        heatmap_wh=(width // 4, height // 4),
+        mean=ALPHAPOSE_MEAN,
+        std=(1.0, 1.0, 1.0),
+        decode="old" if old else "master",
+    )
+
+
+def _check_header(header: EstimatorHeader, path: Path) -> None:
+    network, spec = header.network, header.spec
+    widths = (*network.planes, *network.duc, network.stem_width, network.joints)
+    if header.kind != "estimator" or spec.family != "fastpose":
+        raise WeightsError(f"{path.name} holds a {header.kind} ({spec.family}), not an estimator.", file=path)
+    if not all(0 < width <= LARGEST_WIDTH for width in widths) or not 4 <= sum(network.depths) <= MOST_BLOCKS:
+        raise WeightsError(f"{path.name} describes a network of impossible size.", file=path)
+    if spec.joints != network.joints or any(side <= 0 or side % 32 for side in spec.input_wh):
+        raise WeightsError(f"{path.name} contradicts itself about joints or input size.", file=path)
+    if spec.decode not in ("master", "old", "integral"):
+        raise WeightsError(f"{path.name} wants an unknown decoding, {spec.decode!r}.", file=path)
+
+
+def _fill(module: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Load tensors; older files and ours leave out num_batches_tracked, which evaluation never reads."""
+    own = module.state_dict()
+    wanted = {key for key in own if not key.endswith("num_batches_tracked")}
+    missing = sorted(wanted - tensors.keys())
+    surplus = sorted(tensors.keys() - own.keys())
+    wrong = sorted(key for key in wanted & tensors.keys() if own[key].shape != tensors[key].shape)
+    if missing or surplus or wrong:
+        first = (missing or surplus or wrong)[0]
+        raise WeightsError(
+            f"{path.name} does not fit its network: {len(missing)} tensors missing, {len(surplus)} unknown, "
+            f"{len(wrong)} of another shape (first: {first}).",
+            file=path,
+        )
+    floats = {key: value.float() if value.is_floating_point() else value for key, value in tensors.items()}
+    module.load_state_dict(floats, strict=False)
+
+
+def _ready(module: nn.Module, device: str | torch.device) -> nn.Module:
+    module = module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return module.eval().requires_grad_(False)
+
+
+def _packed(value: Tensor, half: bool) -> Tensor:
+    value = value.detach().cpu().contiguous()
+    return value.half() if half else value.float()

@@ -1,0 +1,135 @@
+"""Batches of augmented person crops, mixed from several sets by given shares and made ahead in a thread."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from poseviewer.core.errors import FormatError
+from poseviewer.core.geometry import transform
+from poseviewer.core.skeleton import Skeleton
+from poseviewer.training.augment import AugmentConfig, cut, disturb, random_window, window_matrix
+from poseviewer.training.datasets import PersonSet
+from poseviewer.training.pixels import PixelStore
+
+LOWER_BODY = ("left hip", "right hip", "left knee", "right knee", "left ankle", "right ankle")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Crops (B, H, W, 3) uint8 RGB; joints (B, K, 2) in crop pixels; weights (B, K)."""
+
+    crops: Tensor
+    joints: Tensor
+    weights: Tensor
+
+
+class Mixture:
+    """Makes batch number n of a training; the same number gives the same batch, so a resumed run continues.
+
+    Args:
+        sets: (share, people) pairs; shares are normalised.
+        cache: folder for the decoded pictures.
+        skeleton: names the flip pairs and the lower body.
+        config: augmentation at full strength.
+        seed: of all draws.
+
+    Raises:
+        FormatError: there is nobody to train on.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[tuple[float, PersonSet]],
+        cache: Path,
+        skeleton: Skeleton,
+        config: AugmentConfig,
+        seed: int = 0,
+    ) -> None:
+        chosen = [(share, people) for share, people in sets if len(people) and share > 0]
+        if not chosen:
+            raise FormatError("The data sets hold nobody with labelled joints.", remedy="Check the data folder.")
+        self.sets = [people for _, people in chosen]
+        self.stores = [PixelStore(people.images, cache) for people in self.sets]
+        shares = np.array([share for share, _ in chosen])
+        self.shares = shares / shares.sum()
+        self.flip = np.array(skeleton.flip)
+        self.lower = [skeleton.joints.index(name) for name in LOWER_BODY if name in skeleton.joints]
+        self.config = config
+        self.seed = seed
+
+    def batch(self, number: int, size: int, input_wh: tuple[int, int], strength: float) -> Batch:
+        """Batch `number` of `size` crops at `input_wh` with augmentation at `strength` 0..1."""
+        rng = np.random.default_rng((self.seed, number))
+        crops, joints, weights = [], [], []
+        for chosen in rng.choice(len(self.sets), size=size, p=self.shares):
+            place = int(rng.integers(len(self.sets[chosen])))
+            crop, joint, weight = self._person(int(chosen), place, input_wh, strength, rng)
+            crops.append(crop)
+            joints.append(joint)
+            weights.append(weight)
+        return Batch(
+            torch.from_numpy(np.stack(crops)),
+            torch.from_numpy(np.stack(joints)),
+            torch.from_numpy(np.stack(weights)),
+        )
+
+    def _person(
+        self, chosen: int, place: int, input_wh: tuple[int, int], strength: float, rng: np.random.Generator
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        people = self.sets[chosen]
+        joints, weights = people.joints[place], people.weights[place]
+        window = random_window(
+            people.boxes[place], joints, weights, input_wh, self.config, strength, self.lower, rng
+        )
+        matrix = window_matrix(window, input_wh)
+        picture = self.stores[chosen][int(people.image_index[place])]
+        crop = disturb(cut(picture, matrix, input_wh), self.config, strength, rng)
+        moved = transform(matrix, joints)
+        if window.mirrored:
+            moved, weights = moved[self.flip], weights[self.flip]
+        return crop, moved.astype(np.float32), weights
+
+
+def ahead(make: Callable[[int], Batch], start: int, depth: int = 3) -> Iterator[Batch]:
+    """Batches start, start + 1, ... made by a thread up to `depth` ahead; closing the iterator ends the thread."""
+    ready: queue.Queue[Batch | BaseException] = queue.Queue(depth)
+    stop = threading.Event()
+
+    def put(item: Batch | BaseException) -> None:
+        while not stop.is_set():
+            try:
+                ready.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+            return
+
+    def work() -> None:
+        number = start
+        while not stop.is_set():
+            try:
+                put(make(number))
+            except BaseException as error:  # handed to the trainer, which raises it
+                put(error)
+                return
+            number += 1
+
+    thread = threading.Thread(target=work, name="batches", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = ready.get()
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+        thread.join(timeout=5)

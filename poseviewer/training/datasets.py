@@ -1,0 +1,192 @@
+"""People with known joints, read from COCO keypoint files and mapped to one target skeleton."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from poseviewer.core.errors import FormatError
+from poseviewer.core.files import inside
+from poseviewer.core.geometry import box_iou
+from poseviewer.core.skeleton import Skeleton
+
+Float = npt.NDArray[np.float32]
+# A teacher's joint counts from this score on; below it the teacher itself is not sure.
+TEACHER_SCORE = 0.5
+SAME_PERSON_IOU = 0.5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PersonSet:
+    """N people of one data set.
+
+    Attributes:
+        name: for messages and metrics.
+        images: the pictures, each once.
+        image_index: (N,) int, which picture each person is in.
+        boxes: (N, 4) float32 xyxy pixels.
+        joints: (N, K, 2) float32 pixels.
+        weights: (N, K) float32, 0 where a joint is not labelled.
+    """
+
+    name: str
+    images: tuple[Path, ...]
+    image_index: npt.NDArray[np.int64]
+    boxes: Float
+    joints: Float
+    weights: Float
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Annotation:
+    """One person of a file: its picture, ids, box xyxy, joints (K, 3) as x, y, v, and the file's own extras."""
+
+    image: Path
+    image_id: int
+    annotation_id: int
+    box: Float
+    joints: Float
+    extra: dict[str, Any]
+
+
+def read_annotations(file: Path, images: Path, target: Skeleton) -> list[Annotation]:
+    """Read the persons of a COCO keypoint file, joints mapped to `target` by name.
+
+    Crowd regions are left out. Joints that the file does not know have v 0.
+
+    Raises:
+        FormatError: not JSON, a field is missing or malformed, or a picture's name leaves `images`.
+    """
+    try:
+        data = msgspec.json.decode(file.read_bytes())
+        names = next(c["keypoints"] for c in data["categories"] if c.get("keypoints"))
+        pictures = {i["id"]: inside(images, i["file_name"], file=file) for i in data["images"]}
+        order = _joint_order(names, target)
+        found = [
+            _annotation(a, pictures[a["image_id"]], order) for a in data["annotations"] if not a.get("iscrowd", 0)
+        ]
+    except OSError as error:
+        raise FormatError(f"{file} cannot be read: {error.strerror}.", file=file) from error
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError, StopIteration) as error:
+        raise FormatError(f"{file.name} is not a COCO keypoint file: {error!r}.", file=file) from error
+    return found
+
+
+def human_people(name: str, file: Path, images: Path, target: Skeleton, *, min_joints: int = 5) -> PersonSet:
+    """People with at least `min_joints` joints labelled by hand. Raises FormatError."""
+    chosen = [a for a in read_annotations(file, images, target) if (a.joints[:, 2] > 0).sum() >= min_joints]
+    return gather(name, chosen)
+
+
+def teacher_people(
+    name: str, file: Path, images: Path, target: Skeleton, *, without_human: bool = True
+) -> PersonSet:
+    """People of a teacher file that the teacher is sure of; `without_human` leaves out those with a human label.
+
+    Raises FormatError.
+    """
+    chosen = [
+        _confident(a, target)
+        for a in read_annotations(file, images, target)
+        if a.extra.get("confident") and not (without_human and a.extra.get("human_id"))
+    ]
+    return gather(name, chosen)
+
+
+def with_teacher_joints(
+    people: Sequence[Annotation], teacher: Sequence[Annotation], joints: Sequence[int], target: Skeleton
+) -> list[Annotation]:
+    """Give people the teacher's `joints` where a human labelled none of them and the teacher is confident.
+
+    Serves sets that label the body only: the face joints of the best overlapping teacher person are added.
+    """
+    by_image: dict[int, list[Annotation]] = {}
+    for other in teacher:
+        if other.extra.get("confident"):
+            by_image.setdefault(other.image_id, []).append(_confident(other, target))
+    result = []
+    for person in people:
+        others = by_image.get(person.image_id, [])
+        overlap = box_iou(person.box[None], np.array([o.box for o in others]).reshape(-1, 4))[0]
+        if len(others) and overlap.max() >= SAME_PERSON_IOU:
+            merged = person.joints.copy()
+            for joint in joints:
+                if merged[joint, 2] == 0:
+                    merged[joint] = others[int(overlap.argmax())].joints[joint]
+            person = Annotation(
+                person.image, person.image_id, person.annotation_id, person.box, merged, person.extra
+            )
+        result.append(person)
+    return result
+
+
+def gather(name: str, people: Sequence[Annotation]) -> PersonSet:
+    """Pack annotations into arrays; each picture is listed once."""
+    order: dict[Path, int] = {}
+    index = np.array([order.setdefault(p.image, len(order)) for p in people], dtype=np.int64)
+    joints = np.array([p.joints for p in people], dtype=np.float32).reshape(len(people), -1, 3)
+    boxes = np.array([p.box for p in people], dtype=np.float32).reshape(-1, 4)
+    weights = (joints[..., 2] > 0).astype(np.float32)
+    return PersonSet(name, tuple(order), index, boxes, joints[..., :2].copy(), weights)
+
+
+def shared_people(data: Path, target: Skeleton) -> Iterator[tuple[float, PersonSet]]:
+    """The training sets of a data folder as (share of the crops, people); a set that is absent is left out.
+
+    Human labels come first: sports persons, COCO, more COCO; teacher persons fill in where nobody labelled.
+
+    Raises FormatError.
+    """
+    lspet = data / "lspet"
+    if lspet.is_dir():
+        people = read_annotations(lspet / "train.json", lspet / "images", target)
+        teacher = read_annotations(lspet / "teacher_train.json", lspet / "images", target)
+        yield 0.40, gather("lspet", with_teacher_joints(people, teacher, target.face, target))
+    for name, share in (("coco", 0.23), ("coco2", 0.25)):
+        folder = data / name
+        if folder.is_dir():
+            yield share, human_people(name, folder / "train.json", folder / "images", target)
+    # Human labels of photos/ and voc/ are boxes without joints: the teacher's joints stand there all the same.
+    for name, share, labelled in (("photos", 0.07, False), ("lspet", 0.04, True), ("voc", 0.01, False)):
+        folder = data / name
+        if folder.is_dir():
+            file = folder / "teacher_train.json"
+            yield share, teacher_people(
+                f"{name} teacher", file, folder / "images", target, without_human=labelled
+            )
+
+
+def _joint_order(names: Sequence[str], target: Skeleton) -> list[int]:
+    """For each target joint its place in the file, -1 where the file has none."""
+    known = {str(name).replace("_", " ").lower(): place for place, name in enumerate(names)}
+    return [known.get(joint, -1) for joint in target.joints]
+
+
+def _annotation(raw: dict[str, Any], image: Path, order: Sequence[int]) -> Annotation:
+    source = np.asarray(raw.get("keypoints") or [], dtype=np.float32).reshape(-1, 3)
+    joints = np.zeros((len(order), 3), dtype=np.float32)
+    for place, other in enumerate(order):
+        if 0 <= other < len(source):
+            joints[place] = source[other]
+    x, y, width, height = (float(value) for value in raw["bbox"])
+    box = np.array([x, y, x + width, y + height], dtype=np.float32)
+    extra = {key: value for key, value in raw.items() if key not in ("keypoints", "bbox")}
+    return Annotation(image, int(raw["image_id"]), int(raw["id"]), box, joints, extra)
+
+
+def _confident(person: Annotation, target: Skeleton) -> Annotation:
+    """The same person with only those joints that the teacher scored high."""
+    joints = person.joints.copy()
+    scores = person.extra.get("keypoint_scores")
+    if scores is not None and len(scores) == target.count:
+        joints[np.asarray(scores, dtype=np.float32) < TEACHER_SCORE, 2] = 0
+    return Annotation(person.image, person.image_id, person.annotation_id, person.box, joints, person.extra)

@@ -1,0 +1,199 @@
+"""Measure an estimator with given boxes: PCK@0.2 of the torso and OKS AP.
+
+    python -m poseviewer.training.validate --weights W.safetensors --data FOLDER [--no-flip]
+
+FOLDER holds lspet/ and coco/ with val.json and images/, as COCO keypoint files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from poseviewer.core.errors import KnownError
+from poseviewer.core.geometry import invert, transform
+from poseviewer.core.skeleton import Skeleton, skeleton
+from poseviewer.nets.weights import EstimatorSpec, load_estimator
+from poseviewer.ops.decode import decode_heatmaps, merge_flip
+from poseviewer.training.augment import box_window, cut, window_matrix
+from poseviewer.training.datasets import Annotation, read_annotations
+from poseviewer.training.pixels import read_picture
+
+Float = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GivenBoxes:
+    """People of one validation set, cut by their annotated boxes.
+
+    Attributes:
+        people: N annotations.
+        crops: (N, H, W, 3) uint8 RGB.
+        matrices: (N, 2, 3) picture pixels to crop pixels.
+    """
+
+    people: Sequence[Annotation]
+    crops: npt.NDArray[np.uint8]
+    matrices: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Pck:
+    """Share of joints within 0.2 torso: over all labelled joints, and per joint name; persons with a torso."""
+
+    mean: float
+    joints: Mapping[str, float]
+    persons: int
+
+
+def cut_given_boxes(people: Sequence[Annotation], input_wh: tuple[int, int]) -> GivenBoxes:
+    """Cut every person by the annotated box; raises MediaError for a missing picture."""
+    pictures: dict[Path, npt.NDArray[np.uint8]] = {}
+    matrices = np.array([window_matrix(box_window(p.box, input_wh), input_wh) for p in people])
+    crops = []
+    for person, matrix in zip(people, matrices, strict=True):
+        if person.image not in pictures:
+            pictures = {person.image: read_picture(person.image)}
+        crops.append(cut(pictures[person.image], matrix, input_wh))
+    return GivenBoxes(people, np.array(crops), matrices)
+
+
+def normalise(crops: Tensor, spec: EstimatorSpec) -> Tensor:
+    """Crops (B, H, W, 3) uint8 to the network's input (B, 3, H, W) float32, channels last in memory."""
+    mean = torch.tensor(spec.mean, device=crops.device)
+    std = torch.tensor(spec.std, device=crops.device)
+    return ((crops.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+
+
+@torch.no_grad()
+def predict(
+    net: nn.Module,
+    spec: EstimatorSpec,
+    given: GivenBoxes,
+    shape: Skeleton,
+    *,
+    flip: bool = True,
+    bfloat16: bool = False,
+    batch: int = 32,
+) -> tuple[Float, Float]:
+    """Joints (N, K, 2) in picture pixels and scores (N, K) of everybody."""
+    joints, scores = [], []
+    for start in range(0, len(given.crops), batch):
+        x = normalise(torch.from_numpy(given.crops[start : start + batch]), spec)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            maps = net(x).float()
+            if flip:
+                maps = merge_flip(maps, net(x.flip(3)).float(), shape.flip)
+        xy, score = decode_heatmaps(maps, spec.decode)
+        joints.append(xy.numpy())
+        scores.append(score.numpy())
+    stride = spec.input_wh[0] / spec.heatmap_wh[0]
+    cells = np.concatenate(joints) * stride
+    placed = [transform(invert(m), xy) for m, xy in zip(given.matrices, cells, strict=True)]
+    return np.array(placed), np.concatenate(scores)
+
+
+def pck(found: Float, people: Sequence[Annotation], shape: Skeleton, threshold: float = 0.2) -> Pck:
+    """PCK of the torso: torso is the mean of the labelled shoulder to opposite hip distances.
+
+    Args:
+        found: (N, K, 2) pixels.
+        people: N annotations; those without a torso length do not count.
+        shape: names the joints.
+        threshold: in torsos.
+    """
+    right = np.zeros(shape.count)
+    total = np.zeros(shape.count)
+    persons = 0
+    for xy, person in zip(found, people, strict=True):
+        truth, labelled = person.joints[:, :2], person.joints[:, 2] > 0
+        sides = [np.linalg.norm(truth[a] - truth[b]) for a, b in shape.torso() if labelled[a] and labelled[b]]
+        if not sides or np.mean(sides) <= 0:
+            continue
+        persons += 1
+        near = np.linalg.norm(xy - truth, axis=1) <= threshold * np.mean(sides)
+        right += near & labelled
+        total += labelled
+    per_joint = {
+        name: float(r / t) for name, r, t in zip(shape.joints, right, total, strict=True) if t > 0
+    }
+    return Pck(float(right.sum() / max(total.sum(), 1)), per_joint, persons)
+
+
+def oks_ap(truth: Path, found: Float, scores: Float, people: Sequence[Annotation]) -> dict[str, float]:
+    """COCO keypoint AP of one pose a person, by pycocotools: keys AP, AP50, AP75, medium, large."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    results = [
+        {
+            "image_id": person.image_id,
+            "category_id": 1,
+            "keypoints": np.column_stack([xy, score]).ravel().round(3).tolist(),
+            "score": float(score.mean()),
+        }
+        for xy, score, person in zip(found, scores, people, strict=True)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(str(truth))
+        run = COCOeval(coco, coco.loadRes(results), "keypoints")
+        run.evaluate()
+        run.accumulate()
+        run.summarize()
+    return dict(zip(("AP", "AP50", "AP75", "medium", "large"), map(float, run.stats[:5]), strict=True))
+
+
+def validation_people(data: Path, name: str, shape: Skeleton) -> list[Annotation]:
+    """The people of data/name/val.json that have labelled joints; raises FormatError."""
+    folder = data / name
+    people = read_annotations(folder / "val.json", folder / "images", shape)
+    return [person for person in people if person.joints[:, 2].any()]
+
+
+def report(weights: Path, data: Path, *, flip: bool) -> str:
+    """The figures of a weight file as text; raises KnownError."""
+    loaded = load_estimator(weights)
+    shape = skeleton(loaded.spec.skeleton)
+    lines = [f"{weights.name}: {loaded.spec.family}, {loaded.spec.input_wh}, flip test {flip}"]
+    for name in ("lspet", "coco"):
+        people = validation_people(data, name, shape)
+        given = cut_given_boxes(people, loaded.spec.input_wh)
+        found, scores = predict(loaded.module, loaded.spec, given, shape, flip=flip)
+        result = pck(found, people, shape)
+        lines.append(f"{name}/val PCK@0.2 torso {result.mean:.3f} ({result.persons} persons)")
+        lines.extend(f"  {joint:15s} {value:.3f}" for joint, value in result.joints.items())
+        if name == "coco":
+            figures = oks_ap(data / name / "val.json", found, scores, people)
+            lines.append("coco/val OKS " + ", ".join(f"{key} {value:.3f}" for key, value in figures.items()))
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the figures; the exit code is 1 on a known error."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser.add_argument("--weights", type=Path, required=True, help="estimator weights")
+    parser.add_argument("--data", type=Path, required=True, help="folder with lspet/ and coco/")
+    parser.add_argument("--no-flip", action="store_true", help="one pass instead of the flip test")
+    parser.add_argument("--threads", type=int, default=1, help="torch threads")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    try:
+        print(report(options.weights, options.data, flip=not options.no_flip))
+    except KnownError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
