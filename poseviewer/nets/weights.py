@@ -1,14 +1,11 @@
 """Weight files of estimators: what a file is, checked before anything is built, then loaded.
 
 Our own files are safetensors whose metadata entry "poseviewer" is JSON (`EstimatorHeader`); published
-AlphaPose files (.pth, .pt) are recognised by their keys. A pickle is only read by torch's allow-list loader,
-which refuses everything but tensors and plain containers, so no code of the file runs.
+AlphaPose files (.pth, .pt) are recognised by their keys and may hold nothing but tensors (`nets.unpickle`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import pickle
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,19 +13,23 @@ from pathlib import Path
 
 import msgspec
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
 from poseviewer.core.errors import WeightsError
-from poseviewer.core.files import write_bytes
 from poseviewer.nets.fastpose import PUBLISHED_DEPTHS, FastPose, FastPoseConfig, published
 from poseviewer.nets.stn import Localiser, LocaliserConfig
+from poseviewer.nets.unpickle import (
+    SAFETENSORS_SUFFIX,
+    read_safetensors,
+    read_torch,
+    require_file,
+    sha256_of,
+    write_safetensors,
+)
 
 METADATA_KEY = "poseviewer"
 STN_PREFIX = "stn."
 ALPHAPOSE_MEAN = (0.406, 0.457, 0.480)
-PICKLE_SUFFIXES = (".pth", ".pt", ".pkl", ".bin")
 # A weight file may not make us build a network that no memory holds.
 LARGEST_WIDTH = 8192
 MOST_BLOCKS = 128
@@ -91,11 +92,10 @@ def load_estimator(path: Path, device: str | torch.device = "cpu") -> LoadedEsti
     Raises:
         WeightsError: the file is missing, unreadable, not weights, of an unknown network, or does not fit.
     """
-    path = Path(path)
-    digest = file_sha256(path)
-    header, tensors = (
-        _read_published(path) if path.suffix.lower() in PICKLE_SUFFIXES else _read_safetensors(path)
-    )
+    path = require_file(Path(path))
+    digest = sha256_of(path)
+    own_format = path.suffix.lower() == SAFETENSORS_SUFFIX
+    header, tensors = read_own(path) if own_format else _read_published(path)
     _check_header(header, path)
     net = FastPose(header.network)
     own = {key: value for key, value in tensors.items() if not key.startswith(STN_PREFIX)}
@@ -118,36 +118,23 @@ def save_estimator(
         tensors.update({STN_PREFIX + key: value for key, value in stn.state_dict().items()})
     packed = {key: _packed(value, half) for key, value in tensors.items() if value.is_floating_point()}
     metadata = {METADATA_KEY: msgspec.json.encode(header).decode(), "format": "pt"}
-    write_bytes(path, to_safetensors(packed, metadata=metadata))
+    write_safetensors(path, packed, metadata)
 
 
-def read_header(path: Path) -> EstimatorHeader:
-    """The header of one of our files, without its tensors.
+def read_own(path: Path) -> tuple[EstimatorHeader, dict[str, Tensor]]:
+    """Header and tensors of one of our files.
 
     Raises:
         WeightsError: as `load_estimator`.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(METADATA_KEY)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path.name} cannot be read as a safetensors file: {error}.", file=path) from error
+    tensors, metadata = read_safetensors(path)
+    text = metadata.get(METADATA_KEY)
     if text is None:
         raise WeightsError(f"{path.name} does not say which network it is for.", file=path)
     try:
-        header = msgspec.json.decode(text, type=EstimatorHeader)
-    except msgspec.DecodeError as error:
+        return msgspec.json.decode(text, type=EstimatorHeader), tensors
+    except msgspec.MsgspecError as error:
         raise WeightsError(f"{path.name} is not an estimator of this program: {error}.", file=path) from error
-    return header
-
-
-def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's content; raises WeightsError if it cannot be read."""
-    try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"The weights {path} cannot be read: {error.strerror}.", file=path) from error
 
 
 def sniff_fastpose(shapes: Mapping[str, tuple[int, ...]]) -> FastPoseConfig | None:
@@ -167,20 +154,9 @@ def _stage_depth(shapes: Mapping[str, tuple[int, ...]], stage: int) -> int:
     return len({match.group(1) for key in shapes if (match := pattern.match(key))})
 
 
-def _read_safetensors(path: Path) -> tuple[EstimatorHeader, dict[str, Tensor]]:
-    header = read_header(path)
-    with safe_open(path, framework="pt") as file:
-        return header, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-
-
 def _read_published(path: Path) -> tuple[EstimatorHeader, dict[str, Tensor]]:
     """A published AlphaPose file: a state dict of tensors, perhaps under "state_dict" or "model"."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise WeightsError(
-            f"{path.name} is refused: it is not a plain file of tensors, so reading it could run code.", file=path
-        ) from error
+    content = read_torch(path, kind="an estimator")
     if isinstance(content, dict):
         content = next((content[k] for k in ("state_dict", "model") if isinstance(content.get(k), dict)), content)
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
@@ -246,5 +222,4 @@ def _ready(module: nn.Module, device: str | torch.device) -> nn.Module:
 
 
 def _packed(value: Tensor, half: bool) -> Tensor:
-    value = value.detach().cpu().contiguous()
     return value.half() if half else value.float()

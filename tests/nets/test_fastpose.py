@@ -1,0 +1,66 @@
+"""The compact and the published FastPose, and the localisation network."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from poseviewer.nets.fastpose import FastPose, FastPoseConfig, initialise, published
+from poseviewer.nets.se_resnet import SEResNet
+from poseviewer.nets.stn import Localiser, LocaliserConfig
+
+COMPACT = FastPoseConfig(
+    stem="strided",
+    stem_width=8,
+    block="basic",
+    depths=(1, 2, 1, 1),
+    planes=(8, 16, 24, 32),
+    se_reduction=2,
+    duc=(48, 32),
+    laterals=True,
+    joints=5,
+)
+
+
+@pytest.mark.parametrize("size", [(64, 32), (96, 64)])
+def test_heatmaps_have_a_quarter_of_the_input_size(size: tuple[int, int]) -> None:
+    net = FastPose(COMPACT).eval()
+    assert net(torch.zeros(2, 3, *size)).shape == (2, 5, size[0] // 4, size[1] // 4)
+
+
+def test_only_the_first_block_of_a_stage_has_se() -> None:
+    keys = FastPose(COMPACT).state_dict().keys()
+    assert "preact.layer2.0.se.fc.0.weight" in keys
+    assert not any(key.startswith("preact.layer2.1.se") for key in keys)
+
+
+def test_a_fresh_network_starts_near_zero_and_learns_one_picture() -> None:
+    torch.manual_seed(0)
+    net = FastPose(COMPACT)
+    initialise(net)
+    x, wanted = torch.randn(4, 3, 64, 32), torch.rand(4, 5, 16, 8)
+    first = ((net(x) - wanted) ** 2).mean()
+    assert net(x).abs().max() < 0.2
+    optimiser = torch.optim.AdamW(net.parameters(), lr=5e-3)
+    for _ in range(25):
+        optimiser.zero_grad()
+        loss = ((net(x) - wanted) ** 2).mean()
+        loss.backward()
+        optimiser.step()
+    assert loss < 0.5 * first
+
+
+def test_unknown_depths_and_stems_are_errors() -> None:
+    with pytest.raises(KeyError):
+        published(18)
+    with pytest.raises(ValueError, match="stem"):
+        SEResNet("wide", 8, "basic", (1, 1, 1, 1), (8, 8, 8, 8), 0)
+
+
+def test_the_localiser_starts_at_the_identity_and_takes_gradients() -> None:
+    net = Localiser(LocaliserConfig(widths=(8, 16)))
+    theta = net(torch.randn(2, 3, 64, 48))
+    torch.testing.assert_close(theta, torch.eye(2, 3).expand(2, 2, 3))
+    theta[:, 0, 2].sum().backward()
+    assert net.fc.weight.grad is not None
+    assert net.fc.weight.grad.abs().sum() > 0
