@@ -1,0 +1,773 @@
+"""The desk: what every view is given. It joins project, frames, engine and session, and owns no pixels of its own.
+
+Views read properties, listen to signals and ask by methods; they never write to each other. Every signal is emitted
+on the window's thread. Edits go through :meth:`Desk.apply` and nothing else.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QObject, Qt, Signal
+
+from poseviewer.core.changes import Changes
+from poseviewer.core.errors import KnownError, MediaError
+from poseviewer.core.progress import JobEvent
+from poseviewer.core.skeleton import Skeleton, skeleton
+from poseviewer.core.values import Frame, FrameResult, MediaInfo, Person, Pose, Suppression
+from poseviewer.session import Display, Playhead, Selection, Session
+from poseviewer.ui import settings
+from poseviewer.ui.evidence import EvidenceKeeper, Peak, State
+from poseviewer.ui.frames import FrameKeeper
+from poseviewer.ui.hand import Hand, nearest_person
+from poseviewer.ui.messages import Message, of_error
+from poseviewer.ui.moving import Moving
+from poseviewer.ui.opening import Opened, confirm_job, one_target, open_job
+from poseviewer.ui.text import tr
+from poseviewer.ui.threads import EngineThread, JobThread
+
+if TYPE_CHECKING:
+    from poseviewer.media import Media
+    from poseviewer.ops.nms_config import NmsConfig
+    from poseviewer.pipeline.config import PipelineConfig
+    from poseviewer.pipeline.engine import Engine
+    from poseviewer.project import Project
+
+log = logging.getLogger("poseviewer.desk")
+
+
+class Desk(QObject):
+    """Project, frames, engine and session in one place.
+
+    Signals (arguments in brackets):
+        project_opened: another project or media is shown, or none; read everything anew.
+        media_changed: the info of the open media changed (its frame table was confirmed).
+        changes (Changes): a transaction was committed, by whom its origin tells.
+        selection_changed, display_changed, playhead_changed: the session's three values.
+        frame_changed: ``frame`` or ``frame_exact`` changed.
+        people_changed: ``people`` were read anew.
+        evidence_changed, what_if_changed: see the properties.
+        cached_changed: ``cached_spans()`` changed.
+        config_changed: ``config`` or ``device_name`` changed.
+        confirming (int, int): frames done, in all, of the background frame count.
+        job_event (JobEvent), job_ended (object): of the running run; ended with its report, an exception, or None
+            when it was cancelled.
+        running_changed: ``running`` changed.
+        saving, saved (datetime), not_saved: around each edit; saved only after the commit returned.
+        message (Message): something to say.
+        action_requested (str): an action id that is not the desk's own; window, canvas or dialogs do it.
+    """
+
+    project_opened = Signal()
+    media_changed = Signal()
+    changes = Signal(object)
+    selection_changed = Signal()
+    display_changed = Signal()
+    playhead_changed = Signal()
+    frame_changed = Signal()
+    people_changed = Signal()
+    evidence_changed = Signal()
+    what_if_changed = Signal()
+    cached_changed = Signal()
+    config_changed = Signal()
+    confirming = Signal(int, int)
+    job_event = Signal(object)
+    job_ended = Signal(object)
+    running_changed = Signal()
+    saving = Signal()
+    saved = Signal(object)
+    not_saved = Signal()
+    message = Signal(object)
+    action_requested = Signal(str)
+    _committed = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.session = Session()
+        self.project: Project | None = None
+        self.media_id: int | None = None
+        self.info: MediaInfo | None = None
+        self.media_missing = ""
+        self.people: tuple[Person, ...] = ()
+        self.running = False
+        self.confirmed_share = 1.0
+        self.device_name = ""
+        self._config: PipelineConfig | None = None
+        self._skeleton = skeleton("coco_17")
+        self._jobs: list[JobThread] = []
+        self._opening = 0
+        self._followed: Person | None = None
+        self._frames = FrameKeeper(self)
+        self._evidence = EvidenceKeeper(self)
+        self._hand = Hand(self)
+        self._moving = Moving(self)
+        self.engine = self._new_engine("auto")
+        self.session.changed.connect(self._session_changed)
+        self._committed.connect(self._on_changes)
+        self._frames.changed.connect(self._on_frame)
+        self._frames.cached_changed.connect(self.cached_changed)
+        self._frames.error.connect(self.tell_error)
+        self._evidence.changed.connect(self.evidence_changed)
+        self._evidence.what_if_changed.connect(self.what_if_changed)
+
+    # --- what views read ---
+
+    @property
+    def selection(self) -> Selection:
+        """What is looked at: media, frame, person, joint."""
+        return self.session.selection
+
+    @property
+    def display(self) -> Display:
+        """How it is drawn."""
+        return self.session.display
+
+    @property
+    def playhead(self) -> Playhead:
+        """How time passes: playing, speed, loop, range."""
+        return self.session.playhead
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The project's joint set, COCO's 17 joints while nothing is open."""
+        return self._skeleton
+
+    @property
+    def frame(self) -> Frame | None:
+        """The picture on screen; of another frame than the selected one while ``frame_exact`` is False."""
+        return self._frames.frame
+
+    @property
+    def frame_exact(self) -> bool:
+        """Whether ``frame`` is the selected frame itself."""
+        return self._frames.exact
+
+    @property
+    def timestamps(self) -> npt.NDArray[np.float64]:
+        """``(n,)`` seconds of the frames."""
+        return self._frames.timestamps
+
+    @property
+    def person(self) -> Person | None:
+        """The selected person."""
+        return self.person_by_key(self.selection.person) if self.selection.person is not None else None
+
+    @property
+    def joint(self) -> int | None:
+        """The selected joint."""
+        return self.selection.joint
+
+    @property
+    def editable(self) -> bool:
+        """Whether edits are bound to frames already: something is open and its frame table is confirmed."""
+        return self.project is not None and self.info is not None and self.info.confirmed
+
+    @property
+    def config(self) -> PipelineConfig:
+        """What the next run computes; ``set_config`` replaces it."""
+        if self._config is None:
+            from poseviewer.pipeline.config import PipelineConfig
+
+            self._config = PipelineConfig()
+        return self._config
+
+    @property
+    def evidence(self) -> FrameResult | None:
+        """Result of the selected frame with its Evidence, or None."""
+        return self._evidence.result
+
+    @property
+    def evidence_state(self) -> State:
+        """None, loading, ready, stale or error."""
+        return self._evidence.state
+
+    @property
+    def evidence_seconds(self) -> float:
+        """How long the evidence took."""
+        return self._evidence.seconds
+
+    @property
+    def what_if(self) -> tuple[Suppression, tuple[Pose, ...]] | None:
+        """Suppression and survivors with the thresholds last asked by ``what_if_nms``."""
+        return self._evidence.what_if
+
+    def person_by_key(self, key: str) -> Person | None:
+        """Return the person of the selected frame that has ``key``, or None."""
+        return next((person for person in self.people if person.key == key), None)
+
+    def person_number(self, key: str) -> int:
+        """Return the 1-based number under which a person of the selected frame is listed, 0 if there is none."""
+        return next((number for number, person in enumerate(self.people, 1) if person.key == key), 0)
+
+    def candidate_of(self, person_key: str) -> int | None:
+        """Return the index of the candidate in ``evidence`` that a person came from, or None."""
+        return self._evidence.candidate_of(person_key)
+
+    def peaks(self, person_key: str, joint: int) -> tuple[Peak, ...]:
+        """Return the peaks of a joint's heatmap in frame pixels, best first; empty without evidence."""
+        return self._evidence.peaks(person_key, joint)
+
+    def cached_spans(self) -> list[tuple[int, int]]:
+        """Return the inclusive spans of frames that are decoded."""
+        return self._frames.cached_spans()
+
+    def place(self) -> tuple[int, int]:
+        """Return (media id, frame index) of the selection, as edits want them.
+
+        Raises:
+            MediaError: if nothing is open.
+        """
+        if self.media_id is None:
+            raise MediaError("Nothing is open.", remedy="Open a video first.")
+        return self.media_id, self.selection.frame
+
+    def reopen_media(self) -> Media | None:
+        """Return a second decoder of the open media for another thread, or None."""
+        return self._frames.reopen()
+
+    # --- looking ---
+
+    def select(self, **fields: Any) -> None:
+        """Replace fields of the selection; a frame is clipped to the media."""
+        if "frame" in fields:
+            count = self.info.frame_count if self.info is not None else 1
+            fields["frame"] = min(max(int(fields["frame"]), 0), max(count - 1, 0))
+        self.session.select(**fields)
+
+    def show(self, **fields: Any) -> None:
+        """Replace fields of the display."""
+        self.session.show(**fields)
+
+    def play(self, **fields: Any) -> None:
+        """Replace fields of the playhead."""
+        self.session.play(**fields)
+
+    def do(self, action_id: str) -> None:
+        """Do an action of the table; what is not the desk's own goes out as ``action_requested``."""
+        act = self._own_actions().get(action_id)
+        if act is None:
+            self.action_requested.emit(action_id)
+            return
+        needs_media = action_id in self._hand.actions or action_id in self._moving.actions
+        if needs_media and self.media_id is None:
+            return
+        try:
+            act()
+        except KnownError as error:
+            self.tell_error(error)
+
+    def _own_actions(self) -> dict[str, Callable[[], object]]:
+        display = {f"show_{name}": partial(self._toggle, name) for name in _TOGGLES}
+        return {
+            **self._hand.actions,
+            **self._moving.actions,
+            **display,
+            "snap": partial(self._toggle, "snap"),
+            "colour_by": lambda: self.show(colour_by="side" if self.display.colour_by == "track" else "track"),
+            "brighter": lambda: self._light(0.05),
+            "darker": lambda: self._light(-0.05),
+            "light_reset": lambda: self.show(brightness=0.0, contrast=1.0),
+            "undo": self.undo,
+            "redo": self.redo,
+            "run_frame": lambda: self.run([self.selection.frame]),
+            "run_range": lambda: self.run(self.range_frames()),
+            "run_all": lambda: self.run(range(self.info.frame_count if self.info else 0)),
+            "run_continue": self.continue_run,
+            "cancel_run": self.cancel_run,
+            "close": self.close_media,
+        }
+
+    def _toggle(self, name: str) -> None:
+        self.show(**{name: not getattr(self.display, name)})
+
+    def _light(self, step: float) -> None:
+        self.show(brightness=round(min(max(self.display.brightness + step, -1.0), 1.0), 3))
+
+    def range_frames(self) -> range:
+        """Return the frames between the brackets, all frames without brackets."""
+        if self.info is None:
+            return range(0)
+        first, last = self.playhead.span(self.info.frame_count)
+        return range(first, last + 1)
+
+    # --- opening ---
+
+    def open_paths(self, paths: Sequence[str | Path]) -> None:
+        """Open a video, picture, folder or project; what was open is closed when the new one stands."""
+        try:
+            target = one_target([Path(path) for path in paths])
+        except KnownError as error:
+            self.tell_error(error)
+            return
+        self._opening += 1
+        ticket = self._opening
+        # The same project must be let go before it can be opened again.
+        if self.project is not None and self.info is not None:
+            self.close_media()
+        thread = self._job(open_job(target))
+        thread.result.connect(lambda opened: self._opened(opened, ticket))
+        thread.error.connect(self.tell_error)
+
+    def _opened(self, opened: Opened, ticket: int) -> None:
+        if ticket != self._opening:
+            opened.project.close()
+            if opened.media is not None:
+                opened.media.close()
+            return
+        self.close_media()
+        self.project = opened.project
+        self.project.changes.connect(self._hear)
+        self._skeleton = opened.project.skeleton
+        self.media_id = opened.media_id
+        self.media_missing = opened.missing
+        if opened.media is not None:
+            self.info = opened.media.info
+            self._frames.open(opened.media)
+            settings.remember(self.info.path, media_note(self.info))
+            self._confirm()
+        else:
+            settings.remember(str(self.project.path))
+        self.session.play(playing=False, first=None, last=None)
+        frame = int(self.project.setting("frame", 0)) if self.info is not None else 0
+        self.session.select(media=self.media_id, frame=self._clip(frame), person=None, joint=None)
+        self._read_people()
+        self.project_opened.emit()
+        self._frames.show(self.selection.frame)
+        if opened.missing:
+            self.tell(
+                Message(
+                    tr("{file} is not at its place any more.", file=Path(opened.missing).name),
+                    tr("Show where it is; what you corrected is kept."),
+                    "warning",
+                    ((tr("Find…"), "find_media"),),
+                    key="missing",
+                )
+            )
+
+    def _clip(self, frame: int) -> int:
+        return min(max(frame, 0), max(self.info.frame_count - 1, 0)) if self.info is not None else 0
+
+    def _confirm(self) -> None:
+        """Settle the frame table in the background; edits bind to frames only after it."""
+        if self.info is None or self.info.confirmed:
+            self.confirmed_share = 1.0
+            return
+        media = self._frames.reopen()
+        if media is None:
+            return
+        self.confirmed_share = 0.0
+        ticket = self._opening
+        thread = JobThread(self)
+        thread.event.connect(self._confirm_step)
+        thread.result.connect(lambda pair: self._confirmed(pair[0], pair[1], ticket))
+        thread.error.connect(self.tell_error)
+        self._keep(thread)
+        thread.begin(confirm_job(media, thread.event.emit, thread.isInterruptionRequested))
+
+    def _confirm_step(self, event: Any) -> None:
+        total = getattr(event, "total", 0)
+        if total:
+            self.confirmed_share = event.done / total
+            self.confirming.emit(event.done, total)
+
+    def _confirmed(self, media: Media, info: MediaInfo, ticket: int) -> None:
+        if ticket != self._opening or self.project is None or self.media_id is None or not info.confirmed:
+            media.close()
+            return
+        self.confirmed_share = 1.0
+        self.info = info
+        self._frames.replace(media)
+        self.project.relink_media(self.media_id, info.path, info)
+        if self.selection.frame >= info.frame_count:
+            self.select(frame=info.frame_count - 1)
+        self.media_changed.emit()
+        self._frames.show(self.selection.frame)
+
+    def relink(self, path: str | Path) -> None:
+        """Use the file at ``path`` for the media that is not at its place, then open the project again."""
+        if self.project is None or self.media_id is None:
+            return
+        from poseviewer.media import open_media
+
+        try:
+            with open_media(path) as media:
+                self.project.relink_media(self.media_id, str(path), media.info)
+        except KnownError as error:
+            self.tell_error(error)
+            return
+        place = self.project.path
+        self.close_media()
+        self.open_paths([place])
+
+    def close_media(self) -> None:
+        """Close media and project; a run ends and keeps what it finished."""
+        if self.project is None and self.info is None:
+            return
+        self._opening += 1 if self.info is not None or self.project is not None else 0
+        self.session.play(playing=False)
+        self._end_run()
+        for thread in self._jobs:
+            thread.cancel()
+        self._evidence.clear()
+        self._frames.close()
+        if self.project is not None:
+            self._remember_place(self.project)
+            self.project.close()
+        self.project, self.info, self.media_id, self.media_missing = None, None, None, ""
+        self.people = ()
+        self.confirmed_share = 1.0
+        self.session.select(media=None, frame=0, person=None, joint=None)
+        self.project_opened.emit()
+        self.people_changed.emit()
+
+    def _remember_place(self, project: Project) -> None:
+        if self.media_id is None or self.info is None:
+            return
+        try:
+            project.set_setting("frame", self.selection.frame)
+            project.set_setting("media", self.media_id)
+        except KnownError as error:
+            log.warning("the place could not be remembered: %s", error)
+
+    def shutdown(self) -> None:
+        """Close everything and stop every thread; call before the window goes."""
+        self.close_media()
+        self.engine.stop()
+        for thread in list(self._jobs):
+            thread.cancel()
+            thread.wait()
+        self._jobs.clear()
+
+    # --- correcting ---
+
+    def apply(self, edit: Any) -> bool:
+        """Apply one edit in one transaction; ``saved`` follows the commit. Returns whether it was done."""
+        if self.project is None or not self._may_edit():
+            return False
+        edit = self._stamped(edit)
+        if edit is None:
+            return False
+        self.saving.emit()
+        try:
+            self.project.apply(edit, selection=self._selection_image())
+        except (KnownError, ValueError, KeyError) as error:
+            self.not_saved.emit()
+            self.tell_error(error)
+            return False
+        self.saved.emit(dt.datetime.now())
+        return True
+
+    def _may_edit(self) -> bool:
+        if self.editable:
+            return True
+        if self.info is not None:
+            self.tell(
+                Message(
+                    tr("The frames are still being counted."),
+                    tr("Corrections are bound to frames as soon as that is done."),
+                    key="counting",
+                )
+            )
+        return False
+
+    def _stamped(self, edit: Any) -> Any:
+        """Return ``edit`` with the fingerprint and time of its frame, or None if the frame is not here yet."""
+        if getattr(edit, "fingerprint", "x") or self.project is None or self.media_id is None:
+            return edit
+        print_ = self._frames.fingerprint(edit.frame)
+        if not print_:
+            row = self.project.frame_row(self.media_id, edit.frame)
+            print_ = row.fingerprint if row is not None else ""
+        if not print_:
+            self.tell(Message(tr("The exact frame is still being decoded."), key="decoding"))
+            return None
+        stamps = self.timestamps
+        seconds = float(stamps[edit.frame]) if edit.frame < len(stamps) else None
+        return msgspec.structs.replace(edit, fingerprint=print_, timestamp_s=seconds)
+
+    def _selection_image(self) -> Any:
+        from poseviewer.project.rows import SelectionImage
+
+        chosen = self.selection
+        return SelectionImage(chosen.media, chosen.frame, chosen.person, chosen.joint)
+
+    def undo(self) -> None:
+        """Take the last step back and show where it was."""
+        self._travel("undo")
+
+    def redo(self) -> None:
+        """Do the step again and show where it is."""
+        self._travel("redo")
+
+    def _travel(self, way: str) -> None:
+        if self.project is None or not self._may_edit():
+            return
+        self.saving.emit()
+        try:
+            result = self.project.undo() if way == "undo" else self.project.redo()
+        except KnownError as error:
+            self.not_saved.emit()
+            self.tell_error(error)
+            return
+        self.saved.emit(dt.datetime.now())
+        if result is None:
+            return
+        fields: dict[str, Any] = {"frame": result.frame, "joint": result.joint}
+        self.select(frame=result.frame)
+        fields["person"] = result.person if result.person and self.person_by_key(result.person) else None
+        self.select(**fields)
+
+    def next_peak(self, step: int = 1) -> None:
+        """Move the selected joint to the next-best peak of its heatmap."""
+        self._hand.next_peak(step)
+
+    @property
+    def hand(self) -> Hand:
+        """The correcting actions: moving joints, visibility, persons."""
+        return self._hand
+
+    # --- the engine ---
+
+    def _new_engine(self, device: str) -> EngineThread:
+        engine = EngineThread(device, self)
+        engine.ready.connect(self._engine_ready)
+        engine.answer.connect(self._evidence.answer)
+        engine.event.connect(self.job_event)
+        engine.job_ended.connect(self._run_ended)
+        engine.error.connect(self._engine_error)
+        return engine
+
+    def _engine_ready(self, name: str) -> None:
+        self.device_name = name
+        self.config_changed.emit()
+
+    def _engine_error(self, error: BaseException) -> None:
+        self._set_running(running=False)
+        self.tell_error(error)
+
+    def set_config(self, config: PipelineConfig) -> None:
+        """Use ``config`` for the next run; another device gets a new engine."""
+        if config == self.config:
+            return
+        device = config.device
+        if device != self.config.device:
+            self.engine.stop()
+            self.engine = self._new_engine(device)
+            self.device_name = ""
+        self._config = config
+        self.config_changed.emit()
+
+    def evidence_config(self) -> PipelineConfig:
+        """Return the configuration of the newest run over this media, so that evidence equals what it saw."""
+        from poseviewer.pipeline.config import PipelineConfig
+
+        if self.project is not None and self.media_id is not None:
+            rows = self.project.runs(self.media_id)
+            if rows:
+                newest = max(rows, key=lambda row: row.id)
+                try:
+                    found = msgspec.convert(newest.config, PipelineConfig)
+                    return msgspec.structs.replace(found, device=self.config.device)
+                except msgspec.ValidationError:
+                    log.warning("run %s has a configuration of another version", newest.id)
+        return self.config
+
+    def has_prediction_here(self) -> bool:
+        """Return whether a run processed the selected frame."""
+        if self.project is None or self.media_id is None:
+            return False
+        row = self.project.frame_row(self.media_id, self.selection.frame)
+        return row is not None and row.run is not None
+
+    def request_evidence(self, boxes: npt.NDArray[np.floating] | None = None) -> None:
+        """Ask for the evidence of the selected frame now, of the detector's people or of ``(n, 4)`` boxes."""
+        self._evidence.request(boxes)
+
+    def what_if_nms(self, nms: NmsConfig) -> None:
+        """Ask what suppression would have done with ``nms``; the answer comes as ``what_if``."""
+        self._evidence.request_nms(nms)
+
+    def run_on_box(self, box: npt.ArrayLike, person_key: str | None = None) -> None:
+        """Run the estimator on a box of the selected frame; the pose becomes a new person or replaces one."""
+        if self._may_edit() and not self._evidence.request_box(np.asarray(box, dtype=np.float32), person_key):
+            self.tell(Message(tr("The exact frame is still being decoded."), key="decoding"))
+
+    def box_answered(self, frame: int, person_key: str | None, result: FrameResult) -> None:
+        """Make the answer of ``run_on_box`` an edit, if its frame is still selected."""
+        if frame != self.selection.frame or self.project is None:
+            return
+        before = {person.key for person in self.people}
+        if self._hand.add_from_result(result, person_key):
+            added = [person.key for person in self.people if person.key not in before]
+            self.select(person=person_key or (added[-1] if added else None))
+
+    def run(self, frames: Sequence[int]) -> None:
+        """Run the pipeline over ``frames`` in the background, streaming predictions into the project."""
+        frames = list(frames)
+        if self.project is None or self.media_id is None or not frames or not self._may_edit():
+            return
+        if self.running:
+            self.tell(Message(tr("A run is already going."), tr("Cancelling keeps finished frames."), key="run"))
+            return
+        media = self._frames.reopen()
+        if media is None:
+            return
+        project, media_id, config = self.project, self.media_id, self.config
+
+        def job(engine: Engine) -> Iterator[JobEvent]:
+            from poseviewer.jobs.predict import predict
+
+            try:
+                return (yield from predict(project, media, media_id, frames, config, engine))
+            finally:
+                media.close()
+
+        self._set_running(running=True)
+        self.engine.submit(job)
+
+    def continue_run(self) -> None:
+        """Run the frames that the newest stopped run left out."""
+        if self.project is None or self.media_id is None:
+            return
+        for row in sorted(self.project.runs(self.media_id), key=lambda row: -row.id):
+            left = self.project.unfinished(row.id)
+            if left:
+                self.run(list(left))
+                return
+        self.tell(Message(tr("No run was stopped before its end."), key="run"))
+
+    def cancel_run(self) -> None:
+        """End the run after the present batch; finished frames are kept."""
+        if self.running:
+            self.engine.cancel()
+
+    def _end_run(self) -> None:
+        """Cancel the run and wait until it wrote what it had, because its project is about to close."""
+        if not self.running:
+            return
+        device = self.config.device
+        self.engine.stop()
+        self.engine = self._new_engine(device)
+        self._set_running(running=False)
+
+    def _run_ended(self, outcome: object) -> None:
+        self._set_running(running=False)
+        if isinstance(outcome, BaseException):
+            self.tell_error(outcome)
+        self.job_ended.emit(outcome)
+        self._evidence.people_changed()
+
+    def _set_running(self, *, running: bool) -> None:
+        if running != self.running:
+            self.running = running
+            self.running_changed.emit()
+
+    # --- messages and threads ---
+
+    def tell(self, message: Message) -> None:
+        """Say something in the window."""
+        self.message.emit(message)
+
+    def tell_error(self, error: BaseException) -> None:
+        """Say what is wrong in one sentence; a traceback goes to the log only."""
+        self.message.emit(of_error(error))
+
+    def start_job(self, job: Iterator[JobEvent]) -> JobThread:
+        """Run a job generator on a thread of its own; connect to the signals of what is returned.
+
+        Errors are told in the window.
+        """
+        thread = self._job(job)
+        thread.error.connect(self.tell_error)
+        return thread
+
+    def _job(self, job: Iterator[JobEvent]) -> JobThread:
+        thread = JobThread(self)
+        self._keep(thread)
+        thread.begin(job)
+        return thread
+
+    def _keep(self, thread: JobThread) -> None:
+        self._jobs.append(thread)
+        thread.finished.connect(lambda: self._forget(thread), Qt.ConnectionType.QueuedConnection)
+
+    def _forget(self, thread: JobThread) -> None:
+        if thread in self._jobs:
+            self._jobs.remove(thread)
+            thread.deleteLater()
+
+    # --- what happened ---
+
+    def _hear(self, changes: Changes) -> None:
+        """Bring a change home; called on the thread that committed."""
+        self._committed.emit(changes)
+
+    def _on_changes(self, changes: Changes) -> None:
+        if self.project is None or self.media_id is None:
+            return
+        frame = self.selection.frame
+        if any(changes.touches(kind, self.media_id, frame) for kind in ("predictions", "corrections", "tracks")):
+            self._read_people()
+        self.changes.emit(changes)
+
+    def _read_people(self, *, follow: Person | None = None) -> None:
+        if self.project is None or self.media_id is None:
+            self.people = ()
+        else:
+            self.people = tuple(self.project.people(self.media_id, self.selection.frame))
+        key = self.selection.person
+        if follow is not None:
+            found = nearest_person(follow, self.people)
+            self.session.select(person=found.key if found is not None else None)
+        elif key is not None and self.person_by_key(key) is None:
+            self.session.select(person=None)
+        self._evidence.people_changed()
+        self.people_changed.emit()
+
+    def _session_changed(self, what: frozenset[str]) -> None:
+        if "selection" in what:
+            self._moved()
+        if "display" in what:
+            self.display_changed.emit()
+        if "playhead" in what:
+            self._moving.playhead_changed()
+            self.playhead_changed.emit()
+
+    def _moved(self) -> None:
+        """React to a selection: another frame brings other people, and follows who was selected."""
+        chosen = self.selection
+        if self.info is not None and chosen.media is not None and self._frames.wanted != chosen.frame:
+            self._frames.show(chosen.frame)
+            self._evidence.frame_changed()
+            self._read_people(follow=self._followed if chosen.person is None else None)
+            self._moving.moved()
+            self._followed = self.person or self._followed
+        else:
+            self._evidence.selection_changed()
+            self._followed = self.person
+        self.selection_changed.emit()
+
+    def _on_frame(self) -> None:
+        self.frame_changed.emit()
+        if self.frame_exact:
+            self._evidence.selection_changed()
+
+
+_TOGGLES = ("skeleton", "boxes", "labels", "trails", "heat", "half_peak", "crop", "loupe")
+
+
+def media_note(info: MediaInfo) -> str:
+    """Return the line that the list of recent files shows for a media."""
+    if info.kind != "video":
+        return tr("{n} pictures", n=info.frame_count)
+    seconds = round(info.duration_s)
+    length = tr("{m} min {s} s", m=seconds // 60, s=seconds % 60) if seconds >= 60 else tr("{s} s", s=seconds)
+    return f"{length}, {info.fps:.5g} fps, {info.frame_count}"

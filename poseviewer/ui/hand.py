@@ -1,0 +1,291 @@
+"""What a hand does to poses by keys and menus: each method asks the desk to apply one edit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from poseviewer.core.geometry import keypoints_box
+from poseviewer.core.values import ABSENT, OCCLUDED, VISIBLE, FrameResult, Person
+from poseviewer.ui.messages import Message
+from poseviewer.ui.text import tr
+
+if TYPE_CHECKING:
+    from poseviewer.ui.desk import Desk
+
+LEAST_SCORE = 0.15
+"""A proposed joint below this peak value is absent until a person places it."""
+NUDGES = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (0.0, 1.0)}
+
+
+class Hand:
+    """The correcting actions of the desk, by action id."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.actions: dict[str, Callable[[], object]] = {
+            "accept": self.accept,
+            "revert": self.revert,
+            "occluded": self.toggle_occluded,
+            "absent": self.absent,
+            "delete_joint": self.delete,
+            "delete_person": self.delete_person,
+            "swap_sides": self.swap_sides,
+            "copy_previous": self.copy_previous,
+            "next_peak": self.next_peak,
+            "previous_peak": lambda: self.next_peak(-1),
+            "joint_next": lambda: self.step_joint(1),
+            "joint_previous": lambda: self.step_joint(-1),
+            "joint_next_tab": lambda: self.step_joint(1),
+            "joint_previous_tab": lambda: self.step_joint(-1),
+            "person_next": lambda: self.step_person(1),
+            "person_previous": lambda: self.step_person(-1),
+            "deselect": self.deselect,
+        }
+        for name, (dx, dy) in NUDGES.items():
+            self.actions[f"nudge_{name}"] = lambda x=dx, y=dy: self.nudge(x, y)  # type: ignore[misc]
+            self.actions[f"nudge_{name}_10"] = lambda x=dx, y=dy: self.nudge(10 * x, 10 * y)  # type: ignore[misc]
+        for number in range(9):
+            self.actions[f"person_{number + 1}"] = lambda n=number: self.choose_person(n)  # type: ignore[misc]
+
+    # --- choosing ---
+
+    def choose_person(self, number: int) -> None:
+        """Select the person with 0-based ``number`` in the list."""
+        people = self._desk.people
+        if number < len(people):
+            self._desk.select(person=people[number].key)
+
+    def step_person(self, step: int) -> None:
+        """Select the next or previous person."""
+        people = self._desk.people
+        if not people:
+            return
+        keys = [person.key for person in people]
+        now = self._desk.selection.person
+        place = keys.index(now) + step if now in keys else (0 if step > 0 else -1)
+        self._desk.select(person=keys[place % len(keys)])
+
+    def step_joint(self, step: int) -> None:
+        """Select the next or previous joint, of the first person if nobody is selected."""
+        desk = self._desk
+        if desk.person is None:
+            self.step_person(1)
+        if desk.person is None:
+            return
+        joint = desk.joint
+        place = (joint + step) if joint is not None else (0 if step > 0 else desk.skeleton.count - 1)
+        desk.select(joint=place % desk.skeleton.count)
+
+    def deselect(self) -> None:
+        """Leave the joint first, then the person."""
+        if self._desk.joint is not None:
+            self._desk.select(joint=None)
+        else:
+            self._desk.select(person=None)
+
+    # --- joints ---
+
+    def _joint(self) -> tuple[Person, int] | None:
+        person, joint = self._desk.person, self._desk.joint
+        if person is None or joint is None:
+            self._desk.tell(Message(tr("Choose a joint first."), tr("Click one, or press S."), key="choose"))
+            return None
+        return person, joint
+
+    def _person(self) -> Person | None:
+        person = self._desk.person
+        if person is None:
+            self._desk.tell(Message(tr("Choose a person first."), tr("Click one, or press 1 to 9."), key="choose"))
+        return person
+
+    def nudge(self, dx: float, dy: float) -> None:
+        """Move the selected joint by whole pixels."""
+        chosen = self._joint()
+        if chosen is None:
+            return
+        person, joint = chosen
+        x, y = person.pose.keypoints[joint]
+        self.move_joint(person, joint, float(x) + dx, float(y) + dy)
+
+    def move_joint(self, person: Person, joint: int, x: float, y: float) -> bool:
+        """Move a joint to frame pixels; an absent one becomes visible."""
+        from poseviewer.project import edits
+
+        visibility = VISIBLE if person.visibility[joint] == ABSENT else None
+        media, frame = self._desk.place()
+        return self._desk.apply(edits.MoveJoint(media, frame, person.key, joint, x, y, visibility))
+
+    def move_body(self, person: Person, dx: float, dy: float) -> bool:
+        """Move all joints and the box of a person."""
+        from poseviewer.project import edits
+
+        media, frame = self._desk.place()
+        shift = np.array([dx, dy])
+        keypoints = (person.pose.keypoints + shift).tolist()
+        box = (person.pose.box + np.tile(shift, 2)).tolist()
+        return self._desk.apply(
+            edits.ReplacePose(media, frame, person.key, keypoints, person.visibility.tolist(), box)
+        )
+
+    def set_visibility(self, person: Person, joint: int, visibility: int) -> bool:
+        """Set one joint to visible, occluded or absent."""
+        from poseviewer.project import edits
+
+        media, frame = self._desk.place()
+        return self._desk.apply(edits.SetVisibility(media, frame, person.key, (joint,), visibility))
+
+    def toggle_occluded(self) -> None:
+        """Switch the selected joint between occluded and visible; an absent one becomes occluded."""
+        chosen = self._joint()
+        if chosen is not None:
+            person, joint = chosen
+            self.set_visibility(person, joint, VISIBLE if person.visibility[joint] == OCCLUDED else OCCLUDED)
+
+    def absent(self) -> None:
+        """Switch the selected joint between absent and visible."""
+        chosen = self._joint()
+        if chosen is not None:
+            person, joint = chosen
+            self.set_visibility(person, joint, VISIBLE if person.visibility[joint] == ABSENT else ABSENT)
+
+    def next_peak(self, step: int = 1) -> None:
+        """Move the selected joint to the next-best peak of its heatmap, round to the best again."""
+        chosen = self._joint()
+        if chosen is None:
+            return
+        person, joint = chosen
+        peaks = self._desk.peaks(person.key, joint)
+        if not peaks:
+            self._desk.tell(
+                Message(tr("No evidence for this frame yet"), tr("Run this frame with R."), key="no-evidence")
+            )
+            return
+        here = person.pose.keypoints[joint]
+        distance = [float(np.hypot(peak.x - here[0], peak.y - here[1])) for peak in peaks]
+        nearest = int(np.argmin(distance))
+        size = float(np.sqrt(max(np.prod(person.pose.box[2:] - person.pose.box[:2]), 1.0)))
+        if person.visibility[joint] != ABSENT and distance[nearest] < 0.05 * size:
+            if len(peaks) == 1:
+                self._desk.tell(Message(tr("This heatmap has one peak only."), key="one-peak"))
+                return
+            target = peaks[(nearest + step) % len(peaks)]
+        else:
+            target = peaks[0 if step > 0 else -1]
+        self.move_joint(person, joint, target.x, target.y)
+
+    # --- persons ---
+
+    def accept(self) -> None:
+        """Confirm the selected prediction, or every prediction of the frame if nobody is selected."""
+        from poseviewer.project import edits
+
+        media, frame = self._desk.place()
+        chosen = [self._desk.person] if self._desk.person is not None else list(self._desk.people)
+        for person in chosen:
+            if person is not None and person.state == "predicted":
+                self._desk.apply(edits.AcceptPrediction(media, frame, person.key))
+
+    def revert(self) -> None:
+        """Drop the correction of the selected person."""
+        from poseviewer.project import edits
+
+        person = self._person()
+        if person is not None and person.state == "corrected" and person.prediction is not None:
+            media, frame = self._desk.place()
+            self._desk.apply(edits.RevertToPrediction(media, frame, person.key))
+
+    def delete(self) -> None:
+        """Mark the selected joint absent; without a joint delete the person."""
+        person, joint = self._desk.person, self._desk.joint
+        if person is not None and joint is not None:
+            self.set_visibility(person, joint, ABSENT)
+        else:
+            self.delete_person()
+
+    def delete_person(self) -> None:
+        """Delete the selected person in this frame."""
+        from poseviewer.project import edits
+
+        person = self._person()
+        if person is not None:
+            media, frame = self._desk.place()
+            self._desk.apply(edits.DeletePerson(media, frame, person.key))
+
+    def swap_sides(self) -> None:
+        """Swap the left and right joints of the selected person."""
+        from poseviewer.project import edits
+
+        person = self._person()
+        if person is not None:
+            media, frame = self._desk.place()
+            self._desk.apply(edits.SwapSides(media, frame, person.key))
+
+    def copy_previous(self) -> None:
+        """Copy the selected person's pose from the frame before, or everybody if nobody is selected."""
+        from poseviewer.project import edits
+
+        media, frame = self._desk.place()
+        if frame == 0 or self._desk.project is None:
+            self._desk.tell(Message(tr("There is no frame before this one."), key="copy"))
+            return
+        before = self._desk.project.people(media, frame - 1)
+        if not before:
+            self._desk.tell(Message(tr("Nobody is in the frame before."), key="copy"))
+            return
+        chosen = self._desk.person
+        source = nearest_person(chosen, before) if chosen is not None else None
+        self._desk.apply(edits.CopyPeople(media, frame, frame - 1, source.key if source is not None else None))
+
+    def add_from_result(self, result: FrameResult, person_key: str | None) -> bool:
+        """Make a person of the one candidate in ``result``, or replace the pose of ``person_key`` by it."""
+        from poseviewer.project import edits
+
+        if result.evidence is None or not len(result.evidence.candidates.keypoints):
+            self._desk.tell(Message(tr("The estimator found no joints in this box."), key="box"))
+            return False
+        found = result.evidence.candidates
+        keypoints, scores, box = found.keypoints[0], found.scores[0], found.boxes[0]
+        visibility = np.where(scores >= LEAST_SCORE, VISIBLE, ABSENT).astype(int)
+        media, frame = self._desk.place()
+        if person_key is None:
+            edit: object = edits.AddPerson(
+                media, frame, keypoints.tolist(), visibility.tolist(), box.tolist(), scores=scores.tolist()
+            )
+        else:
+            edit = edits.ReplacePose(
+                media, frame, person_key, keypoints.tolist(), visibility.tolist(), box.tolist()
+            )
+        return self._desk.apply(edit)
+
+
+def nearest_person(person: Person | None, others: tuple[Person, ...]) -> Person | None:
+    """Return who of ``others`` is the same person: same track, else the nearest pose within half its size."""
+    if person is None or not others:
+        return None
+    if person.pose.track is not None:
+        for other in others:
+            if other.pose.track == person.pose.track:
+                return other
+    present = person.visibility > 0
+    if not present.any():
+        return None
+    size = pose_size(person)
+    distance = [_distance(person.pose.keypoints, other.pose.keypoints, present) for other in others]
+    best = int(np.argmin(distance))
+    return others[best] if distance[best] < 0.25 * size else None
+
+
+def pose_size(person: Person) -> float:
+    """Return the square root of the box's area in pixels, at least 1."""
+    box = np.asarray(person.pose.box, dtype=np.float64)
+    if not box.any():
+        box = keypoints_box(person.pose.keypoints, person.visibility > 0)
+    return float(np.sqrt(max(float(np.prod(box[2:] - box[:2])), 1.0)))
+
+
+def _distance(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating], present: npt.NDArray[np.bool_]) -> float:
+    return float(np.linalg.norm(a[present] - b[present], axis=-1).mean())

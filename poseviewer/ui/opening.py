@@ -1,0 +1,171 @@
+"""Opening media and projects: generators that a JobThread runs, so that a slow disk never holds the window."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from poseviewer.core.errors import MediaError, ProjectError
+from poseviewer.core.progress import JobEvent, Note, ProgressMeter
+from poseviewer.core.values import MediaInfo
+
+if TYPE_CHECKING:
+    from poseviewer.media import Media
+    from poseviewer.project import Project
+    from poseviewer.project.rows import MediaRow
+
+log = logging.getLogger("poseviewer.opening")
+PROJECT_SUFFIX = ".poseproj"
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """What opening gave.
+
+    Attributes:
+        project: open.
+        media_id: of the media to show, or None for a project without media.
+        media: open, or None where it is not at its place any more.
+        missing: where the media should have been, or "".
+    """
+
+    project: Project
+    media_id: int | None
+    media: Media | None
+    missing: str = ""
+
+
+def is_project(path: Path) -> bool:
+    """Return whether ``path`` names a project file."""
+    return path.suffix.lower() == PROJECT_SUFFIX
+
+
+def one_target(paths: list[Path]) -> Path:
+    """Return the one thing to open for ``paths``: several pictures of one folder are that folder.
+
+    Raises:
+        MediaError: if there is nothing to open.
+    """
+    if not paths:
+        raise MediaError("Nothing was given to open.")
+    for path in paths:
+        if is_project(path):
+            return path
+    if len(paths) > 1 and len({path.parent for path in paths}) == 1 and paths[0].is_file():
+        from poseviewer.media import is_picture
+
+        if all(is_picture(path) for path in paths):
+            return paths[0].parent
+    return paths[0]
+
+
+def project_path_for(info: MediaInfo) -> Path:
+    """Return where the project of a media is: beside it, or in the person's data folder if that is read-only."""
+    target = Path(info.path)
+    beside = (target / f"{target.name}{PROJECT_SUFFIX}") if target.is_dir() else target.with_suffix(PROJECT_SUFFIX)
+    if "*" in beside.name or "?" in beside.name:
+        beside = beside.with_name(f"pictures{PROJECT_SUFFIX}")
+    if beside.exists() or os.access(beside.parent, os.W_OK):
+        return beside
+    from platformdirs import user_data_path
+
+    folder = Path(os.environ.get("POSEVIEWER_DATA") or user_data_path("poseviewer", appauthor=False)) / "projects"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{beside.stem}-{info.fingerprint[:8]}{PROJECT_SUFFIX}"
+
+
+def open_job(path: Path) -> Iterator[JobEvent]:
+    """Open a media with its project, or a project with its media; returns :class:`Opened`.
+
+    Raises:
+        MediaError, ProjectError: with one sentence.
+    """
+    yield Note(f"Opening {path.name}")
+    if is_project(path):
+        return (yield from _open_project(path))
+    return (yield from _open_media(path))
+
+
+def _open_media(path: Path) -> Iterator[JobEvent]:
+    from poseviewer.media import open_media
+    from poseviewer.project import Project
+
+    media = open_media(path)
+    try:
+        place = project_path_for(media.info)
+        project = Project.open(place) if place.exists() else Project.create(place)
+    except BaseException:
+        media.close()
+        raise
+    try:
+        media_id = media_id_of(project, media.info)
+    except BaseException:
+        project.close()
+        media.close()
+        raise
+    yield Note(f"Opened {path.name}")
+    return Opened(project, media_id, media)
+
+
+def media_id_of(project: Project, info: MediaInfo) -> int:
+    """Return the id of ``info`` in ``project``, adding it if it is not there."""
+    for row in project.media_list():
+        same = row.info.fingerprint == info.fingerprint and bool(info.fingerprint)
+        if same or Path(row.path) == Path(info.path):
+            return int(row.id)
+    return int(project.add_media(info))
+
+
+def _open_project(path: Path) -> Iterator[JobEvent]:
+    from poseviewer.project import Project
+
+    if not path.exists():
+        raise ProjectError(f"{path.name} is not there.", file=path)
+    project = Project.open(path)
+    try:
+        rows = project.media_list()
+        if not rows:
+            return Opened(project, None, None)
+        wanted = project.setting("media", rows[0].id)
+        row = next((entry for entry in rows if entry.id == wanted), rows[0])
+        yield Note(f"Opening {Path(row.path).name}")
+        media = _find_media(project, row)
+    except BaseException:
+        project.close()
+        raise
+    return Opened(project, int(row.id), media, "" if media is not None else str(row.path))
+
+
+def _find_media(project: Project, row: MediaRow) -> Media | None:
+    from poseviewer.media import open_media
+
+    for place in (Path(row.path), Path(project.path).parent / Path(row.path).name):
+        if place.exists() or "*" in place.name:
+            return open_media(place)
+    return None
+
+
+def confirm_job(
+    media: Media, report: Callable[[JobEvent], object], cancelled: Callable[[], bool]
+) -> Iterator[JobEvent]:
+    """Confirm the frame table of ``media`` by decoding it once; returns (the media, its confirmed MediaInfo).
+
+    Args:
+        media: used on the job's thread only until the job ends.
+        report: takes Progress at most ten times a second; decoding is one long call, so it cannot yield.
+        cancelled: asked between frames.
+    """
+    meter = ProgressMeter(media.info.frame_count)
+
+    def step(done: int, total: int) -> None:
+        meter.total = total
+        event = meter.step(done - meter.done)
+        if event is not None:
+            report(event)
+
+    yield meter.snapshot()
+    return media, media.confirm(progress=step, cancelled=cancelled)
