@@ -177,7 +177,19 @@ def display_times(stamps: Sequence[int | None], time_base: Fraction, rate: float
     if (np.diff(values[known]) < 0).mean() > 0.1:
         return even
     rows = np.arange(count)
-    values = np.interp(rows, rows[known], values[known])
-    values = np.maximum.accumulate(values)
-    rising: Floats = values - values[0]
-    return rising
+    values = _joined(np.interp(rows, rows[known], values[known]))
+    rising: Floats = np.maximum.accumulate(values)
+    return rising - rising[0]
+
+
+def _joined(values: Floats) -> Floats:
+    """Return the times with pieces that start over (joined recordings) put one step behind what precedes them."""
+    steps = np.diff(values)
+    usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
+    # A small step back is a stamp that is wrong by itself; a large one is a clock that was set back.
+    back = steps < -max(10 * usual, 0.5)
+    if not back.any():
+        return values
+    steps[back] = usual
+    joined: Floats = np.concatenate([[values[0]], values[0] + np.cumsum(steps)])
+    return joined

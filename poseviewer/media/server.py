@@ -202,15 +202,15 @@ class FrameServer:
             frame = self._media.frame(index)
         except MediaError as error:
             self._failed.add(index)
-            if asked and self._on_error is not None:
-                self._on_error(index, error)
+            if asked:
+                self._tell(index, error)
             return None
         except Exception:
             log.exception("decoding frame %d", index)
             self._failed.add(index)
-            if asked and self._on_error is not None:
+            if asked:
                 path = self._media.info.path
-                self._on_error(index, MediaError(f"Frame {index} of {path} cannot be decoded.", file=path))
+                self._tell(index, MediaError(f"Frame {index} of {path} cannot be decoded.", file=path))
             return None
         with self._turn:
             self._refresh()
@@ -226,6 +226,14 @@ class FrameServer:
             self._on_frame(frame)
         except Exception:
             log.exception("a listener raised on frame %d", frame.index)
+
+    def _tell(self, index: int, error: MediaError) -> None:
+        if self._closed or self._on_error is None:
+            return
+        try:
+            self._on_error(index, error)
+        except Exception:
+            log.exception("a listener raised on the error of frame %d", index)
 
     def _refresh(self) -> None:
         """Forget frames whose numbers may have come to mean other pictures."""
