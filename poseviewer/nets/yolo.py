@@ -81,7 +81,7 @@ class YoloWeights:
     @property
     def stride(self) -> int:
         """The largest stride: input sides are multiples of it."""
-        return int(max(self.network.stride))  # type: ignore[arg-type]
+        return int(torch.as_tensor(self.network.stride).max())
 
 
 def ultralytics_parts() -> YoloParts:
@@ -238,12 +238,12 @@ def _load_ours(file: Path) -> YoloWeights:
     state, metadata = read_safetensors(file)
     about = metadata_json(metadata, METADATA_KEY, file=file)
     if about.get("family") != FAMILY or not isinstance(about.get("layout"), dict):
-        raise WeightsError(f"{file.name} does not hold a detector but {about.get('family', 'something else')}.", file=file)
+        raise WeightsError(
+            f"{file.name} does not hold a detector but {about.get('family', 'something else')}.", file=file
+        )
     names = about.get("classes")
     settings = about.get("settings")
-    return _assembled(
-        file, about["layout"], state, names, settings if isinstance(settings, dict) else {}
-    )
+    return _assembled(file, about["layout"], state, names, settings if isinstance(settings, dict) else {})
 
 
 def _load_published(file: Path) -> YoloWeights:
@@ -263,11 +263,14 @@ def _assembled(
     # Only the numbers of a file are used: the network itself is built anew from its checked description.
     network = build_yolo(layout)
     try:
-        network.load_state_dict({name: value.float() if value.is_floating_point() else value
-                                 for name, value in state.items()})
+        network.load_state_dict(
+            {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+        )
     except RuntimeError as error:
         lines = [line.strip() for line in str(error).splitlines()[1:3]]
-        raise WeightsError(f"{file.name} does not fit the network it describes: {' '.join(lines)}", file=file) from error
+        raise WeightsError(
+            f"{file.name} does not fit the network it describes: {' '.join(lines)}", file=file
+        ) from error
     classes = _class_names(names, network)
     network.eval().requires_grad_(False)
     network.names = classes  # type: ignore[assignment]
@@ -284,7 +287,7 @@ def _assembled(
 
 
 def _class_names(names: object, network: nn.Module) -> dict[int, str]:
-    count = int(network.model[-1].nc)  # type: ignore[union-attr, index, arg-type]
+    count = int(network.model[-1].nc)  # type: ignore[union-attr, index]
     pairs = names.items() if isinstance(names, dict) else enumerate(names if isinstance(names, list) else [])
     found = {int(number): str(name) for number, name in pairs if str(number).isdigit()}
     return {number: found.get(number, f"class {number}") for number in range(count)}

@@ -33,9 +33,7 @@ _ULTRALYTICS = {
     "ultralytics.utils": ("IterableSimpleNamespace",),
 }  # fmt: skip
 
-LAYER_NAMES = frozenset(
-    {"Conv", "DWConv", "Concat", "C2f", "C3k2", "C2PSA", "SPPF", "nn.Upsample", "Detect", "Pose"}
-)
+LAYER_NAMES = frozenset({"Conv", "DWConv", "Concat", "C2f", "C3k2", "C2PSA", "SPPF", "nn.Upsample", "Detect", "Pose"})
 _LAYOUT_KEYS = frozenset(
     {
         "nc", "ch", "channels", "depth_multiple", "width_multiple", "max_channels", "scale", "scales",

@@ -229,7 +229,8 @@ class Detector:
             max_time_img=10.0,  # its time limit would drop persons on a busy machine
             end2end=self._end_to_end,
         )
-        return [DetectedBoxes(fit.back(row[:, :4].float()), row[:, 4].float()) for row in rows]
+        rows = [row[row[:, 4].argsort(descending=True, stable=True)].float() for row in rows]
+        return [DetectedBoxes(fit.back(row[:, :4]), row[:, 4]) for row in rows]
 
 
 def _stacked(frames: Tensor | Sequence[Tensor]) -> Tensor:

@@ -185,9 +185,7 @@ class _Training:
         with torch.autocast("cpu", torch.bfloat16):
             answer = self.student(images)
             mine = self._take("student")
-            hint = (
-                self.hints(mine, wanted, taught.logits.sigmoid()) if hint_weight > 0.01 else torch.zeros(())
-            )
+            hint = self.hints(mine, wanted, taught.logits.sigmoid()) if hint_weight > 0.01 else torch.zeros(())
         student = Dense.from_raw(answer)
         targets = make_targets(
             student,
@@ -204,7 +202,7 @@ class _Training:
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate(part)
         self.optimiser.zero_grad(set_to_none=True)
-        total.backward()
+        total.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.student.parameters(), 10.0)
         self.optimiser.step()
         self.step += 1
@@ -215,9 +213,7 @@ class _Training:
     @torch.no_grad()
     def _follow(self) -> None:
         keep = min(self.config.ema, (1 + self.step) / (20 + self.step))
-        for mean, value in zip(
-            self.average.state_dict().values(), self.student.state_dict().values(), strict=True
-        ):
+        for mean, value in zip(self.average.state_dict().values(), self.student.state_dict().values(), strict=True):
             if mean.is_floating_point():
                 mean.lerp_(value, 1 - keep)
             else:
@@ -303,9 +299,9 @@ def _run_stage(training: _Training, stage: Stage, log: _Log) -> Iterator[JobEven
         seed=config.seed,
         first=training.step,
     )
-    loader = iter(DataLoader(
-            stream, batch_size=None, num_workers=1, prefetch_factor=4, multiprocessing_context="spawn"
-        ))
+    loader = iter(
+        DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=4, multiprocessing_context="spawn")
+    )
     geometry = grid(stage.size)
     training.student.train()
     saved = validated = told = time.monotonic()

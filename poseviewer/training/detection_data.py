@@ -194,8 +194,8 @@ class CutMaker:
         parts: list[tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None]] = []
         if random.random() < self.mosaic:
             cx, cy = (int(size * random.uniform(0.3, 0.7)) for _ in range(2))
-            for cell in ((0, 0, cx, cy), (cx, 0, size, cy), (0, cy, cx, size), (cx, cy, size, size)):
-                parts.append(self._place(canvas, cell, float(np.exp(random.uniform(-0.9, 0.15))), random))
+            cells = ((0, 0, cx, cy), (cx, 0, size, cy), (0, cy, cx, size), (cx, cy, size, size))
+            parts.extend(self._place(canvas, cell, float(np.exp(random.uniform(-0.9, 0.15))), random) for cell in cells)
         else:
             low, high = (0.75, 1.15) if self.gentle else (0.55, 1.5)
             scale = float(np.exp(random.uniform(np.log(low), np.log(high))))
@@ -216,7 +216,10 @@ class CutMaker:
         picture = self.pack.pictures[min(index, len(self.pack) - 1)]
         x0, y0, x1, y1 = cell
         scale = relative * self.size / max(picture.height, picture.width)
-        sx, sy = scale * float(np.exp(random.uniform(-0.1, 0.1))), scale * float(np.exp(random.uniform(-0.1, 0.1)))
+        sx, sy = (
+            scale * float(np.exp(random.uniform(-0.1, 0.1))),
+            scale * float(np.exp(random.uniform(-0.1, 0.1))),
+        )
         width, height = max(round(picture.width * sx), 8), max(round(picture.height * sy), 8)
         sx, sy = width / picture.width, height / picture.height
         image = cv2.resize(
@@ -227,24 +230,21 @@ class CutMaker:
         mirror = random.random() < 0.5
         if mirror:
             image = image[:, ::-1]
-        moved = [_moved(boxes, sx, sy, width if mirror else None) for boxes in (picture.boxes, picture.unsure, picture.seen)]
+        known = (picture.boxes, picture.unsure, picture.seen)
+        moved = [_moved(boxes, sx, sy, width if mirror else None) for boxes in known]
         focus = self._focus(np.concatenate([moved[0], moved[2]]), random)
         left = _shift(width, x1 - x0, focus[0] if focus else None, random)
         top = _shift(height, y1 - y0, focus[1] if focus else None, random)
         ax0, ay0 = max(x0, x0 + left), max(y0, y0 + top)
         ax1, ay1 = min(x1, x0 + left + width), min(y1, y0 + top + height)
-        canvas[ay0:ay1, ax0:ax1] = image[
-            ay0 - y0 - top : ay1 - y0 - top, ax0 - x0 - left : ax1 - x0 - left
-        ]
+        canvas[ay0:ay1, ax0:ax1] = image[ay0 - y0 - top : ay1 - y0 - top, ax0 - x0 - left : ax1 - x0 - left]
         window = np.array([ax0, ay0, ax1, ay1], np.float32)
         shift = np.array([x0 + left, y0 + top] * 2, np.float32)
         boxes, lost = _clipped(moved[0] + shift, window)
         unsure, _ = _clipped(moved[1] + shift, window, least=0.0)
         return boxes, np.concatenate([unsure, lost]), window if picture.complete else None
 
-    def _focus(
-        self, people: NDArray[np.float32], random: np.random.Generator
-    ) -> tuple[float, float] | None:
+    def _focus(self, people: NDArray[np.float32], random: np.random.Generator) -> tuple[float, float] | None:
         if not len(people) or random.random() > 0.8:
             return None
         x0, y0, x1, y1 = people[random.integers(len(people))]

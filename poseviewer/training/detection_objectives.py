@@ -38,9 +38,7 @@ class Dense:
         """Take the person's part of a YOLO network's raw outputs, in float32."""
         boxes = raw["boxes"].float()
         batch, _, count = boxes.shape
-        return Dense(
-            raw["scores"][:, person_class].float(), boxes.view(batch, 4, BINS, count).permute(0, 3, 1, 2)
-        )
+        return Dense(raw["scores"][:, person_class].float(), boxes.view(batch, 4, BINS, count).permute(0, 3, 1, 2))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +202,7 @@ def complete_iou(a: Tensor, b: Tensor) -> Tensor:
     return iou - apart / (hull.square().sum(-1) + 1e-7) - alpha * v
 
 
-def detection_loss(
-    student: Dense, targets: Targets, geometry: tuple[Tensor, Tensor]
-) -> dict[str, Tensor]:
+def detection_loss(student: Dense, targets: Targets, geometry: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
     """Return the losses ``score`` (BCE), ``box`` (1 - complete IoU) and ``bins`` (KL divergence), each a scalar."""
     total = targets.score.sum().clamp(min=1.0)
     bce = F.binary_cross_entropy_with_logits(student.logits, targets.score, reduction="none")

@@ -78,7 +78,12 @@ def validate_boxes(
         for box, score in zip(persons.boxes.tolist(), persons.scores.tolist(), strict=True):
             x0, y0, x1, y1 = box
             found.append(
-                {"image_id": image["id"], "category_id": 1, "bbox": [x0, y0, x1 - x0, y1 - y0], "score": score}
+                {
+                    "image_id": image["id"],
+                    "category_id": 1,
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "score": score,
+                }
             )
     return _scored(truth, images, found, detector.spec.confidence)
 
@@ -90,7 +95,7 @@ def _scored(
     persons = [person for person in truth["annotations"] if person["image_id"] in ids]
     counted = sum(not person["iscrowd"] for person in persons)
     if not found:
-        return BoxScores(*[0.0] * 9, len(images), counted)
+        return BoxScores(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, len(images), counted)
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
@@ -102,9 +107,9 @@ def _scored(
         judge.evaluate()
         judge.accumulate()
         judge.summarize()
-    stats = [float(value) for value in judge.stats]
-    precision, recall = _at_confidence(judge.evalImgs, confidence, counted)
-    return BoxScores(*stats[:6], stats[8], precision, recall, len(images), counted)
+    ap, ap50, ap75, small, medium, large, _, _, recall = (float(value) for value in judge.stats[:9])
+    precision_at, recall_at = _at_confidence(judge.evalImgs, confidence, counted)
+    return BoxScores(ap, ap50, ap75, small, medium, large, recall, precision_at, recall_at, len(images), counted)
 
 
 def _at_confidence(rows: Sequence[Any], confidence: float, persons: int) -> tuple[float, float]:
@@ -133,9 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         detector = Detector.load(options.weights, input_size=options.size)
         results = {
             "coco/val": validate_boxes(detector, options.data / "coco" / "val.json"),
-            "photos/val, human boxes": validate_boxes(
-                detector, options.data / "photos" / "val.json", only_human=True
-            ),
+            "photos/val, human boxes": validate_boxes(detector, options.data / "photos" / "val.json", only_human=True),
         }
     except KnownError as error:
         sys.stderr.write(f"{error}\n")
