@@ -1,0 +1,182 @@
+"""The run panel: what to run with, on which frames, how it goes, and the runs before."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from poseviewer.core.errors import KnownError
+from poseviewer.core.framerange import frame_range_text, parse_frames
+from poseviewer.pipeline.config import PipelineConfig, check_config
+from poseviewer.ui.dialogs.base import Dialog, Rule
+from poseviewer.ui.dialogs.run_progress import RunProgress
+from poseviewer.ui.dialogs.run_settings import RunSettings
+from poseviewer.ui.panels.widgets import Heading, Label, Segments
+from poseviewer.ui.text import tr
+
+if TYPE_CHECKING:
+    from poseviewer.ui.desk import Desk
+
+OUTCOMES = {"running": "running", "done": "done", "cancelled": "cancelled", "error": "stopped by an error"}
+
+
+class RunDialog(Dialog):
+    """Chooses a configuration and a range, starts the run and follows it. Not modal: scrubbing goes on."""
+
+    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+        super().__init__(tr("Run"), 760, parent)
+        self.desk = desk
+        self.settings = RunSettings(desk.config)
+        self.settings.changed.connect(self._say_problem)
+        self.progress = RunProgress()
+        self.progress.cancel.clicked.connect(self._cancel)
+        self.range = Segments(
+            tr("Frames"),
+            (("all", tr("All")), ("range", tr("Range")), ("frame", tr("This frame")), ("some", tr("Some"))),
+        )
+        self.range.chosen.connect(self._choose)
+        self.some = QLineEdit()
+        self.some.setPlaceholderText("0-99,120")
+        self.some.setAccessibleName(tr("Frames, such as 0-99,120"))
+        self.some.textEdited.connect(lambda: self._choose("some"))
+        self.problem = Label("", token="err", wrap=True)
+        self.earlier = _table()
+        self._lay_out()
+        self.defaults = self.add_button(tr("Defaults"))
+        self.defaults.clicked.connect(lambda: self.settings.show_config(PipelineConfig()))
+        self.add_button(tr("Close")).clicked.connect(self.close)
+        self.start = self.add_button(tr("Run"), primary=True)
+        self.start.clicked.connect(self._run)
+        desk.running_changed.connect(self._show_state)
+        desk.job_event.connect(self.progress.hear)
+        desk.job_ended.connect(lambda _outcome: self._show_earlier())
+        desk.playhead_changed.connect(self._show_range)
+        desk.selection_changed.connect(self._show_range)
+        desk.project_opened.connect(self._show_all)
+        self._choose("range" if desk.playhead.first is not None or desk.playhead.last is not None else "all")
+        self._show_all()
+
+    def _lay_out(self) -> None:
+        self.body.addWidget(self.settings)
+        self.body.addWidget(Rule())
+        row = QHBoxLayout()
+        row.addWidget(Heading(tr("Frames")))
+        row.addSpacing(12)
+        row.addWidget(self.range)
+        row.addWidget(self.some, 1)
+        self.body.addLayout(row)
+        self.body.addWidget(self.problem)
+        self.body.addWidget(self.progress)
+        self._earlier_box = QWidget()
+        column = QVBoxLayout(self._earlier_box)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(Heading(tr("Earlier runs")))
+        column.addWidget(self.earlier)
+        self.body.addWidget(self._earlier_box, 1)
+
+    def frames(self) -> list[int]:
+        """Return the chosen frames.
+
+        Raises:
+            CallError: if the text of "Some" is no frame list.
+        """
+        count = self.desk.info.frame_count if self.desk.info is not None else 0
+        if self._chosen == "frame":
+            return [self.desk.selection.frame]
+        if self._chosen == "range":
+            return list(self.desk.range_frames())
+        if self._chosen == "some":
+            return list(parse_frames(self.some.text(), count))
+        return list(range(count))
+
+    def _choose(self, key: str) -> None:
+        self._chosen = key
+        self.range.choose(key)
+        self._show_range()
+
+    def _show_range(self) -> None:
+        if self._chosen != "some":
+            self.some.setText(frame_range_text(self.frames()))
+        self._say_problem()
+
+    def _say_problem(self) -> None:
+        problem = ""
+        try:
+            check_config(self.settings.config())
+            if not self.frames():
+                problem = tr("There is no frame to run.")
+        except KnownError as error:
+            problem = tr(error.sentence)
+        self.problem.setText(problem)
+        self.problem.setVisible(bool(problem))
+        self.start.setEnabled(not problem and not self.desk.running and self.desk.editable)
+
+    def _run(self) -> None:
+        self.desk.set_config(self.settings.config())
+        self.desk.run(self.frames())
+
+    def _cancel(self) -> None:
+        self.progress.cancel.setEnabled(False)
+        self.progress.left.setText(tr("Cancelling"))
+        self.desk.cancel_run()
+
+    def _show_state(self) -> None:
+        running = self.desk.running
+        if running and not self.progress.isVisibleTo(self):
+            self.progress.begin()
+        self.settings.setEnabled(not running)
+        self.progress.setVisible(running)
+        self._say_problem()
+
+    def _show_all(self) -> None:
+        self.progress.setVisible(self.desk.running)
+        self._show_state()
+        self._show_range()
+        self._show_earlier()
+
+    def _show_earlier(self) -> None:
+        project, media = self.desk.project, self.desk.media_id
+        rows = sorted(project.runs(media), key=lambda run: -run.id) if project is not None and media is not None else []
+        self._earlier_box.setVisible(bool(rows))
+        self.earlier.setRowCount(len(rows))
+        for number, run in enumerate(rows):
+            for column, text in enumerate(run_words(run)):
+                item = QTableWidgetItem(text)
+                item.setToolTip(run.note or text)
+                self.earlier.setItem(number, column, item)
+
+
+def run_words(run: Any) -> tuple[str, str, str, str, str]:
+    """Return number, start, networks, frames and outcome of an earlier run in words."""
+    networks = " + ".join(
+        str(part.get("name", "")) for part in run.networks.values() if isinstance(part, dict) and part.get("name")
+    )
+    frames = str(run.frame_count) if run.done_count == run.frame_count else f"{run.done_count} / {run.frame_count}"
+    started = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
+    return str(run.id), started, networks, frames, tr(OUTCOMES.get(run.outcome, run.outcome))
+
+
+def _table() -> QTableWidget:
+    table = QTableWidget(0, 5)
+    table.setHorizontalHeaderLabels([tr("Run"), tr("Started"), tr("Networks"), tr("Frames"), tr("Outcome")])
+    table.verticalHeader().hide()
+    table.verticalHeader().setDefaultSectionSize(22)
+    table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+    table.horizontalHeader().setSectionResizeMode(2, QHeaderView.ResizeMode.Stretch)
+    table.setMinimumHeight(96)
+    table.setAccessibleName(tr("Earlier runs"))
+    return table

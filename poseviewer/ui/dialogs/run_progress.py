@@ -1,0 +1,170 @@
+"""How a run is going: time left, rate, notes."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+
+from poseviewer.core.progress import FrameDone, JobEvent, Note, Progress
+from poseviewer.ui import theme
+from poseviewer.ui.panels.widgets import Heading, Label
+from poseviewer.ui.text import tr
+
+MOST_NOTES = 6
+WINDOW_S = 0.5
+"""Rates are means over this long."""
+
+
+def time_left(seconds: float) -> str:
+    """Return "2 min 10 s left" in the window's language."""
+    whole = max(round(seconds), 0)
+    hours, rest = divmod(whole, 3600)
+    minutes, secs = divmod(rest, 60)
+    if hours:
+        return tr("{hours} h {minutes} min left", hours=hours, minutes=minutes)
+    if minutes:
+        return tr("{minutes} min {seconds} s left", minutes=minutes, seconds=secs)
+    return tr("{seconds} s left", seconds=secs)
+
+
+class RatePlot(QWidget):
+    """Frames a second over the run, as a filled line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rates: deque[float] = deque(maxlen=600)
+        self._last: tuple[float, int] | None = None
+        self.setMinimumHeight(52)
+        self.setAccessibleName(tr("Throughput"))
+
+    def sizeHint(self) -> QSize:
+        """Return the usual size."""
+        return QSize(320, 52)
+
+    def clear(self) -> None:
+        """Forget the run before."""
+        self._rates.clear()
+        self._last = None
+        self.update()
+
+    def add(self, progress: Progress) -> float | None:
+        """Add a moment; return the present rate in units a second, or None while unknown."""
+        if self._last is None:
+            self._last = (progress.seconds, progress.done)
+        seconds, done = self._last
+        if progress.seconds - seconds >= WINDOW_S:
+            self._rates.append((progress.done - done) / (progress.seconds - seconds))
+            self._last = (progress.seconds, progress.done)
+            self.update()
+        return self._rates[-1] if self._rates else None
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the line."""
+        looks = theme.current()
+        area = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setPen(QPen(looks.colour("line"), 1))
+        painter.setBrush(looks.colour("plot"))
+        painter.drawRoundedRect(area, 4, 4)
+        if len(self._rates) > 1:
+            top = max(self._rates) * 1.15 or 1.0
+            step = area.width() / (len(self._rates) - 1)
+            points = [
+                QPointF(area.left() + i * step, area.bottom() - rate / top * area.height())
+                for i, rate in enumerate(self._rates)
+            ]
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(looks.colour("accent", 0.18))
+            painter.drawPolygon(QPolygonF([area.bottomLeft(), *points, area.bottomRight()]))
+            painter.setPen(QPen(looks.colour("accent"), 1.5))
+            painter.drawPolyline(QPolygonF(points))
+        painter.end()
+
+
+class RunProgress(QWidget):
+    """Time left, progress, throughput and notes of the running run, with Cancel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = Label("", size=22, weight=600)
+        self.percent = Label("", token="t2")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setAccessibleName(tr("Progress"))
+        self.frames = Label("", token="t2")
+        self.elapsed = Label("", token="t2")
+        self.cancel = QPushButton(tr("Cancel"))
+        self.rate = Label("", token="t2")
+        self.plot = RatePlot()
+        self.notes = Label("", token="t2", wrap=True)
+        self._notes: deque[str] = deque(maxlen=MOST_NOTES)
+        self._people = 0
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        column.addLayout(_pair(self.left, self.percent))
+        column.addWidget(self.bar)
+        column.addLayout(_pair(self.frames, self.elapsed))
+        row = QHBoxLayout()
+        row.addWidget(self.cancel)
+        row.addStretch(1)
+        row.addWidget(Label(tr("Cancelling keeps finished frames"), token="t3"))
+        column.addLayout(row)
+        column.addSpacing(8)
+        column.addLayout(_pair(Heading(tr("Throughput")), self.rate))
+        column.addWidget(self.plot)
+        column.addWidget(self.notes)
+        column.addStretch(1)
+
+    def begin(self) -> None:
+        """Start over for a new run."""
+        self._notes.clear()
+        self._people = 0
+        self.notes.setText("")
+        self.plot.clear()
+        self.bar.setRange(0, 0)
+        self.left.setText(tr("Loading the networks"))
+        for label in (self.percent, self.frames, self.elapsed, self.rate):
+            label.setText("")
+        self.cancel.setEnabled(True)
+
+    def hear(self, event: JobEvent) -> None:
+        """Show one event of the run."""
+        if isinstance(event, Progress):
+            self._show(event)
+        elif isinstance(event, FrameDone):
+            self._people += event.people
+        elif isinstance(event, Note):
+            self._notes.append(event.text)
+            self.notes.setText("\n".join(self._notes))
+
+    def _show(self, progress: Progress) -> None:
+        self.bar.setRange(0, max(progress.total, 1))
+        self.bar.setValue(progress.done)
+        if progress.seconds_left is not None:
+            self.left.setText(time_left(progress.seconds_left))
+        if progress.total:
+            self.percent.setText(f"{100 * progress.done // progress.total} %")
+        self.frames.setText(tr("frame {done} of {total}", done=progress.done, total=progress.total))
+        self.elapsed.setText(tr("{seconds} s so far", seconds=round(progress.seconds)))
+        rate = self.plot.add(progress)
+        if rate is not None:
+            people = self._people / max(progress.seconds, 1e-6)
+            self.rate.setText(tr("{frames} frames/s, {people} people/s", frames=f"{rate:.1f}", people=f"{people:.1f}"))
+
+
+def _pair(left: QWidget, right: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.addWidget(left, 1)
+    row.addWidget(right, 0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
+    if isinstance(right, Label):
+        right.setMinimumWidth(120)
+        right.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
+    return row

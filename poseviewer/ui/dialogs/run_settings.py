@@ -1,0 +1,224 @@
+"""The form of one pipeline configuration: weights, thresholds, suppression, device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+from PySide6.QtCore import QLocale, Signal
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QHBoxLayout,
+    QLineEdit,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from poseviewer.pipeline.config import PipelineConfig
+from poseviewer.ui.dialogs.base import Fields
+from poseviewer.ui.panels.widgets import Heading
+from poseviewer.ui.text import tr
+
+NMS_VERSIONS = (
+    ("master", "AlphaPose, current"),
+    ("old", "AlphaPose, 2018"),
+    ("train", "AlphaPose, training branch"),
+    ("2017", "RMPE release, 2017"),
+    ("paper", "RMPE paper"),
+    ("corrected", "Corrected form"),
+)
+DEVICES = (("auto", "Automatic"), ("cpu", "CPU"), ("cuda", "CUDA"))
+PRECISIONS = (("auto", "Automatic"), ("float32", "float32"), ("bf16", "bfloat16"), ("fp16", "float16"))
+
+
+class WeightsField(QWidget):
+    """A path to weights; empty means the bundled ones."""
+
+    changed = Signal()
+
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self._title = title
+        self.field = QLineEdit()
+        self.field.setPlaceholderText(tr("Bundled"))
+        self.field.setClearButtonEnabled(True)
+        self.field.editingFinished.connect(self.changed)
+        button = QPushButton(tr("Browse…"))
+        button.setAccessibleName(tr("Browse for {what}", what=title))
+        button.clicked.connect(self._browse)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.field, 1)
+        row.addWidget(button)
+
+    def _browse(self) -> None:
+        start = str(Path(self.field.text()).parent) if self.field.text() else ""
+        path, _ = QFileDialog.getOpenFileName(
+            self, self._title, start, tr("Weights") + " (*.safetensors *.pt *.pth);;" + tr("All files") + " (*)"
+        )
+        if path:
+            self.field.setText(path)
+            self.changed.emit()
+
+
+class RunSettings(QWidget):
+    """Edits a PipelineConfig.
+
+    Signals:
+        changed: a person changed something; ``config()`` gives the new value.
+    """
+
+    changed = Signal()
+
+    def __init__(self, config: PipelineConfig) -> None:
+        super().__init__()
+        self._base = config
+        self.detector = WeightsField(tr("Detector"))
+        self.estimator = WeightsField(tr("Estimator"))
+        self.confidence = _number(0, 1, 0.05, 2)
+        self.iou = _number(0, 1, 0.05, 2)
+        self.enlargement = _number(-0.5, 4, 0.05, 2)
+        self.stn = QCheckBox(tr("Spatial transformer, where the estimator has one"))
+        self.flip = QCheckBox(tr("Average with the mirrored crop (slower)"))
+        self.suppress = QCheckBox(tr("Suppress doubled people"))
+        self.version = _choices(NMS_VERSIONS)
+        self.gamma = _number(0, 100, 0.5, 2)
+        self.matches = _number(0, 136, 1, 0)
+        self.floor = _number(0, 1, 0.05, 2)
+        self.device = _choices(DEVICES)
+        self.precision = _choices(PRECISIONS)
+        self.batch_frames, self.batch_people = QSpinBox(), QSpinBox()
+        for box in (self.batch_frames, self.batch_people):
+            box.setRange(1, 512)
+        self._lay_out()
+        self.show_config(config)
+        self._listen()
+
+    def _lay_out(self) -> None:
+        find, pose, nms, device = Fields(), Fields(), Fields(), Fields()
+        find.add(tr("Detector"), self.detector)
+        find.add(tr("Least score"), self.confidence)
+        find.add(tr("Box overlap (IoU)"), self.iou)
+        pose.add(tr("Estimator"), self.estimator)
+        pose.add(tr("Enlarge boxes by"), self.enlargement, tr("0.3 as in RMPE: 15 % on each side"))
+        pose.addWidget(self.stn, pose.rowCount(), 1)
+        pose.addWidget(self.flip, pose.rowCount(), 1)
+        nms.addWidget(self.suppress, nms.rowCount(), 1)
+        nms.add(tr("Pose NMS"), self.version)
+        nms.add(tr("Pose similarity above"), self.gamma)
+        nms.add(tr("Matched joints, at least"), self.matches)
+        nms.add(tr("Score floor"), self.floor)
+        device.add(tr("Device"), self.device)
+        device.add(tr("Precision"), self.precision)
+        device.add(tr("Frames at once"), self.batch_frames)
+        device.add(tr("People at once"), self.batch_people)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(28)
+        for parts in (
+            ((tr("Find people"), find), (tr("Find joints"), pose)),
+            ((tr("Suppression"), nms), (tr("Computing"), device)),
+        ):
+            column = QVBoxLayout()
+            column.setSpacing(8)
+            for title, fields in parts:
+                column.addWidget(Heading(title))
+                column.addLayout(fields)
+                column.addSpacing(8)
+            column.addStretch(1)
+            row.addLayout(column, 1)
+
+    def _listen(self) -> None:
+        for field in (self.detector, self.estimator):
+            field.changed.connect(self._edited)
+        for number in (self.confidence, self.iou, self.enlargement, self.gamma, self.matches, self.floor):
+            number.valueChanged.connect(self._edited)
+        for whole in (self.batch_frames, self.batch_people):
+            whole.valueChanged.connect(self._edited)
+        for check in (self.stn, self.flip, self.suppress):
+            check.toggled.connect(self._edited)
+        for choice in (self.version, self.device, self.precision):
+            choice.currentIndexChanged.connect(self._edited)
+
+    def _edited(self) -> None:
+        on = self.suppress.isChecked()
+        for control in (self.version, self.gamma, self.matches, self.floor):
+            control.setEnabled(on)
+        self.changed.emit()
+
+    def show_config(self, config: PipelineConfig) -> None:
+        """Show ``config`` in the form without a signal."""
+        self._base = config
+        before = self.blockSignals(True)
+        self.detector.field.setText(config.detector)
+        self.estimator.field.setText(config.estimator)
+        self.confidence.setValue(config.confidence)
+        self.iou.setValue(config.iou)
+        self.enlargement.setValue(config.enlargement)
+        self.stn.setChecked(config.stn)
+        self.flip.setChecked(config.flip)
+        self.suppress.setChecked(config.nms.enabled)
+        _pick(self.version, config.nms.version)
+        self.gamma.setValue(config.nms.gamma)
+        self.matches.setValue(config.nms.match_threshold)
+        self.floor.setValue(config.nms.score_floor)
+        _pick(self.device, config.device)
+        _pick(self.precision, config.precision)
+        self.batch_frames.setValue(config.batch_frames)
+        self.batch_people.setValue(config.batch_people)
+        self._edited()
+        self.blockSignals(before)
+
+    def config(self) -> PipelineConfig:
+        """Return what the form says; everything it does not show stays as it was."""
+        nms = msgspec.structs.replace(
+            self._base.nms,
+            enabled=self.suppress.isChecked(),
+            version=self.version.currentData(),
+            gamma=self.gamma.value(),
+            match_threshold=self.matches.value(),
+            score_floor=self.floor.value(),
+        )
+        return msgspec.structs.replace(
+            self._base,
+            detector=self.detector.field.text().strip(),
+            estimator=self.estimator.field.text().strip(),
+            confidence=self.confidence.value(),
+            iou=self.iou.value(),
+            enlargement=self.enlargement.value(),
+            stn=self.stn.isChecked(),
+            flip=self.flip.isChecked(),
+            nms=nms,
+            device=self.device.currentData(),
+            precision=self.precision.currentData(),
+            batch_frames=self.batch_frames.value(),
+            batch_people=self.batch_people.value(),
+        )
+
+
+def _number(low: float, high: float, step: float, decimals: int) -> QDoubleSpinBox:
+    box = QDoubleSpinBox()
+    # Figures are written as in the papers and files, with a point, in every language.
+    box.setLocale(QLocale.c())
+    box.setDecimals(decimals)
+    box.setRange(low, high)
+    box.setSingleStep(step)
+    return box
+
+
+def _choices(rows: tuple[tuple[str, str], ...]) -> QComboBox:
+    box = QComboBox()
+    for key, text in rows:
+        box.addItem(tr(text), key)
+    return box
+
+
+def _pick(box: QComboBox, key: str) -> None:
+    if box.findData(key) < 0:
+        box.addItem(key, key)
+    box.setCurrentIndex(box.findData(key))
