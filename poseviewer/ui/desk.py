@@ -24,13 +24,13 @@ from poseviewer.core.progress import JobEvent
 from poseviewer.core.skeleton import Skeleton, skeleton
 from poseviewer.core.values import Frame, FrameResult, MediaInfo, Person, Pose, Suppression
 from poseviewer.session import Display, Playhead, Selection, Session
-from poseviewer.ui import settings
 from poseviewer.ui.evidence import EvidenceKeeper, Peak, State
 from poseviewer.ui.frames import FrameKeeper
 from poseviewer.ui.hand import Hand, nearest_person
 from poseviewer.ui.messages import Message, of_error
 from poseviewer.ui.moving import Moving
-from poseviewer.ui.opening import Opened, confirm_job, one_target, open_job
+from poseviewer.ui.opener import Opener
+from poseviewer.ui.runs import Runs
 from poseviewer.ui.text import tr
 from poseviewer.ui.threads import EngineThread, JobThread
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from poseviewer.media import Media
     from poseviewer.ops.nms_config import NmsConfig
     from poseviewer.pipeline.config import PipelineConfig
-    from poseviewer.pipeline.engine import Engine
     from poseviewer.project import Project
 
 log = logging.getLogger("poseviewer.desk")
@@ -50,6 +49,7 @@ class Desk(QObject):
     Signals (arguments in brackets):
         project_opened: another project or media is shown, or none; read everything anew.
         media_changed: the info of the open media changed (its frame table was confirmed).
+        opening_changed: ``opening`` changed.
         changes (Changes): a transaction was committed, by whom its origin tells.
         selection_changed, display_changed, playhead_changed: the session's three values.
         frame_changed: ``frame`` or ``frame_exact`` changed.
@@ -68,6 +68,7 @@ class Desk(QObject):
 
     project_opened = Signal()
     media_changed = Signal()
+    opening_changed = Signal()
     changes = Signal(object)
     selection_changed = Signal()
     display_changed = Signal()
@@ -97,24 +98,28 @@ class Desk(QObject):
         self.info: MediaInfo | None = None
         self.media_missing = ""
         self.people: tuple[Person, ...] = ()
-        self.running = False
-        self.confirmed_share = 1.0
-        self.device_name = ""
-        self._config: PipelineConfig | None = None
+        self._followed: Person | None = None
         self._skeleton = skeleton("coco_17")
         self._jobs: list[JobThread] = []
-        self._opening = 0
-        self._followed: Person | None = None
-        self._frames = FrameKeeper(self)
+        self.frames = FrameKeeper(self)
+        self.runs = Runs(self)
+        self._opener = Opener(self)
         self._evidence = EvidenceKeeper(self)
         self._hand = Hand(self)
         self._moving = Moving(self)
-        self.engine = self._new_engine("auto")
+        self._connect()
+
+    def _connect(self) -> None:
         self.session.changed.connect(self._session_changed)
         self._committed.connect(self._on_changes)
-        self._frames.changed.connect(self._on_frame)
-        self._frames.cached_changed.connect(self.cached_changed)
-        self._frames.error.connect(self.tell_error)
+        self.frames.changed.connect(self._on_frame)
+        self.frames.cached_changed.connect(self.cached_changed)
+        self.frames.error.connect(self.tell_error)
+        self.runs.answer.connect(self._evidence.answer)
+        self.runs.event.connect(self.job_event)
+        self.runs.ended.connect(self._run_ended)
+        self.runs.running_changed.connect(self.running_changed)
+        self.runs.config_changed.connect(self.config_changed)
         self._evidence.changed.connect(self.evidence_changed)
         self._evidence.what_if_changed.connect(self.what_if_changed)
 
@@ -143,17 +148,17 @@ class Desk(QObject):
     @property
     def frame(self) -> Frame | None:
         """The picture on screen; of another frame than the selected one while ``frame_exact`` is False."""
-        return self._frames.frame
+        return self.frames.frame
 
     @property
     def frame_exact(self) -> bool:
         """Whether ``frame`` is the selected frame itself."""
-        return self._frames.exact
+        return self.frames.exact
 
     @property
     def timestamps(self) -> npt.NDArray[np.float64]:
         """``(n,)`` seconds of the frames."""
-        return self._frames.timestamps
+        return self.frames.timestamps
 
     @property
     def person(self) -> Person | None:
@@ -169,15 +174,6 @@ class Desk(QObject):
     def editable(self) -> bool:
         """Whether edits are bound to frames already: something is open and its frame table is confirmed."""
         return self.project is not None and self.info is not None and self.info.confirmed
-
-    @property
-    def config(self) -> PipelineConfig:
-        """What the next run computes; ``set_config`` replaces it."""
-        if self._config is None:
-            from poseviewer.pipeline.config import PipelineConfig
-
-            self._config = PipelineConfig()
-        return self._config
 
     @property
     def evidence(self) -> FrameResult | None:
@@ -217,7 +213,7 @@ class Desk(QObject):
 
     def cached_spans(self) -> list[tuple[int, int]]:
         """Return the inclusive spans of frames that are decoded."""
-        return self._frames.cached_spans()
+        return self.frames.cached_spans()
 
     def place(self) -> tuple[int, int]:
         """Return (media id, frame index) of the selection, as edits want them.
@@ -231,7 +227,7 @@ class Desk(QObject):
 
     def reopen_media(self) -> Media | None:
         """Return a second decoder of the open media for another thread, or None."""
-        return self._frames.reopen()
+        return self.frames.reopen()
 
     # --- looking ---
 
@@ -301,146 +297,57 @@ class Desk(QObject):
     # --- opening ---
 
     def open_paths(self, paths: Sequence[str | Path]) -> None:
-        """Open a video, picture, folder or project; what was open is closed when the new one stands."""
-        try:
-            target = one_target([Path(path) for path in paths])
-        except KnownError as error:
-            self.tell_error(error)
-            return
-        self._opening += 1
-        ticket = self._opening
-        # The same project must be let go before it can be opened again.
-        if self.project is not None and self.info is not None:
-            self.close_media()
-        thread = self._job(open_job(target))
-        thread.result.connect(lambda opened: self._opened(opened, ticket))
-        thread.error.connect(self.tell_error)
-
-    def _opened(self, opened: Opened, ticket: int) -> None:
-        if ticket != self._opening:
-            opened.project.close()
-            if opened.media is not None:
-                opened.media.close()
-            return
-        self.close_media()
-        self.project = opened.project
-        self.project.changes.connect(self._hear)
-        self._skeleton = opened.project.skeleton
-        self.media_id = opened.media_id
-        self.media_missing = opened.missing
-        if opened.media is not None:
-            self.info = opened.media.info
-            self._frames.open(opened.media)
-            settings.remember(self.info.path, media_note(self.info))
-            self._confirm()
-        else:
-            settings.remember(str(self.project.path))
-        self.session.play(playing=False, first=None, last=None)
-        frame = int(self.project.setting("frame", 0)) if self.info is not None else 0
-        self.session.select(media=self.media_id, frame=self._clip(frame), person=None, joint=None)
-        self._read_people()
-        self.project_opened.emit()
-        self._frames.show(self.selection.frame)
-        if opened.missing:
-            self.tell(
-                Message(
-                    tr("{file} is not at its place any more.", file=Path(opened.missing).name),
-                    tr("Show where it is; what you corrected is kept."),
-                    "warning",
-                    ((tr("Find…"), "find_media"),),
-                    key="missing",
-                )
-            )
-
-    def _clip(self, frame: int) -> int:
-        return min(max(frame, 0), max(self.info.frame_count - 1, 0)) if self.info is not None else 0
-
-    def _confirm(self) -> None:
-        """Settle the frame table in the background; edits bind to frames only after it."""
-        if self.info is None or self.info.confirmed:
-            self.confirmed_share = 1.0
-            return
-        media = self._frames.reopen()
-        if media is None:
-            return
-        self.confirmed_share = 0.0
-        ticket = self._opening
-        thread = JobThread(self)
-        thread.event.connect(self._confirm_step)
-        thread.result.connect(lambda pair: self._confirmed(pair[0], pair[1], ticket))
-        thread.error.connect(self.tell_error)
-        self._keep(thread)
-        thread.begin(confirm_job(media, thread.event.emit, thread.isInterruptionRequested))
-
-    def _confirm_step(self, event: Any) -> None:
-        total = getattr(event, "total", 0)
-        if total:
-            self.confirmed_share = event.done / total
-            self.confirming.emit(event.done, total)
-
-    def _confirmed(self, media: Media, info: MediaInfo, ticket: int) -> None:
-        if ticket != self._opening or self.project is None or self.media_id is None or not info.confirmed:
-            media.close()
-            return
-        self.confirmed_share = 1.0
-        self.info = info
-        self._frames.replace(media)
-        self.project.relink_media(self.media_id, info.path, info)
-        if self.selection.frame >= info.frame_count:
-            self.select(frame=info.frame_count - 1)
-        self.media_changed.emit()
-        self._frames.show(self.selection.frame)
+        """Open a video, picture, folder or project; what was open is closed first."""
+        self._opener.open_paths(paths)
 
     def relink(self, path: str | Path) -> None:
-        """Use the file at ``path`` for the media that is not at its place, then open the project again."""
-        if self.project is None or self.media_id is None:
-            return
-        from poseviewer.media import open_media
-
-        try:
-            with open_media(path) as media:
-                self.project.relink_media(self.media_id, str(path), media.info)
-        except KnownError as error:
-            self.tell_error(error)
-            return
-        place = self.project.path
-        self.close_media()
-        self.open_paths([place])
+        """Use the file at ``path`` for the media that is not at its place."""
+        self._opener.relink(path)
 
     def close_media(self) -> None:
         """Close media and project; a run ends and keeps what it finished."""
-        if self.project is None and self.info is None:
-            return
-        self._opening += 1 if self.info is not None or self.project is not None else 0
-        self.session.play(playing=False)
-        self._end_run()
-        for thread in self._jobs:
-            thread.cancel()
-        self._evidence.clear()
-        self._frames.close()
-        if self.project is not None:
-            self._remember_place(self.project)
-            self.project.close()
-        self.project, self.info, self.media_id, self.media_missing = None, None, None, ""
-        self.people = ()
-        self.confirmed_share = 1.0
-        self.session.select(media=None, frame=0, person=None, joint=None)
-        self.project_opened.emit()
-        self.people_changed.emit()
+        self._opener.close()
 
-    def _remember_place(self, project: Project) -> None:
-        if self.media_id is None or self.info is None:
-            return
-        try:
-            project.set_setting("frame", self.selection.frame)
-            project.set_setting("media", self.media_id)
-        except KnownError as error:
-            log.warning("the place could not be remembered: %s", error)
+    @property
+    def opening(self) -> str:
+        """Name of what is being opened, or ""."""
+        return self._opener.opening
+
+    @property
+    def confirmed_share(self) -> float:
+        """0..1 of the background frame count; 1 when it is done or not needed."""
+        return self._opener.confirmed_share
+
+    def set_project(self, project: Project | None, media_id: int | None) -> None:
+        """Hold another project, or none; for the opener, which opens and closes it."""
+        self._evidence.clear()
+        self.frames.close()
+        self.info, self.media_missing, self.people, self._followed = None, "", (), None
+        if self.project is not None:
+            self.project.changes.disconnect(self._hear)
+        self.project, self.media_id = project, media_id
+        if project is not None:
+            project.changes.connect(self._hear)
+            self._skeleton = project.skeleton
+        else:
+            self.session.select(media=None, frame=0, person=None, joint=None)
+            self.project_opened.emit()
+            self.people_changed.emit()
+
+    def start_looking(self, frame: int) -> None:
+        """Show ``frame`` of what was just opened."""
+        last = max(self.info.frame_count - 1, 0) if self.info is not None else 0
+        self.session.play(playing=False, first=None, last=None)
+        self.session.select(media=self.media_id, frame=min(max(frame, 0), last), person=None, joint=None)
+        self._read_people()
+        self.project_opened.emit()
+        if self.info is not None:
+            self.frames.show(self.selection.frame)
 
     def shutdown(self) -> None:
         """Close everything and stop every thread; call before the window goes."""
         self.close_media()
-        self.engine.stop()
+        self.runs.stop()
         for thread in list(self._jobs):
             thread.cancel()
             thread.wait()
@@ -450,7 +357,7 @@ class Desk(QObject):
 
     def apply(self, edit: Any) -> bool:
         """Apply one edit in one transaction; ``saved`` follows the commit. Returns whether it was done."""
-        if self.project is None or not self._may_edit():
+        if self.project is None or not self.may_edit():
             return False
         edit = self._stamped(edit)
         if edit is None:
@@ -465,7 +372,8 @@ class Desk(QObject):
         self.saved.emit(dt.datetime.now())
         return True
 
-    def _may_edit(self) -> bool:
+    def may_edit(self) -> bool:
+        """Return whether edits are bound to frames already; say so in the window if not."""
         if self.editable:
             return True
         if self.info is not None:
@@ -482,7 +390,7 @@ class Desk(QObject):
         """Return ``edit`` with the fingerprint and time of its frame, or None if the frame is not here yet."""
         if getattr(edit, "fingerprint", "x") or self.project is None or self.media_id is None:
             return edit
-        print_ = self._frames.fingerprint(edit.frame)
+        print_ = self.frames.fingerprint(edit.frame)
         if not print_:
             row = self.project.frame_row(self.media_id, edit.frame)
             print_ = row.fingerprint if row is not None else ""
@@ -508,7 +416,7 @@ class Desk(QObject):
         self._travel("redo")
 
     def _travel(self, way: str) -> None:
-        if self.project is None or not self._may_edit():
+        if self.project is None or not self.may_edit():
             return
         self.saving.emit()
         try:
@@ -536,49 +444,33 @@ class Desk(QObject):
 
     # --- the engine ---
 
-    def _new_engine(self, device: str) -> EngineThread:
-        engine = EngineThread(device, self)
-        engine.ready.connect(self._engine_ready)
-        engine.answer.connect(self._evidence.answer)
-        engine.event.connect(self.job_event)
-        engine.job_ended.connect(self._run_ended)
-        engine.error.connect(self._engine_error)
-        return engine
+    @property
+    def engine(self) -> EngineThread:
+        """The thread that computes; takes requests and jobs."""
+        return self.runs.engine
 
-    def _engine_ready(self, name: str) -> None:
-        self.device_name = name
-        self.config_changed.emit()
-
-    def _engine_error(self, error: BaseException) -> None:
-        self._set_running(running=False)
-        self.tell_error(error)
+    @property
+    def config(self) -> PipelineConfig:
+        """What the next run computes."""
+        return self.runs.config
 
     def set_config(self, config: PipelineConfig) -> None:
         """Use ``config`` for the next run; another device gets a new engine."""
-        if config == self.config:
-            return
-        device = config.device
-        if device != self.config.device:
-            self.engine.stop()
-            self.engine = self._new_engine(device)
-            self.device_name = ""
-        self._config = config
-        self.config_changed.emit()
+        self.runs.set_config(config)
 
     def evidence_config(self) -> PipelineConfig:
         """Return the configuration of the newest run over this media, so that evidence equals what it saw."""
-        from poseviewer.pipeline.config import PipelineConfig
+        return self.runs.evidence_config()
 
-        if self.project is not None and self.media_id is not None:
-            rows = self.project.runs(self.media_id)
-            if rows:
-                newest = max(rows, key=lambda row: row.id)
-                try:
-                    found = msgspec.convert(newest.config, PipelineConfig)
-                    return msgspec.structs.replace(found, device=self.config.device)
-                except msgspec.ValidationError:
-                    log.warning("run %s has a configuration of another version", newest.id)
-        return self.config
+    @property
+    def device_name(self) -> str:
+        """Where the engine computes, "" until torch is loaded."""
+        return self.runs.device_name
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is going."""
+        return self.runs.running
 
     def has_prediction_here(self) -> bool:
         """Return whether a run processed the selected frame."""
@@ -597,7 +489,7 @@ class Desk(QObject):
 
     def run_on_box(self, box: npt.ArrayLike, person_key: str | None = None) -> None:
         """Run the estimator on a box of the selected frame; the pose becomes a new person or replaces one."""
-        if self._may_edit() and not self._evidence.request_box(np.asarray(box, dtype=np.float32), person_key):
+        if self.may_edit() and not self._evidence.request_box(np.asarray(box, dtype=np.float32), person_key):
             self.tell(Message(tr("The exact frame is still being decoded."), key="decoding"))
 
     def box_answered(self, frame: int, person_key: str | None, result: FrameResult) -> None:
@@ -611,64 +503,19 @@ class Desk(QObject):
 
     def run(self, frames: Sequence[int]) -> None:
         """Run the pipeline over ``frames`` in the background, streaming predictions into the project."""
-        frames = list(frames)
-        if self.project is None or self.media_id is None or not frames or not self._may_edit():
-            return
-        if self.running:
-            self.tell(Message(tr("A run is already going."), tr("Cancelling keeps finished frames."), key="run"))
-            return
-        media = self._frames.reopen()
-        if media is None:
-            return
-        project, media_id, config = self.project, self.media_id, self.config
-
-        def job(engine: Engine) -> Iterator[JobEvent]:
-            from poseviewer.jobs.predict import predict
-
-            try:
-                return (yield from predict(project, media, media_id, frames, config, engine))
-            finally:
-                media.close()
-
-        self._set_running(running=True)
-        self.engine.submit(job)
+        self.runs.run(frames)
 
     def continue_run(self) -> None:
         """Run the frames that the newest stopped run left out."""
-        if self.project is None or self.media_id is None:
-            return
-        for row in sorted(self.project.runs(self.media_id), key=lambda row: -row.id):
-            left = self.project.unfinished(row.id)
-            if left:
-                self.run(list(left))
-                return
-        self.tell(Message(tr("No run was stopped before its end."), key="run"))
+        self.runs.continue_run()
 
     def cancel_run(self) -> None:
         """End the run after the present batch; finished frames are kept."""
-        if self.running:
-            self.engine.cancel()
-
-    def _end_run(self) -> None:
-        """Cancel the run and wait until it wrote what it had, because its project is about to close."""
-        if not self.running:
-            return
-        device = self.config.device
-        self.engine.stop()
-        self.engine = self._new_engine(device)
-        self._set_running(running=False)
+        self.runs.cancel()
 
     def _run_ended(self, outcome: object) -> None:
-        self._set_running(running=False)
-        if isinstance(outcome, BaseException):
-            self.tell_error(outcome)
         self.job_ended.emit(outcome)
         self._evidence.people_changed()
-
-    def _set_running(self, *, running: bool) -> None:
-        if running != self.running:
-            self.running = running
-            self.running_changed.emit()
 
     # --- messages and threads ---
 
@@ -685,17 +532,14 @@ class Desk(QObject):
 
         Errors are told in the window.
         """
-        thread = self._job(job)
-        thread.error.connect(self.tell_error)
-        return thread
-
-    def _job(self, job: Iterator[JobEvent]) -> JobThread:
         thread = JobThread(self)
-        self._keep(thread)
+        thread.error.connect(self.tell_error)
+        self.keep_job(thread)
         thread.begin(job)
         return thread
 
-    def _keep(self, thread: JobThread) -> None:
+    def keep_job(self, thread: JobThread) -> None:
+        """Hold ``thread`` until it is finished, and wait for it at shutdown."""
         self._jobs.append(thread)
         thread.finished.connect(lambda: self._forget(thread), Qt.ConnectionType.QueuedConnection)
 
@@ -744,8 +588,8 @@ class Desk(QObject):
     def _moved(self) -> None:
         """React to a selection: another frame brings other people, and follows who was selected."""
         chosen = self.selection
-        if self.info is not None and chosen.media is not None and self._frames.wanted != chosen.frame:
-            self._frames.show(chosen.frame)
+        if self.info is not None and chosen.media is not None and self.frames.wanted != chosen.frame:
+            self.frames.show(chosen.frame)
             self._evidence.frame_changed()
             self._read_people(follow=self._followed if chosen.person is None else None)
             self._moving.moved()
@@ -762,12 +606,3 @@ class Desk(QObject):
 
 
 _TOGGLES = ("skeleton", "boxes", "labels", "trails", "heat", "half_peak", "crop", "loupe")
-
-
-def media_note(info: MediaInfo) -> str:
-    """Return the line that the list of recent files shows for a media."""
-    if info.kind != "video":
-        return tr("{n} pictures", n=info.frame_count)
-    seconds = round(info.duration_s)
-    length = tr("{m} min {s} s", m=seconds // 60, s=seconds % 60) if seconds >= 60 else tr("{s} s", s=seconds)
-    return f"{length}, {info.fps:.5g} fps, {info.frame_count}"

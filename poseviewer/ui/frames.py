@@ -51,7 +51,7 @@ class FrameKeeper(QObject):
         self._cached_timer.timeout.connect(self.cached_changed)
 
     def open(self, media: Media) -> None:
-        """Serve the frames of ``media``, which belongs to the decode thread from now on."""
+        """Serve the frames of ``media``; the server decodes with a decoder of its own."""
         from poseviewer.media import FrameServer
 
         self.close()
@@ -59,15 +59,26 @@ class FrameKeeper(QObject):
         self.timestamps = np.asarray(media.timestamps)
         bridge = FrameBridge(self)
         bridge.arrived.connect(lambda frame: self._arrived(frame, bridge))
+        bridge.broken.connect(self.error)
         self._bridge = bridge
         budget = int(settings.value("cache_mb", CACHE_MB)) << 20
-        self._server = FrameServer(media, budget_bytes=budget, on_frame=bridge.deliver)
+        self._server = FrameServer(media, budget_bytes=budget, on_frame=bridge.deliver, on_error=bridge.deliver_error)
 
-    def replace(self, media: Media) -> None:
-        """Serve ``media``, whose frame table is confirmed, instead; the picture stays until the exact one comes."""
-        frame, wanted = self.frame, self.wanted
-        self.open(media)
-        self.frame, self.exact, self.wanted = frame, False, -1
+    def settle(self, media: Media) -> None:
+        """Take over ``media``, whose frame table is confirmed, and show the wanted frame by it."""
+        if self._media is None:
+            media.close()
+            return
+        wanted, held = self.wanted, self.frame
+        if self._media.info.confirmed:
+            # The index is shared: the server drops frames by itself if numbers came to mean other pictures.
+            media.close()
+            self.timestamps = np.asarray(self._media.timestamps)
+        else:
+            self.open(media)
+            self.frame = held
+        self._prints.clear()
+        self.wanted = -1
         if wanted >= 0:
             self.show(wanted)
 

@@ -127,9 +127,7 @@ class Hand:
         shift = np.array([dx, dy])
         keypoints = (person.pose.keypoints + shift).tolist()
         box = (person.pose.box + np.tile(shift, 2)).tolist()
-        return self._desk.apply(
-            edits.ReplacePose(media, frame, person.key, keypoints, person.visibility.tolist(), box)
-        )
+        return self._desk.apply(edits.ReplacePose(media, frame, person.key, keypoints, person.visibility.tolist(), box))
 
     def set_visibility(self, person: Person, joint: int, visibility: int) -> bool:
         """Set one joint to visible, occluded or absent."""
@@ -256,9 +254,7 @@ class Hand:
                 media, frame, keypoints.tolist(), visibility.tolist(), box.tolist(), scores=scores.tolist()
             )
         else:
-            edit = edits.ReplacePose(
-                media, frame, person_key, keypoints.tolist(), visibility.tolist(), box.tolist()
-            )
+            edit = edits.ReplacePose(media, frame, person_key, keypoints.tolist(), visibility.tolist(), box.tolist())
         return self._desk.apply(edit)
 
 

@@ -162,78 +162,13 @@ def palette(theme: Theme) -> QPalette:
 
 
 def stylesheet(theme: Theme) -> str:
-    """Return the application's stylesheet for ``theme``."""
-    values = {**_tokens(theme.name), "hint": f"{round(11 * _keeper().scale)}px"}
-    return _SHEET.replace("{", "{{").replace("}", "}}").replace("<<", "{").replace(">>", "}").format(**values)
+    """Return the application's stylesheet for ``theme``: ``themes/window.qss`` with tokens between @ signs."""
+    text = _sheet()
+    for token, value in {**_tokens(theme.name), "hint": f"{round(11 * _keeper().scale)}px"}.items():
+        text = text.replace(f"@{token}@", value)
+    return text
 
 
-_SHEET = """
-QMainWindow, QMenuBar, QToolBar, QStatusBar { background: <<bg>>; color: <<t1>>; }
-QMainWindow::separator { background: <<line>>; width: 1px; height: 1px; }
-QMenuBar { min-height: 28px; padding: 0 8px; }
-QMenuBar::item { padding: 4px 9px; border-radius: 4px; background: transparent; color: <<t2>>; }
-QMenuBar::item:selected { background: <<hover>>; color: <<t1>>; }
-QMenu { background: <<raised>>; border: 1px solid <<line>>; border-radius: 6px; padding: 4px; }
-QMenu::item { padding: 4px 22px 4px 10px; border-radius: 4px; color: <<t1>>; }
-QMenu::item:selected { background: <<selected>>; }
-QMenu::item:disabled { color: <<t3>>; }
-QMenu::separator { height: 1px; background: <<line>>; margin: 4px 6px; }
-QMenu::icon { padding-left: 6px; }
-QToolTip { background: <<raised>>; color: <<t1>>; border: 1px solid <<line>>; padding: 4px 6px; }
-QToolBar#toolbar { border: 0; border-bottom: 1px solid <<line>>; spacing: 4px; padding: 5px 8px; }
-QToolBar::separator { background: <<line>>; width: 1px; margin: 6px 6px; }
-QStatusBar { border-top: 1px solid <<line>>; min-height: 25px; color: <<t2>>; }
-QStatusBar::item { border: 0; }
-QDockWidget { titlebar-close-icon: none; border: 0; }
-QDockWidget > QWidget, QWidget[panel="true"] { background: <<panel>>; }
-QToolButton { background: transparent; border: 1px solid transparent; border-radius: 5px; padding: 3px 6px; color: <<t1>>; }
-QToolButton:hover { background: <<hover>>; }
-QToolButton:checked { background: <<selected>>; }
-QToolButton:disabled { color: <<t3>>; }
-QToolButton::menu-indicator { image: none; }
-QPushButton, QComboBox { background: <<raised>>; border: 1px solid <<line>>; border-radius: 5px; padding: 0 12px;
-  min-height: 26px; color: <<t1>>; }
-QPushButton:hover, QComboBox:hover { background: <<hover>>; }
-QPushButton:disabled, QComboBox:disabled { color: <<t3>>; }
-QPushButton[primary="true"], QToolButton[primary="true"] { background: <<fill>>; color: <<on_fill>>; font-weight: 600;
-  border: 1px solid <<fill>>; }
-QPushButton[primary="true"]:disabled, QToolButton[primary="true"]:disabled { background: <<raised>>; color: <<t3>>;
-  border-color: <<line>>; }
-QPushButton[flat="true"] { background: transparent; border-color: transparent; }
-QPushButton[flat="true"]:hover { background: <<hover>>; }
-QPushButton[small="true"] { min-height: 22px; padding: 0 8px; }
-QToolButton[segment="true"] { border-radius: 4px; padding: 2px 8px; color: <<t2>>; }
-QToolButton[segment="true"]:checked { background: <<hover>>; color: <<t1>>; font-weight: 600; }
-QPushButton:focus, QToolButton:focus, QComboBox:focus, QLineEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus,
-QCheckBox:focus, QRadioButton:focus, QSlider:focus { border: 2px solid <<accent>>; }
-QLineEdit, QSpinBox, QDoubleSpinBox, QPlainTextEdit, QTextEdit { background: <<sunken>>; border: 1px solid <<line>>;
-  border-radius: 4px; padding: 1px 6px; min-height: 22px; color: <<t1>>; selection-background-color: <<selected>>; }
-QComboBox::drop-down { border: 0; width: 20px; }
-QComboBox QAbstractItemView { background: <<raised>>; border: 1px solid <<line>>; selection-background-color: <<selected>>; }
-QTabBar { background: transparent; border: 0; }
-QTabBar::tab { background: transparent; border: 0; border-bottom: 2px solid transparent; padding: 7px 4px; margin: 0 6px;
-  color: <<t2>>; }
-QTabBar::tab:selected { color: <<t1>>; border-bottom-color: <<accent>>; font-weight: 600; }
-QTabBar::tab:hover { color: <<t1>>; }
-QTabBar::tab:focus { border: 2px solid <<accent>>; }
-QTabWidget::pane { border: 0; border-top: 1px solid <<line>>; }
-QHeaderView::section { background: <<panel>>; color: <<t2>>; border: 0; border-bottom: 1px solid <<line>>; padding: 3px 6px;
-  font-size: <<hint>>; }
-QTableView, QListView, QTreeView { background: <<panel>>; border: 0; outline: 0; gridline-color: transparent; }
-QTableView::item:selected, QListView::item:selected { background: <<selected>>; color: <<t1>>; }
-QScrollBar:vertical { background: transparent; width: 8px; margin: 0; }
-QScrollBar:horizontal { background: transparent; height: 8px; margin: 0; }
-QScrollBar::handle { background: <<edge>>; border-radius: 4px; min-height: 24px; min-width: 24px; }
-QScrollBar::add-line, QScrollBar::sub-line, QScrollBar::add-page, QScrollBar::sub-page { background: none; border: 0;
-  width: 0; height: 0; }
-QSlider::groove:horizontal { height: 3px; background: <<line>>; border-radius: 1px; }
-QSlider::sub-page:horizontal { background: <<accent>>; border-radius: 1px; }
-QSlider::handle:horizontal { background: <<t1>>; width: 12px; height: 12px; margin: -5px 0; border-radius: 6px; }
-QProgressBar { background: <<line>>; border: 0; border-radius: 2px; max-height: 4px; min-height: 4px; }
-QProgressBar::chunk { background: <<accent>>; border-radius: 2px; }
-QLabel[level="2"] { color: <<t2>>; }
-QLabel[level="3"] { color: <<t3>>; }
-QLabel[head="true"] { font-weight: 600; }
-QFrame[floating="true"] { background: <<float>>; border: 1px solid <<line>>; border-radius: 7px; }
-QLabel[key="true"] { background: <<hover>>; border-radius: 3px; padding: 1px 5px; color: <<t2>>; font-size: <<hint>>; }
-"""
+@cache
+def _sheet() -> str:
+    return resource("themes/window.qss").read_text(encoding="utf-8")

@@ -181,7 +181,12 @@ class FrameBridge(QObject):
     """Brings frames from the decode thread to the window's thread."""
 
     arrived = Signal(object)
+    broken = Signal(object)
 
     def deliver(self, frame: Frame) -> None:
         """Announce ``frame``; called on the decode thread."""
         self.arrived.emit(frame)
+
+    def deliver_error(self, index: int, error: KnownError) -> None:
+        """Announce why frame ``index`` cannot be shown; called on the decode thread."""
+        self.broken.emit(error)

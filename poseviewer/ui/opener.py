@@ -1,0 +1,191 @@
+"""Opening and closing at the desk, and the background pass that settles the frame table."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject
+
+from poseviewer.core.errors import KnownError
+from poseviewer.core.values import MediaInfo
+from poseviewer.ui import settings
+from poseviewer.ui.messages import Message
+from poseviewer.ui.opening import Opened, confirm_job, one_target, open_job
+from poseviewer.ui.text import tr
+from poseviewer.ui.threads import JobThread
+
+if TYPE_CHECKING:
+    from poseviewer.media import Media
+    from poseviewer.project import Project
+    from poseviewer.ui.desk import Desk
+
+log = logging.getLogger("poseviewer.opener")
+
+
+class Opener(QObject):
+    """Swaps what the desk holds.
+
+    Attributes:
+        confirmed_share: 0..1 of the background frame count; 1 when it is done or not needed.
+        opening: name of what is being opened, or "".
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self._desk = desk
+        self._ticket = 0
+        self._counting: JobThread | None = None
+        self.confirmed_share = 1.0
+        self.opening = ""
+
+    def open_paths(self, paths: Sequence[str | Path]) -> None:
+        """Open a video, picture, folder or project; what was open is closed first."""
+        desk = self._desk
+        try:
+            target = one_target([Path(path) for path in paths])
+        except KnownError as error:
+            desk.tell_error(error)
+            return
+        # The same project must be let go before it can be opened again.
+        self.close()
+        self._ticket += 1
+        ticket = self._ticket
+        self.opening = target.name
+        desk.opening_changed.emit()
+        thread = JobThread(desk)
+        thread.result.connect(lambda opened: self._opened(opened, ticket))
+        thread.error.connect(lambda error: self._not_opened(error, ticket))
+        desk.keep_job(thread)
+        thread.begin(open_job(target))
+
+    def _not_opened(self, error: BaseException, ticket: int) -> None:
+        if ticket == self._ticket:
+            self.opening = ""
+            self._desk.opening_changed.emit()
+            self._desk.tell_error(error)
+
+    def _opened(self, opened: Opened, ticket: int) -> None:
+        desk = self._desk
+        if ticket != self._ticket:
+            opened.project.close()
+            if opened.media is not None:
+                opened.media.close()
+            return
+        self.opening = ""
+        desk.opening_changed.emit()
+        desk.set_project(opened.project, opened.media_id)
+        if opened.media is not None:
+            desk.info = opened.media.info
+            desk.frames.open(opened.media)
+            settings.remember(desk.info.path, media_note(desk.info))
+            self._count()
+        else:
+            settings.remember(str(opened.project.path))
+        desk.media_missing = opened.missing
+        frame = int(opened.project.setting("frame", 0)) if desk.info is not None else 0
+        desk.start_looking(frame)
+        if opened.missing:
+            desk.tell(
+                Message(
+                    tr("{file} is not at its place any more.", file=Path(opened.missing).name),
+                    tr("Show where it is; what you corrected is kept."),
+                    "warning",
+                    ((tr("Find…"), "find_media"),),
+                    key="missing",
+                )
+            )
+
+    def _count(self) -> None:
+        """Settle the frame table in the background; edits bind to frames only after it."""
+        desk = self._desk
+        self.confirmed_share = 1.0
+        media = desk.frames.reopen() if desk.info is not None and not desk.info.confirmed else None
+        if media is None:
+            return
+        self.confirmed_share = 0.0
+        ticket = self._ticket
+        thread = JobThread(desk)
+        thread.event.connect(self._counted_some)
+        thread.result.connect(lambda pair: self._counted(pair[0], pair[1], ticket))
+        thread.error.connect(desk.tell_error)
+        desk.keep_job(thread)
+        self._counting = thread
+        thread.begin(confirm_job(media, thread.event.emit, thread.isInterruptionRequested))
+
+    def _counted_some(self, event: Any) -> None:
+        if event.total and self._desk.info is not None and not self._desk.info.confirmed:
+            self.confirmed_share = event.done / event.total
+            self._desk.confirming.emit(event.done, event.total)
+
+    def _counted(self, media: Media, info: MediaInfo, ticket: int) -> None:
+        desk = self._desk
+        self._counting = None
+        if ticket != self._ticket or desk.project is None or desk.media_id is None or not info.confirmed:
+            media.close()
+            return
+        self.confirmed_share = 1.0
+        desk.info = info
+        desk.frames.settle(media)
+        try:
+            desk.project.relink_media(desk.media_id, info.path, info)
+        except KnownError as error:
+            desk.tell_error(error)
+        if desk.selection.frame >= info.frame_count:
+            desk.select(frame=info.frame_count - 1)
+        desk.media_changed.emit()
+
+    def relink(self, path: str | Path) -> None:
+        """Use the file at ``path`` for the media that is not at its place, then open the project again."""
+        desk = self._desk
+        if desk.project is None or desk.media_id is None:
+            return
+        from poseviewer.media import open_media
+
+        try:
+            with open_media(path) as media:
+                desk.project.relink_media(desk.media_id, str(path), media.info)
+        except KnownError as error:
+            desk.tell_error(error)
+            return
+        self.open_paths([desk.project.path])
+
+    def close(self) -> None:
+        """Close media and project; a run ends and keeps what it finished."""
+        desk = self._desk
+        self._ticket += 1
+        self.opening = ""
+        if desk.project is None and desk.info is None:
+            return
+        if self._counting is not None:
+            self._counting.cancel()
+            self._counting = None
+        desk.session.play(playing=False)
+        desk.runs.end()
+        project = desk.project
+        if project is not None:
+            self._remember_place(project)
+        desk.set_project(None, None)
+        if project is not None:
+            project.close()
+        self.confirmed_share = 1.0
+
+    def _remember_place(self, project: Project) -> None:
+        if self._desk.media_id is None or self._desk.info is None:
+            return
+        try:
+            project.set_setting("frame", self._desk.selection.frame)
+            project.set_setting("media", self._desk.media_id)
+        except KnownError as error:
+            log.warning("the place could not be remembered: %s", error)
+
+
+def media_note(info: MediaInfo) -> str:
+    """Return the line that the list of recent files shows for a media."""
+    if info.kind != "video":
+        return tr("1 picture") if info.frame_count == 1 else tr("{n} pictures", n=info.frame_count)
+    seconds = round(info.duration_s)
+    length = tr("{m} min {s} s", m=seconds // 60, s=seconds % 60) if seconds >= 60 else tr("{s} s", s=seconds)
+    return f"{length}, {info.fps:.5g} fps"

@@ -1,0 +1,166 @@
+"""Runs in the background: the engine's thread, the configuration of the next run, and what is going on."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+from PySide6.QtCore import QObject, Signal
+
+from poseviewer.core.progress import JobEvent
+from poseviewer.ui.messages import Message
+from poseviewer.ui.text import tr
+from poseviewer.ui.threads import EngineThread
+
+if TYPE_CHECKING:
+    from poseviewer.pipeline.config import PipelineConfig
+    from poseviewer.pipeline.engine import Engine
+    from poseviewer.ui.desk import Desk
+
+log = logging.getLogger("poseviewer.runs")
+
+
+class Runs(QObject):
+    """Owns the engine's thread.
+
+    Attributes:
+        engine: takes requests and jobs.
+        running: whether a run is going.
+        device_name: where the engine computes, "" until torch is loaded.
+    """
+
+    answer = Signal(object)
+    event = Signal(object)
+    ended = Signal(object)
+    running_changed = Signal()
+    config_changed = Signal()
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__(desk)
+        self._desk = desk
+        self.running = False
+        self.device_name = ""
+        self._config: PipelineConfig | None = None
+        self.engine = self._new_engine("auto")
+
+    def _new_engine(self, device: str) -> EngineThread:
+        engine = EngineThread(device, self)
+        engine.ready.connect(self._ready)
+        engine.answer.connect(self.answer)
+        engine.event.connect(self.event)
+        engine.job_ended.connect(self._ended)
+        engine.error.connect(self._broken)
+        return engine
+
+    def _ready(self, name: str) -> None:
+        self.device_name = name
+        self.config_changed.emit()
+
+    def _broken(self, error: BaseException) -> None:
+        self._set_running(running=False)
+        self._desk.tell_error(error)
+
+    @property
+    def config(self) -> PipelineConfig:
+        """What the next run computes."""
+        if self._config is None:
+            from poseviewer.pipeline.config import PipelineConfig
+
+            self._config = PipelineConfig()
+        return self._config
+
+    def set_config(self, config: PipelineConfig) -> None:
+        """Use ``config`` for the next run; another device gets a new engine."""
+        if config == self.config:
+            return
+        if config.device != self.config.device:
+            self._renew(config.device)
+        self._config = config
+        self.config_changed.emit()
+
+    def _renew(self, device: str) -> None:
+        """Stop the engine, which ends a run within one batch, and make another."""
+        self.engine.stop()
+        self.engine.deleteLater()
+        self.engine = self._new_engine(device)
+        self.device_name = ""
+        self._set_running(running=False)
+
+    def evidence_config(self) -> PipelineConfig:
+        """Return the configuration of the newest run over this media, so that evidence equals what it saw."""
+        from poseviewer.pipeline.config import PipelineConfig
+
+        desk = self._desk
+        rows = desk.project.runs(desk.media_id) if desk.project is not None and desk.media_id is not None else ()
+        if rows:
+            newest = max(rows, key=lambda row: row.id)
+            try:
+                found = msgspec.convert(newest.config, PipelineConfig)
+                return msgspec.structs.replace(found, device=self.config.device)
+            except msgspec.ValidationError:
+                log.warning("run %s has a configuration of another version", newest.id)
+        return self.config
+
+    def run(self, frames: Sequence[int]) -> None:
+        """Run the pipeline over ``frames``, streaming predictions into the project."""
+        desk = self._desk
+        frames = list(frames)
+        if desk.project is None or desk.media_id is None or not frames or not desk.may_edit():
+            return
+        if self.running:
+            desk.tell(Message(tr("A run is already going."), tr("Cancelling keeps finished frames."), key="run"))
+            return
+        media = desk.reopen_media()
+        if media is None:
+            return
+        project, media_id, config = desk.project, desk.media_id, self.config
+
+        def job(engine: Engine) -> Generator[JobEvent, None, object]:
+            from poseviewer.jobs.predict import predict
+
+            try:
+                return (yield from predict(project, media, media_id, frames, config, engine))
+            finally:
+                media.close()
+
+        self._set_running(running=True)
+        self.engine.submit(job)
+
+    def continue_run(self) -> None:
+        """Run the frames that the newest stopped run left out."""
+        desk = self._desk
+        if desk.project is None or desk.media_id is None:
+            return
+        for row in sorted(desk.project.runs(desk.media_id), key=lambda row: -row.id):
+            left = desk.project.unfinished(row.id)
+            if left:
+                self.run(list(left))
+                return
+        desk.tell(Message(tr("No run was stopped before its end."), key="run"))
+
+    def cancel(self) -> None:
+        """End the run after the present batch; finished frames are kept."""
+        if self.running:
+            self.engine.cancel()
+
+    def end(self) -> None:
+        """Cancel the run and wait until it wrote what it had: its project is about to close."""
+        if self.running:
+            self._renew(self.config.device)
+
+    def stop(self) -> None:
+        """Stop the engine's thread."""
+        self.engine.stop()
+
+    def _ended(self, outcome: object) -> None:
+        self._set_running(running=False)
+        if isinstance(outcome, BaseException):
+            self._desk.tell_error(outcome)
+        self.ended.emit(outcome)
+
+    def _set_running(self, *, running: bool) -> None:
+        if running != self.running:
+            self.running = running
+            self.running_changed.emit()
