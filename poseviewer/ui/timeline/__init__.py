@@ -1,1 +1,5 @@
-"""Transport and lanes along time."""
+"""The timeline: transport, lanes and the worth-a-look queue."""
+
+from poseviewer.ui.timeline.dock import TimelineDock
+
+__all__ = ["TimelineDock"]
