@@ -1,1 +1,1 @@
-"""Dialogs: export, shortcuts, settings."""
+"""Dialogs: run panel, export, import, shortcuts, settings, about."""

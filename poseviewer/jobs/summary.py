@@ -1,0 +1,74 @@
+"""What an export would hold: counted page by page, so that it may run beside the window."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from poseviewer.core.progress import JobEvent, ProgressMeter
+from poseviewer.core.values import OCCLUDED, VISIBLE, Person
+
+if TYPE_CHECKING:
+    from poseviewer.project import Project
+    from poseviewer.project.rows import Include
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSummary:
+    """Counts of what an export would write.
+
+    Attributes:
+        frames, empty_frames, people: counts.
+        visible, occluded, absent: joints by visibility.
+        outside: joints that are there but lie outside the picture.
+        first_outside: (media, frame) of the first such joint, or None.
+    """
+
+    frames: int = 0
+    empty_frames: int = 0
+    people: int = 0
+    visible: int = 0
+    occluded: int = 0
+    absent: int = 0
+    outside: int = 0
+    first_outside: tuple[int, int] | None = None
+
+    @property
+    def joints(self) -> int:
+        """Joints that are there."""
+        return self.visible + self.occluded
+
+
+def summarise(project: Project, include: Include) -> Generator[JobEvent, None, ExportSummary]:
+    """Count what an export of ``include`` would write, as a job."""
+    sizes = {row.id: row.info.size_wh for row in project.media_list()}
+    meter = ProgressMeter(0, "frames")
+    total = ExportSummary()
+    for row in project.export_rows(include):
+        total = _add(total, row.media, row.frame, row.people, sizes[row.media])
+        if event := meter.step():
+            yield event
+    return total
+
+
+def _add(
+    total: ExportSummary, media: int, frame: int, people: tuple[Person, ...], size_wh: tuple[int, int]
+) -> ExportSummary:
+    seen = np.concatenate([person.visibility for person in people]) if people else np.zeros(0, np.uint8)
+    points = np.concatenate([person.pose.keypoints for person in people]) if people else np.zeros((0, 2), np.float32)
+    # A pixel's centre has whole coordinates, so the picture reaches half a pixel beyond the outermost centres.
+    beyond = (points < -0.5) | (points > np.asarray(size_wh) - 0.5)
+    outside = int((beyond.any(axis=1) & (seen > 0)).sum())
+    return ExportSummary(
+        total.frames + 1,
+        total.empty_frames + (not people),
+        total.people + len(people),
+        total.visible + int((seen == VISIBLE).sum()),
+        total.occluded + int((seen == OCCLUDED).sum()),
+        total.absent + int((seen == 0).sum()),
+        total.outside + outside,
+        total.first_outside or ((media, frame) if outside else None),
+    )

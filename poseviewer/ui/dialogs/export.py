@@ -1,0 +1,288 @@
+"""The export dialog: what, with pictures or not, where to, and what it will hold."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLineEdit,
+    QProgressBar,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from poseviewer.core.errors import KnownError
+from poseviewer.core.progress import Progress
+from poseviewer.ui import theme
+from poseviewer.ui.dialogs.base import Dialog, Fields
+from poseviewer.ui.dialogs.settings import show_folder
+from poseviewer.ui.messages import Message, of_error
+from poseviewer.ui.panels.widgets import Heading, Label, Segments, SmallButton
+from poseviewer.ui.text import tr
+
+if TYPE_CHECKING:
+    from poseviewer.formats.coco_export import ExportOptions, ExportReport
+    from poseviewer.jobs.summary import ExportSummary
+    from poseviewer.ui.desk import Desk
+    from poseviewer.ui.threads import JobThread
+
+SHARES = ((0.0, "No split"), (0.1, "10 % of the media"), (0.2, "20 % of the media"), (0.3, "30 % of the media"))
+
+
+class ExportDialog(Dialog):
+    """Exports the open project as COCO; the work runs on a thread of its own and can be cancelled."""
+
+    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+        super().__init__(tr("Export"), 560, parent)
+        self.desk = desk
+        self._summary_job: JobThread | None = None
+        self._export_job: JobThread | None = None
+        self.include = Segments(
+            tr("Content"),
+            (("corrections", tr("Corrections")), ("all", tr("Everything")), ("predictions", tr("Predictions"))),
+        )
+        self.include.chosen.connect(self._choose)
+        self.pictures = QComboBox()
+        for key, text in (("png", tr("PNG beside it")), ("jpg", tr("JPEG beside it")), ("none", tr("Names only"))):
+            self.pictures.addItem(text, key)
+        self.split = QComboBox()
+        for share, text in SHARES:
+            self.split.addItem(tr(text), share)
+        self.overwrite = QCheckBox(tr("Replace an earlier export there"))
+        self.folder = QLineEdit(str(self._usual_folder()))
+        self.folder.setAccessibleName(tr("To"))
+        self.counts = Counts()
+        self.joints = JointBar()
+        self.checks = Label("", token="t2", wrap=True)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.hide()
+        self.problem = Label("", token="err", wrap=True)
+        self.problem.hide()
+        self._lay_out()
+        self._choose("corrections")
+
+    def _lay_out(self) -> None:
+        fields = Fields(96)
+        fields.add(tr("Format"), Label(tr("COCO keypoints")))
+        fields.add(tr("Content"), self.include)
+        fields.add(tr("Pictures"), self.pictures)
+        fields.add(tr("Validation"), self.split, tr("Whole media only, so that no scene is on both sides"))
+        fields.add(tr("To"), self._folder_row())
+        fields.addWidget(self.overwrite, fields.rowCount(), 1)
+        self.body.addLayout(fields)
+        self.body.addWidget(Heading(tr("Summary")))
+        self.body.addWidget(self.counts)
+        self.body.addWidget(self.joints)
+        self.body.addWidget(self.checks)
+        self.body.addWidget(self.problem)
+        self.body.addStretch(1)
+        self.body.addWidget(self.bar)
+        copy = SmallButton(tr("Copy command"), flat=True)
+        copy.clicked.connect(lambda: QGuiApplication.clipboard().setText(self.command()))
+        self.buttons.insertWidget(0, copy)
+        self.cancel = self.add_button(tr("Cancel"))
+        self.cancel.clicked.connect(self.reject)
+        self.export = self.add_button(tr("Export"), primary=True)
+        self.export.clicked.connect(self._export)
+
+    def _folder_row(self) -> QWidget:
+        holder = QWidget()
+        row = QHBoxLayout(holder)
+        row.setContentsMargins(0, 0, 0, 0)
+        button = QPushButton(tr("Browse…"))
+        button.clicked.connect(self._browse)
+        row.addWidget(self.folder, 1)
+        row.addWidget(button)
+        return holder
+
+    def _usual_folder(self) -> Path:
+        project = self.desk.project
+        if project is None:
+            return Path.cwd() / "coco"
+        place = Path(project.path)
+        return place.with_name(f"{place.stem}-coco")
+
+    def _browse(self) -> None:
+        found = QFileDialog.getExistingDirectory(self, tr("Export to"), str(Path(self.folder.text()).parent))
+        if found:
+            self.folder.setText(found)
+
+    def options(self) -> ExportOptions:
+        """Return what is chosen."""
+        from poseviewer.formats.coco_export import ExportOptions
+
+        return ExportOptions(
+            include=self._include,
+            pictures=self.pictures.currentData(),
+            val_share=self.split.currentData(),
+            overwrite=self.overwrite.isChecked(),
+        )
+
+    def command(self) -> str:
+        """Return the command line that does the same."""
+        project = self.desk.project
+        words = ["poseviewer", "export", str(project.path) if project is not None else "", "--format", "coco"]
+        words += ["--out", self.folder.text(), "--include", self._include]
+        return shlex.join(words)
+
+    def _choose(self, include: str) -> None:
+        self._include = include
+        self.include.choose(include)
+        if self.desk.project is None:
+            self.export.setEnabled(False)
+            return
+        from poseviewer.jobs.summary import summarise
+
+        if self._summary_job is not None:
+            self._summary_job.cancel()
+        self._summary_job = self.desk.start_job(summarise(self.desk.project, include))
+        self._summary_job.result.connect(self._show_summary)
+
+    def _show_summary(self, summary: ExportSummary) -> None:
+        self.counts.show_counts(summary)
+        self.joints.show_counts(summary.visible, summary.occluded, summary.absent)
+        lines = [tr("Frames without people are listed: {count}", count=summary.empty_frames)]
+        if summary.first_outside is not None:
+            _, frame = summary.first_outside
+            lines.append(
+                tr(
+                    "{count} joints lie outside the picture, the first in frame {frame}",
+                    count=summary.outside,
+                    frame=frame,
+                )
+            )
+        lines.append(tr("After writing, every number is read back and compared"))
+        self.checks.setText("\n".join(lines))
+        self.export.setEnabled(summary.frames > 0)
+        self._say("" if summary.frames else tr("There is nothing of this kind to export yet."))
+
+    def _say(self, problem: str) -> None:
+        self.problem.setText(problem)
+        self.problem.setVisible(bool(problem))
+
+    def _export(self) -> None:
+        if self.desk.project is None:
+            return
+        from poseviewer.jobs.export import export
+
+        self._say("")
+        self.export.setEnabled(False)
+        self.bar.setRange(0, 0)
+        self.bar.show()
+        job = export(self.desk.project, self.folder.text(), self.options())
+        # The error is shown here, beside the choice that caused it, and not in the window.
+        thread = self._export_job = self.desk.start_job(job, tell_errors=False)
+        thread.event.connect(self._progress)
+        thread.result.connect(self._done)
+        thread.error.connect(self._stopped)
+
+    def _progress(self, event: object) -> None:
+        if isinstance(event, Progress):
+            self.bar.setRange(0, max(event.total, 1))
+            self.bar.setValue(event.done)
+
+    def _done(self, report: ExportReport) -> None:
+        self._export_job = None
+        folder = Path(report.folder)
+        sentence = tr("Exported {frames} frames to {folder}.", frames=report.images, folder=folder.name)
+        self.desk.tell(
+            Message(sentence, level="done", actions=((tr("Show folder"), lambda: show_folder(folder)),), key="export")
+        )
+        self.accept()
+
+    def _stopped(self, error: BaseException) -> None:
+        self._export_job = None
+        self.bar.hide()
+        self.export.setEnabled(True)
+        message = of_error(error)
+        self._say(f"{message.sentence} {message.remedy}".strip() if isinstance(error, KnownError) else message.sentence)
+
+    def reject(self) -> None:
+        """Cancel a running export, else close."""
+        for job in (self._export_job, self._summary_job):
+            if job is not None:
+                job.cancel()
+        super().reject()
+
+
+class Counts(QWidget):
+    """Three cards: frames, people, joints."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        self._figures: list[Label] = []
+        for name in (tr("frames"), tr("people"), tr("joints")):
+            card = QFrame()
+            card.setProperty("card", "true")
+            card.setAutoFillBackground(True)
+            card.setBackgroundRole(card.palette().ColorRole.Button)
+            column = QVBoxLayout(card)
+            column.setContentsMargins(12, 8, 12, 8)
+            column.setSpacing(0)
+            figure = Label("–", size=15, weight=600)
+            column.addWidget(figure)
+            column.addWidget(Label(name, size=11, token="t2"))
+            self._figures.append(figure)
+            row.addWidget(card, 1)
+
+    def show_counts(self, summary: ExportSummary) -> None:
+        """Show the counts of ``summary``."""
+        for figure, count in zip(self._figures, (summary.frames, summary.people, summary.joints), strict=True):
+            figure.setText(f"{count:,}".replace(",", "\u202f"))
+
+
+class JointBar(QWidget):
+    """Visible, occluded and absent joints as parts of one bar, with their counts below."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts = (0, 0, 0)
+        self.setFixedHeight(28)
+
+    def sizeHint(self) -> QSize:
+        """Return the usual size."""
+        return QSize(400, 28)
+
+    def show_counts(self, visible: int, occluded: int, absent: int) -> None:
+        """Show the counts."""
+        self._counts = (visible, occluded, absent)
+        self.setAccessibleName(self._text())
+        self.update()
+
+    def _text(self) -> str:
+        visible, occluded, absent = self._counts
+        return tr(
+            "visible {visible}    occluded {occluded}    absent {absent}",
+            visible=visible,
+            occluded=occluded,
+            absent=absent,
+        )
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the bar."""
+        looks = theme.current()
+        painter = QPainter(self)
+        total = max(sum(self._counts), 1)
+        left = 0.0
+        for count, token in zip(self._counts, ("t1", "t3", "line"), strict=True):
+            width = self.width() * count / total
+            painter.fillRect(QRectF(left, 0, max(width - 1, 0), 6), looks.colour(token))
+            left += width
+        painter.setPen(looks.colour("t2"))
+        painter.setFont(theme.font(11))
+        painter.drawText(QRectF(0, 9, self.width(), 18), Qt.AlignmentFlag.AlignVCenter, self._text())
+        painter.end()
