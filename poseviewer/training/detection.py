@@ -82,6 +82,7 @@ class DetectionConfig:
             which locations they are assigned to.
         ema: decay of the averaged weights.
         save_seconds, validate_seconds: intervals.
+        readers: processes that make pictures; 0 = the training's own.
         seed: of pictures and initial weights.
     """
 
@@ -100,12 +101,13 @@ class DetectionConfig:
     rate: float = 2e-3
     warm_up: int = 200
     decay: float = 0.02
-    hint_until: float = 0.6
+    hint_until: float = 0.8
     human_from: float = 0.1
     own_from: float = 0.5
     ema: float = 0.998
     save_seconds: float = 120.0
     validate_seconds: float = 480.0
+    readers: int = 1
     seed: int = 1
 
 
@@ -299,9 +301,7 @@ def _run_stage(training: _Training, stage: Stage, log: _Log) -> Iterator[JobEven
         seed=config.seed,
         first=training.step,
     )
-    loader = iter(
-        DataLoader(stream, batch_size=None, num_workers=1, prefetch_factor=4, multiprocessing_context="spawn")
-    )
+    loader = iter(_loader(stream, config.readers))
     geometry = grid(stage.size)
     training.student.train()
     saved = validated = told = time.monotonic()
@@ -332,6 +332,15 @@ def _run_stage(training: _Training, stage: Stage, log: _Log) -> Iterator[JobEven
             told, sums, count = time.monotonic(), {}, 0
     del loader
     training.save()
+
+
+def _loader(stream: CutStream, readers: int) -> DataLoader[Batch]:
+    if not readers:
+        return DataLoader(stream, batch_size=None)
+    # A forked reader may hang in OpenMP's locks; a spawned one starts clean.
+    return DataLoader(
+        stream, batch_size=None, num_workers=readers, prefetch_factor=4, multiprocessing_context="spawn"
+    )
 
 
 def _progress(training: _Training, part: float) -> Progress:

@@ -114,15 +114,16 @@ def assign(
     candidates = inside(torch.cat([centre - half, centre + half], -1), centres)
     iou = iou_matrix(boxes, predicted) * candidates
     align = (probability[:, None].clamp(min=1e-4).sqrt() * iou.pow(6)) * candidates
-    # A location whose prediction misses the box entirely may still be needed early on: a tiny preference for
-    # cells near the centre and of fitting size breaks the tie.
-    near = -((centres[None, None] - centre[:, :, None]).abs().amax(-1) / strides).clamp(max=50) * 1e-13
-    top = (align + near + candidates * 1e-11).topk(min(ASSIGNED, align.shape[-1]), -1)
+    # Early on no prediction may touch the box: then closeness to its centre decides, which is far too faint to
+    # matter beside a real alignment.
+    apart = (centres[None, None] - centre[:, :, None]).abs().amax(-1) / strides
+    align = align + 1e-12 * candidates / (1 + apart)
+    top = align.topk(min(ASSIGNED, align.shape[-1]), -1)
     chosen = torch.zeros_like(align).scatter_(-1, top.indices, 1.0) * candidates
     owner_iou, owner = (iou * chosen + chosen * 1e-9).max(1)
     mine = torch.zeros_like(chosen).scatter_(1, owner[:, None], 1.0) * chosen
     align, iou = align * mine, iou * mine
-    scale = iou.amax(-1, keepdim=True).clamp(min=0.3) / align.amax(-1, keepdim=True).clamp(min=1e-12)
+    scale = iou.amax(-1, keepdim=True).clamp(min=0.3) / align.amax(-1, keepdim=True).clamp(min=1e-20)
     score = (align * scale).amax(1).clamp(max=1.0)
     return score * (owner_iou > 0), owner
 

@@ -92,7 +92,7 @@ def test_boxes_come_back_where_they_were(height: int, width: int, size: int, cor
 
 
 def _extent(line: Tensor) -> tuple[float, float]:
-    """Start and length of the bright stretch of a line, to a fraction of a pixel: its first pixel may be half bright."""
+    """Start and length of a line's bright stretch, to a fraction of a pixel: its first pixel may be half bright."""
     first = int((line > 0.02).nonzero()[0])
     return first + 1 - float(line[first]), float(line.sum())
 
