@@ -527,13 +527,14 @@ class Desk(QObject):
         """Say what is wrong in one sentence; a traceback goes to the log only."""
         self.message.emit(of_error(error))
 
-    def start_job(self, job: Iterator[JobEvent]) -> JobThread:
+    def start_job(self, job: Iterator[JobEvent], *, tell_errors: bool = True) -> JobThread:
         """Run a job generator on a thread of its own; connect to the signals of what is returned.
 
-        Errors are told in the window.
+        Errors are told in the window, unless ``tell_errors`` is False and the caller shows them.
         """
         thread = JobThread(self)
-        thread.error.connect(self.tell_error)
+        if tell_errors:
+            thread.error.connect(self.tell_error)
         self.keep_job(thread)
         thread.begin(job)
         return thread

@@ -33,9 +33,11 @@ from poseviewer.ui.text import tr
 if TYPE_CHECKING:
     from poseviewer.formats.coco_export import ExportOptions, ExportReport
     from poseviewer.jobs.summary import ExportSummary
+    from poseviewer.project.rows import Include
     from poseviewer.ui.desk import Desk
     from poseviewer.ui.threads import JobThread
 
+OUTSIDE = "{count} joints lie outside the picture, the first in frame {frame}"
 SHARES = ((0.0, "No split"), (0.1, "10 % of the media"), (0.2, "20 % of the media"), (0.3, "30 % of the media"))
 
 
@@ -70,6 +72,7 @@ class ExportDialog(Dialog):
         self.problem = Label("", token="err", wrap=True)
         self.problem.hide()
         self._lay_out()
+        self._include: Include = "corrections"
         self._choose("corrections")
 
     def _lay_out(self) -> None:
@@ -136,7 +139,7 @@ class ExportDialog(Dialog):
         words += ["--out", self.folder.text(), "--include", self._include]
         return shlex.join(words)
 
-    def _choose(self, include: str) -> None:
+    def _choose(self, include: Include) -> None:
         self._include = include
         self.include.choose(include)
         if self.desk.project is None:
