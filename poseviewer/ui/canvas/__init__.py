@@ -1,1 +1,1 @@
-"""The picture: frame, boxes, skeletons, heat, and the hand that moves joints."""
+"""The canvas: picture, heat and people, and the hand that moves them."""
