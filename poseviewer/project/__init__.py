@@ -1,1 +1,43 @@
 """The project file: schema, rows, edits, journal, undo, integrity."""
+
+from poseviewer.project import edits
+from poseviewer.project.rows import (
+    CORRECTED,
+    EMPTY,
+    NONE,
+    PREDICTED,
+    Counts,
+    Doubt,
+    ExportRow,
+    FrameRow,
+    Include,
+    Lanes,
+    MediaMatch,
+    MediaRow,
+    RunRow,
+    SelectionImage,
+    Span,
+    UndoResult,
+)
+from poseviewer.project.store import Project
+
+__all__ = [
+    "CORRECTED",
+    "EMPTY",
+    "NONE",
+    "PREDICTED",
+    "Counts",
+    "Doubt",
+    "ExportRow",
+    "FrameRow",
+    "Include",
+    "Lanes",
+    "MediaMatch",
+    "MediaRow",
+    "Project",
+    "RunRow",
+    "SelectionImage",
+    "Span",
+    "UndoResult",
+    "edits",
+]
