@@ -13,6 +13,8 @@ import pytest
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.setdefault("PYTEST_QT_API", "pyside6")
+# Before anything imports torch: small tensors are slower on several threads, and the machine may be shared.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 class _QtBlocker:
@@ -38,12 +40,6 @@ def _isolated_folders(tmp_path_factory: pytest.TempPathFactory) -> None:
     home = tmp_path_factory.mktemp("home")
     for name in ("CACHE", "STATE", "CONFIG"):
         os.environ[f"POSEVIEWER_{name}"] = str(home / name.lower())
-
-
-@pytest.fixture(autouse=True, scope="session")
-def _one_thread() -> None:
-    """Small tensors are slower on several threads, and the machine may be shared."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
