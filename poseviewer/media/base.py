@@ -84,8 +84,7 @@ class Media(ABC):
     ) -> None:
         self.close()
 
-    def _check(self, index: int) -> None:
-        count = self.info.frame_count
+    def _check(self, index: int, count: int) -> None:
         if not 0 <= index < count:
             path = self.info.path
             last = f"its last frame is {count - 1}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict, deque
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,6 +29,8 @@ READ_ERRORS = 64
 REORDER = 96
 """Packets that may follow a frame's own before the frame must have come out (reorder depth plus threads)."""
 RING_BYTES = 128 << 20
+STRAYS = 8
+"""Packets that may be unknown after a seek before it counts as lost."""
 KEEP_ON = 12
 """Packets that are cheaper to decode through than to seek over."""
 
@@ -105,6 +108,10 @@ class Decoder:
 
     Attributes:
         bad: ordinals of packets that the decoder refused or whose frame it called damaged, as far as met.
+        threads: decoder threads from the next opening or seek on. More than one report an error some packets late,
+            and after one at the end of the file they keep what was still to come: damaged files want one.
+        ring_bytes: what the recently decoded frames may take.
+        landings, restarts: how many seeks and how many decodes from the first packet it took.
     """
 
     def __init__(self, path: Path, index: PacketIndex, *, threads: int = 2, ring_bytes: int = RING_BYTES) -> None:
@@ -113,8 +120,9 @@ class Decoder:
         self.bad: set[int] = set()
         self.landings = 0
         self.restarts = 0
-        self._threads = threads
-        self._ring_limit = ring_bytes
+        self.threads = threads
+        self.ring_bytes = ring_bytes
+        self._opened_with = threads
         self._container: InputContainer | None = None
         self._stream: VideoStream | None = None
         self._reset()
@@ -186,8 +194,11 @@ class Decoder:
         yield -1
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
+        if self._container is not None and self._opened_with != self.threads:
+            self.close()
         if self._container is None or self._stream is None:
-            self._container, self._stream = open_stream(self.path, self._threads)
+            self._opened_with = self.threads
+            self._container, self._stream = open_stream(self.path, self.threads)
         return self._container, self._stream
 
     def _land(self, key: int) -> bool:
@@ -207,12 +218,26 @@ class Decoder:
                 log.debug("seeking %s: %s", self.path.name, error)
                 continue
             packets = read_packets(container, stream)
-            first = next(packets, None)
-            landed = self.index.places.get(place(first), -1) if first is not None else -1
-            if first is not None and 0 <= landed <= key:
-                self._begin(landed, first, packets)
+            landed, held = self._locate(packets)
+            if 0 <= landed <= key:
+                self._begin(landed, held, packets)
                 return True
         return False
+
+    def _locate(self, packets: Iterator[VideoPacket]) -> tuple[int, list[VideoPacket]]:
+        """Read a few packets after a seek; return the ordinal of the first known one (-1: none) and those from it on.
+
+        A program stream lands in the middle of a packet and stamps those after it wrongly; the run of their sizes
+        still tells where they are.
+        """
+        strays: list[VideoPacket] = []
+        for packet in islice(packets, STRAYS):
+            ordinal = self.index.places.get(place(packet), -1)
+            if ordinal >= 0:
+                return ordinal, [packet]
+            strays.append(packet)
+        whole = strays[1:]
+        return (self.index.find_sizes([packet.size for packet in whole]), whole) if len(strays) == STRAYS else (-1, [])
 
     def _restart(self) -> bool:
         """Open the file anew and stand on its first packet."""
@@ -223,15 +248,11 @@ class Decoder:
         first = next(packets, None)
         if first is None:
             return False
-        self._begin(0, first, packets)
+        self._begin(0, [first], packets)
         return True
 
-    def _begin(self, ordinal: int, first: VideoPacket, packets: Iterator[VideoPacket]) -> None:
-        def chained() -> Iterator[VideoPacket]:
-            yield first
-            yield from packets
-
-        self._packets = chained()
+    def _begin(self, ordinal: int, held: list[VideoPacket], packets: Iterator[VideoPacket]) -> None:
+        self._packets = chain(held, packets)
         self._next = ordinal
         at = int(self.index.keys.searchsorted(ordinal))
         # What precedes the first key packet would decode to garbage; at the very start it is all there is.
@@ -286,7 +307,7 @@ class Decoder:
         identity = (ordinal, turn)
         self._ring[identity] = frame
         self._ring_bytes += frame_bytes(frame)
-        while self._ring_bytes > self._ring_limit and len(self._ring) > 1:
+        while self._ring_bytes > self.ring_bytes and len(self._ring) > 1:
             _, dropped = self._ring.popitem(last=False)
             self._ring_bytes -= frame_bytes(dropped)
         return identity

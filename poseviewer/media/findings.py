@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from av.container import InputContainer
+from av.video.stream import VideoStream
 
 from poseviewer.core.errors import MediaError
 from poseviewer.core.values import Finding, MediaInfo
 from poseviewer.media.colour import describe, displayed_size, turns
 from poseviewer.media.decoder import close_stream, decode, open_stream, read_packets
 from poseviewer.media.index import FrameTable, PacketIndex
+
+GAPS = 2
+"""Uneven steps that still count as missing frames, not as a varying rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +30,8 @@ class StreamFacts:
         size_wh: displayed pixels, after rotation.
         rotation: degrees counter-clockwise that make it stand upright.
         colour: see :func:`poseviewer.media.colour.describe`.
-        promised_frames: number of frames by the header, 0 if it says nothing.
-        promised_s: seconds by the header, 0 if it says nothing.
+        missing_frames: frames that the header places beyond the end of the file (MP4 only).
+        promised_s: when the pictures end by the header (Matroska and AVI), 0 if it says nothing.
         pixel_aspect: width of a pixel divided by its height.
     """
 
@@ -36,7 +41,7 @@ class StreamFacts:
     size_wh: tuple[int, int]
     rotation: int
     colour: str
-    promised_frames: int
+    missing_frames: int
     promised_s: float
     pixel_aspect: float
 
@@ -64,20 +69,35 @@ def facts_of(path: Path) -> StreamFacts:
             raise MediaError(f"Not one frame of {path.name} can be decoded: it is cut off or damaged.", file=path)
         rate = stream.average_rate or stream.guessed_rate
         aspect = stream.sample_aspect_ratio
-        promised = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
         return StreamFacts(
-            codec=context.codec.canonical_name if hasattr(context.codec, "canonical_name") else context.name,
+            codec=context.codec.canonical_name,
             container=container.format.name,
             rate=float(rate) if rate else 25.0,
             size_wh=displayed_size(frame),
-            rotation=(turns(frame) * 90 + 180) % 360 - 180,
+            rotation=-90 if turns(frame) == 3 else turns(frame) * 90,
             colour=describe(frame),
-            promised_frames=stream.frames,
-            promised_s=promised,
+            missing_frames=_beyond(stream, path.stat().st_size) if "mp4" in container.format.name else 0,
+            promised_s=_promise(container, stream),
             pixel_aspect=float(aspect) if aspect else 1.0,
         )
     finally:
         close_stream(container, stream)
+
+
+def _beyond(stream: VideoStream, size: int) -> int:
+    return sum(entry.pos + entry.size > size for entry in stream.index_entries)
+
+
+def _promise(container: InputContainer, stream: VideoStream) -> float:
+    """Return when the header says that the pictures end, in seconds; 0 where it says nothing that binds."""
+    if container.format.name == "avi" and stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    tag = stream.metadata.get("DURATION", "")
+    try:
+        hours, minutes, seconds = tag.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return 0.0
 
 
 def describe_video(
@@ -87,7 +107,7 @@ def describe_video(
     times = table.timestamps
     span = float(times[-1]) if len(times) else 0.0
     fps = facts.rate
-    if len(times) > 1 and span > 0:
+    if len(times) > 1 and span > 0 and not is_damaged(table):
         measured = (len(times) - 1) / span
         # Matroska rounds stamps to milliseconds, so the header's rate is better where both agree.
         fps = facts.rate if abs(measured - facts.rate) <= 0.05 * measured else measured
@@ -110,6 +130,11 @@ def describe_video(
     )
 
 
+def is_damaged(table: FrameTable) -> bool:
+    """Return whether a decoder met damage."""
+    return bool(table.errors or table.corrupt.any())
+
+
 def find(index: PacketIndex, table: FrameTable, facts: StreamFacts) -> list[Finding]:
     """Return the findings, the most consequential first."""
     return [*_damage(index, table, facts), *_times(index, table), *_picture(facts)]
@@ -118,15 +143,16 @@ def find(index: PacketIndex, table: FrameTable, facts: StreamFacts) -> list[Find
 def _damage(index: PacketIndex, table: FrameTable, facts: StreamFacts) -> list[Finding]:
     found = []
     corrupt = int(table.corrupt.sum())
-    if corrupt or table.errors:
+    if is_damaged(table):
         first = f", the first is frame {int(np.argmax(table.corrupt))}" if corrupt else ""
         found.append(Finding("damaged", f"The file is damaged: {corrupt} frames may show wrong pictures{first}."))
-    if 0 < len(index) < facts.promised_frames:
-        found.append(
-            Finding(
-                "truncated", f"The file promises {facts.promised_frames} frames but holds {len(index)}: it is cut off."
-            )
-        )
+    if facts.missing_frames:
+        found.append(Finding("truncated", f"The file is cut off: {facts.missing_frames} frames lie beyond its end."))
+    elif facts.promised_s and len(table) and index.has_stamps:
+        last = float(index.pts.max() * float(index.time_base))
+        if facts.promised_s - last > max(1.0, 0.05 * facts.promised_s):
+            text = f"The file promises {facts.promised_s:.1f} s but its pictures end at {last:.1f} s: it is cut off."
+            found.append(Finding("truncated", text))
     return found
 
 
@@ -142,10 +168,15 @@ def _times(index: PacketIndex, table: FrameTable) -> list[Finding]:
     if abs(start) > 0.0005:
         found.append(Finding("start_offset", f"The first frame is stamped {start:.3f} s; times count from it."))
     steps = np.diff(table.timestamps)
-    tick = float(index.time_base)
-    if len(steps) and steps.max() - steps[steps > 0].min(initial=steps.max()) > max(2.1 * tick, 0.0021):
+    uneven = (
+        int((np.abs(steps - np.median(steps)) > max(1.1 * float(index.time_base), 0.0011)).sum()) if len(steps) else 0
+    )
+    # Frames that a damaged or cut file lost leave gaps; they do not make its rate vary.
+    if uneven > max(GAPS, 0.1 * len(steps) if is_damaged(table) else 0):
         low, high = steps.min() * 1000, steps.max() * 1000
         found.append(Finding("vfr", f"The frame rate varies: {low:.0f} to {high:.0f} ms between frames."))
+    elif uneven:
+        found.append(Finding("gap", f"Frames seem to be missing: the time stamps have {uneven} gaps."))
     repeated = int((steps == 0).sum())
     if repeated:
         found.append(Finding("duplicate_pts", f"{repeated} frames carry the time stamp of the frame before."))
@@ -155,7 +186,8 @@ def _times(index: PacketIndex, table: FrameTable) -> list[Finding]:
 def _picture(facts: StreamFacts) -> list[Finding]:
     found = []
     if facts.rotation:
-        found.append(Finding("rotated", f"Frames are stored on their side and turned by {facts.rotation} degrees."))
+        way = {-90: "90 degrees clockwise", 90: "90 degrees counter-clockwise"}.get(facts.rotation, "upside down")
+        found.append(Finding("rotated", f"The file says that its frames are to be turned {way}; so they are shown."))
     if facts.colour.endswith("(assumed)"):
         matrix = facts.colour.split()[0].upper().replace("BT", "BT.")
         found.append(Finding("untagged_colour", f"The file does not state its colour matrix; {matrix} is assumed."))

@@ -39,6 +39,7 @@ class PacketIndex:
         discard: ``(P,)`` bool, decoded but never shown (pre-roll of an edit list).
         broken: ``(P,)`` bool, the container says that the packet is damaged.
         time_base: seconds of one tick.
+        guessed: the container stores no pts (AVI); those in the arrays are guesses, good for seeking only.
     """
 
     pts: Ints
@@ -50,6 +51,7 @@ class PacketIndex:
     discard: Bools
     broken: Bools
     time_base: Fraction
+    guessed: bool = False
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -69,8 +71,14 @@ class PacketIndex:
 
     @cached_property
     def has_stamps(self) -> bool:
-        """Whether every packet carries a pts."""
-        return bool((self.pts != NO_STAMP).all())
+        """Whether every packet carries a pts of its own."""
+        return not self.guessed and bool((self.pts != NO_STAMP).all())
+
+    @cached_property
+    def ordered(self) -> bool:
+        """Whether the stamps tell the order of display: all there, and the clock was never set back."""
+        known = self.dts[self.dts != NO_STAMP]
+        return self.has_stamps and not bool((np.diff(known) < 0).any())
 
     def start_key(self, ordinal: int) -> int:
         """Return the ordinal of the key packet to start from so that ``ordinal`` decodes right.
@@ -87,13 +95,34 @@ class PacketIndex:
             at -= 1
         return int(self.keys[at]) if at >= 0 else 0
 
+    def find_sizes(self, sizes: Sequence[int]) -> int:
+        """Return the ordinal where a run of packets with these sizes begins, -1 if none or several do."""
+        count = len(self) - len(sizes) + 1
+        if count < 1 or not sizes:
+            return -1
+        fits = np.ones(count, dtype=bool)
+        for offset, size in enumerate(sizes):
+            fits &= self.size[offset : offset + count] == size
+        found = np.flatnonzero(fits)
+        return int(found[0]) if len(found) == 1 else -1
+
     def provisional_table(self, rate: float) -> FrameTable:
         """Return the frame table that the packets promise, before any was decoded.
+
+        Left out are packets before the first key packet, and leading pictures whose own GOP is missing (a recording
+        that was cut inside an open GOP): nothing comes of them.
 
         Args:
             rate: frames per second, used where time stamps are missing.
         """
         shown = np.flatnonzero(~self.discard).astype(np.int64)
+        if len(self.keys):
+            first = int(self.keys[0])
+            second = int(self.keys[1]) if len(self.keys) > 1 else len(self)
+            lost = shown < first
+            if self.has_stamps:
+                lost |= (shown < second) & (self.pts[shown] < self.pts[first])
+            shown = shown[~lost] if not lost.all() else shown
         if self.has_stamps:
             shown = shown[np.lexsort((shown, self.pts[shown]))]
         stamps = [int(value) if value != NO_STAMP else None for value in self.pts[shown]]
@@ -178,8 +207,8 @@ def display_times(stamps: Sequence[int | None], time_base: Fraction, rate: float
         return even
     rows = np.arange(count)
     values = _joined(np.interp(rows, rows[known], values[known]))
-    rising: Floats = np.maximum.accumulate(values)
-    return rising - rising[0]
+    rising: Floats = np.maximum.accumulate(values - values[0])
+    return rising
 
 
 def _joined(values: Floats) -> Floats:

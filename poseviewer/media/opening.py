@@ -11,7 +11,8 @@ from poseviewer.core.errors import MediaError
 from poseviewer.core.values import MediaInfo
 from poseviewer.media.base import Media
 from poseviewer.media.pictures import Pictures, is_picture, pictures_in, pictures_of_glob
-from poseviewer.media.video import open_video, reason
+from poseviewer.media.sequence import reason
+from poseviewer.media.video import open_video
 
 BOX_HEADER = 8
 

@@ -153,7 +153,7 @@ class Pictures(Media):
         return np.zeros(len(self._files))
 
     def frame(self, index: int) -> Frame:
-        self._check(index)
+        self._check(index, len(self._files))
         file = self._files[index]
         return Frame(index=index, timestamp_s=0.0, pixels=read_picture(file), name=file.name)
 

@@ -198,8 +198,13 @@ class FrameServer:
             self._media.close()
 
     def _decode(self, index: int, *, asked: bool) -> Frame | None:
+        version = self._media.table_version
         try:
             frame = self._media.frame(index)
+            if self._media.table_version != version:
+                # The table was confirmed meanwhile; it happens once.
+                version = self._media.table_version
+                frame = self._media.frame(index)
         except MediaError as error:
             self._failed.add(index)
             if asked:

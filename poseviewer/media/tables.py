@@ -20,7 +20,7 @@ from poseviewer.media.index import NO_STAMP, FrameTable, PacketIndex
 
 log = logging.getLogger("poseviewer.media")
 
-FORMAT = 1
+FORMAT = 2
 """Part of the key: grows when the meaning of the arrays changes."""
 KEEP = 400
 """Tables that stay in the cache folder; the oldest go first."""
@@ -28,7 +28,7 @@ KEEP = 400
 Row = tuple[int | None, int | None, int | None, int, int | None, bool, bool, bool]
 
 
-def index_from_rows(rows: Sequence[Row], time_base: Fraction | None) -> PacketIndex:
+def index_from_rows(rows: Sequence[Row], time_base: Fraction | None, *, guessed: bool = False) -> PacketIndex:
     """Make an index of (pts, dts, pos, size, duration, key, discard, broken) rows."""
     columns = list(zip(*rows, strict=True)) or [()] * 8
 
@@ -45,6 +45,7 @@ def index_from_rows(rows: Sequence[Row], time_base: Fraction | None) -> PacketIn
         discard=np.array(columns[6], dtype=bool),
         broken=np.array(columns[7], dtype=bool),
         time_base=time_base or Fraction(1, 1000),
+        guessed=guessed,
     )
 
 
@@ -78,7 +79,7 @@ def store(key: str, index: PacketIndex, table: FrameTable) -> None:
         ordinals=table.ordinals,
         timestamps=table.timestamps,
         corrupt=table.corrupt,
-        errors=np.array(table.errors),
+        facts=np.array([table.errors, index.guessed], dtype=np.int64),
     )
     try:
         path = _file(key)
@@ -95,8 +96,9 @@ def load(key: str) -> tuple[PacketIndex, FrameTable] | None:
             pts, dts, pos, size, duration = held["stamps"]
             shown, discard, broken = held["flags"]
             base = Fraction(int(held["base"][0]), int(held["base"][1]))
-            index = PacketIndex(pts, dts, pos, size, duration, shown, discard, broken, base)
-            table = FrameTable(held["ordinals"], held["timestamps"], held["corrupt"], True, int(held["errors"]))
+            errors, guessed = map(int, held["facts"])
+            index = PacketIndex(pts, dts, pos, size, duration, shown, discard, broken, base, bool(guessed))
+            table = FrameTable(held["ordinals"], held["timestamps"], held["corrupt"], True, errors)
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, ZeroDivisionError, zipfile.BadZipFile) as error:

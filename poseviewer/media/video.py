@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +18,10 @@ from poseviewer.core.values import Frame, MediaInfo
 from poseviewer.media import tables
 from poseviewer.media.base import Media
 from poseviewer.media.colour import to_rgb
-from poseviewer.media.decoder import Decoder, Ordinal, close_stream, decode, open_stream, read_packets
+from poseviewer.media.decoder import Decoder, close_stream, open_stream, read_packets
 from poseviewer.media.findings import StreamFacts, describe_video, facts_of
-from poseviewer.media.index import FrameTable, PacketIndex, display_times
+from poseviewer.media.index import FrameTable, PacketIndex
+from poseviewer.media.sequence import FrontToBack, decode_all, reason
 
 
 @dataclass
@@ -41,10 +41,11 @@ class Shared:
     def settle(self, table: FrameTable) -> MediaInfo:
         """Put a confirmed table in force."""
         with self.lock:
-            if not np.array_equal(table.ordinals, self.table.ordinals):
-                self.version += 1
+            moved = not np.array_equal(table.ordinals, self.table.ordinals)
             self.table = table
             self.info = describe_video(self.path, self.info.path, self.index, table, self.facts, self.fingerprint)
+            # After the table: who reads the version first and the frame then can only throw away a good frame.
+            self.version += moved
             return self.info
 
 
@@ -55,6 +56,7 @@ class Video(Media):
         """Take an opened video's shared index; use :func:`open_video` or :meth:`reopen`."""
         self._shared = shared
         self._decoder = Decoder(shared.path, shared.index)
+        self._prefix: FrontToBack | None = None
 
     @property
     def info(self) -> MediaInfo:
@@ -75,13 +77,11 @@ class Video(Media):
 
     def frame(self, index: int) -> Frame:
         shared = self._shared
-        if not shared.table.confirmed and not shared.index.has_stamps:
-            # Without stamps only a decoder knows the order in which frames are shown.
-            self.confirm()
         table = shared.table
-        if not 0 <= index < len(table):
-            self._check(index)
-        ordinal, turn = table.identity(index)
+        self._check(index, len(table))
+        ordinal, turn = self._identity(table, index)
+        if table.errors:
+            self._decoder.threads = 1
         try:
             picture = self._decoder.get((ordinal, turn), thorough=table.confirmed)
         except av.error.FFmpegError as error:
@@ -96,6 +96,20 @@ class Video(Media):
         pixels = to_rgb(picture, shared.info.size_wh)
         return Frame(index=index, timestamp_s=float(table.timestamps[index]), pixels=pixels, corrupt=corrupt)
 
+    def _identity(self, table: FrameTable, index: int) -> tuple[int, int]:
+        """Return which packet gives frame ``index``."""
+        if table.confirmed or self._shared.index.ordered:
+            return table.identity(index)
+        # Only a decoder knows the order in which frames without sound stamps are shown: ask it, up to this frame.
+        if self._prefix is None:
+            self._prefix = FrontToBack(self._shared.path, threads=1)
+        while len(self._prefix.ordinals) <= index and self._prefix.step():
+            pass
+        if len(self._prefix.ordinals) <= index:
+            name = self._shared.path.name
+            raise MediaError(f"Frame {index} of {name} cannot be decoded: the file is damaged.", file=self._shared.path)
+        return self._prefix.identity(index)
+
     def confirm(
         self,
         progress: Callable[[int, int], None] | None = None,
@@ -105,12 +119,13 @@ class Video(Media):
         if shared.table.confirmed:
             return shared.info
         threads = max(min(os.cpu_count() or 1, 4), 1)
-        table = decode_all(shared.path, shared.index, shared.facts.rate, threads, progress, cancelled)
-        if table is not None and table.errors and threads > 1:
-            # Several threads report an error some packets late; where it matters, ask one.
-            table = decode_all(shared.path, shared.index, shared.facts.rate, 1, progress, cancelled)
-        if table is None:
+        whole = decode_all(shared.path, len(shared.index), threads, progress, cancelled)
+        if whole is not None and whole.errors and threads > 1:
+            # Several threads report an error some packets late and may lose the last frames: ask one.
+            whole = decode_all(shared.path, len(shared.index), 1, progress, cancelled)
+        if whole is None:
             return shared.info
+        table = whole.table(shared.index, shared.facts.rate)
         if not len(table):
             raise MediaError(f"Not one frame of {shared.path.name} can be decoded: it is damaged.", file=shared.path)
         tables.store(shared.key, shared.index, table)
@@ -121,12 +136,9 @@ class Video(Media):
 
     def close(self) -> None:
         self._decoder.close()
-
-
-def reason(error: av.error.FFmpegError) -> str:
-    """Return FFmpeg's reason in lower case, without a full stop."""
-    text = (error.strerror or type(error).__name__).rstrip(".")
-    return text[:1].lower() + text[1:]
+        if self._prefix is not None:
+            self._prefix.close()
+            self._prefix = None
 
 
 def open_video(path: Path, shown: str) -> Video:
@@ -177,78 +189,8 @@ def build_index(path: Path) -> PacketIndex:
             for packet in read_packets(container, stream)
         ]
         base = stream.time_base
+        # AVI stores no pts; with B-frames FFmpeg's guesses may be in the order of decoding.
+        guessed = container.format.name == "avi" and bool(stream.codec_context.has_b_frames)
     finally:
         close_stream(container, stream)
-    return tables.index_from_rows(rows, base)
-
-
-def decode_all(
-    path: Path,
-    index: PacketIndex,
-    rate: float,
-    threads: int,
-    progress: Callable[[int, int], None] | None,
-    cancelled: Callable[[], bool] | None,
-) -> FrameTable | None:
-    """Decode front to back and return the table of what came out, or None if cancelled.
-
-    Raises:
-        MediaError: if the file cannot be opened any more.
-    """
-    try:
-        container, stream = open_stream(path, threads)
-    except av.error.FFmpegError as error:
-        raise MediaError(f"{path} cannot be read any more: {reason(error)}.", file=path) from error
-    delivered: list[int] = []
-    stamps: list[int | None] = []
-    bad: set[int] = set()
-    errors = 0
-    last = 0.0
-    context = stream.codec_context
-    try:
-        packets = read_packets(container, stream)
-        ordinal = -1
-        while True:
-            packet = next(packets, None)
-            if packet is not None:
-                ordinal += 1
-                packet.opaque = Ordinal(ordinal)
-            frames, failed = decode(context, packet)
-            if failed:
-                errors += 1
-                bad.add(max(ordinal, 0))
-            for frame in frames:
-                tag = frame.opaque
-                if isinstance(tag, Ordinal):
-                    delivered.append(tag.value)
-                    stamps.append(frame.pts)
-                    if frame.is_corrupt:
-                        bad.add(tag.value)
-            if packet is None:
-                break
-            if cancelled is not None and cancelled():
-                return None
-            now = time.monotonic()
-            if progress is not None and now - last >= 0.1:
-                progress(ordinal + 1, len(index))
-                last = now
-    finally:
-        close_stream(container, stream)
-    if progress is not None:
-        progress(len(index), len(index))
-    return _table(index, rate, delivered, stamps, bad, errors)
-
-
-def _table(
-    index: PacketIndex, rate: float, delivered: list[int], stamps: list[int | None], bad: set[int], errors: int
-) -> FrameTable:
-    bad |= set(np.flatnonzero(index.broken).tolist())
-    ordinals = np.array(delivered, dtype=np.int64)
-    trusted: list[int | None] = stamps if index.has_stamps else [None] * len(stamps)
-    return FrameTable(
-        ordinals=ordinals,
-        timestamps=display_times(trusted, index.time_base, rate),
-        corrupt=index.spread_damage(ordinals, sorted(bad)),
-        confirmed=True,
-        errors=errors,
-    )
+    return tables.index_from_rows(rows, base, guessed=guessed)

@@ -6,6 +6,7 @@ delivers (:func:`front_to_back`), which shares no code with the package.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from pathlib import Path
 import av
 import av.error
 import numpy as np
+
+os.environ.setdefault("SVT_LOG", "-1")  # else the AV1 encoder writes its settings to the terminal
 
 WIDTH, HEIGHT, BITS, RATE = 160, 96, 10, 25
 X264 = {"preset": "superfast", "crf": "26", "bf": "3", "b-adapt": "0", "sc_threshold": "0", "threads": "1"}
@@ -125,7 +128,8 @@ def encode(path: Path, recipe: Recipe) -> None:
         writer = _Writer(container, recipe)
         for number in range(recipe.count):
             # A turned clip is stored on its side and shows its bars upright once it is turned back.
-            upright = draw(number + recipe.first_number, *((height, width) if recipe.rotation % 180 else (width, height)))
+            shape = (height, width) if recipe.rotation % 180 else (width, height)
+            upright = draw(number + recipe.first_number, *shape)
             stored = np.ascontiguousarray(np.rot90(upright, -recipe.rotation // 90))
             frame = av.VideoFrame.from_ndarray(stored, format="rgb24").reformat(format=recipe.pix_fmt)
             if recipe.pts is not None:
@@ -204,7 +208,7 @@ HEVC_OPEN = (("preset", "ultrafast"), ("crf", "26"), ("x265-params", f"{X265}:op
 HEVC_CLOSED = (("preset", "ultrafast"), ("crf", "26"), ("x265-params", f"{X265}:open-gop=0:keyint=48:min-keyint=48"))
 VP9 = (("deadline", "realtime"), ("cpu-used", "8"), ("b", "200k"), ("auto-alt-ref", "1"), ("lag-in-frames", "16"))
 VP9_ALT_REF = (*VP9[1:], ("deadline", "good"))
-AV1 = (("preset", "12"), ("crf", "40"), ("svtav1-params", "lp=1:scd=0"))
+AV1 = (("preset", "8"), ("crf", "22"), ("svtav1-params", "lp=1:scd=0"))
 MPEG = (("bf", "2"), ("b", "800k"))
 
 
