@@ -1,1 +1,5 @@
-"""OKS AP, PCK and comparisons."""
+"""How good results are: OKS AP and PCK."""
+
+from poseviewer.evaluation.report import Report
+
+__all__ = ["Report"]

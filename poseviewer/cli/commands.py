@@ -1,0 +1,163 @@
+"""One thin function per command: arguments to a job, the job's result to stdout. Heavy imports happen inside."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from poseviewer.cli.progress import drive
+from poseviewer.core.errors import CallError
+
+
+def predict(args: argparse.Namespace) -> int:
+    """Run a pipeline over media."""
+    from poseviewer.jobs.predicting import PredictOrder, predict_files
+
+    media = [*args.media, *args.alias_media]
+    if not media:
+        raise CallError("Name at least one MEDIA to predict.", remedy="See poseviewer predict --help.")
+    changes = {
+        name: value
+        for name in ("confidence", "iou", "enlargement", "batch_frames", "batch_people")
+        if (value := getattr(args, name)) is not None
+    }
+    order = PredictOrder(
+        media=tuple(media),
+        out=args.out,
+        project=args.project,
+        boxes=args.boxes,
+        pipeline=args.pipeline,
+        detector=args.detector,
+        estimator=args.estimator,
+        device=args.device,
+        frames=args.frames,
+        overlay=args.overlay,
+        flip=args.flip,
+        stn=not args.no_stn,
+        nms=not args.no_nms,
+        resume=args.resume,
+        changes=changes,
+    )
+    outcome = drive(predict_files(order))
+    _say(f"{outcome.people} people in {outcome.frames} frames, {outcome.seconds:.1f} s on {outcome.device}.")
+    for path in outcome.written:
+        print(path)
+    return 0
+
+
+def frames(args: argparse.Namespace) -> int:
+    """Write exact frames."""
+    from poseviewer.jobs.frames import extract_frames, parse_frames
+
+    for path in drive(extract_frames(args.media, parse_frames(args.index), args.out)):
+        print(path)
+    return 0
+
+
+def probe(args: argparse.Namespace) -> int:
+    """Describe a media."""
+    from poseviewer.jobs.probe import info_json, info_lines, probe_media
+
+    info = drive(probe_media(args.media))
+    _print(info_json(info), info_lines(info), as_json=args.json)
+    return 0
+
+
+def export(args: argparse.Namespace) -> int:
+    """Write a data set."""
+    from poseviewer.formats.coco_export import ExportOptions
+    from poseviewer.jobs.export import export_project
+
+    if not 0 <= args.val < 1:
+        raise CallError(f"--val is a share between 0 and 1, not {args.val:g}.")
+    options = ExportOptions(include=args.include, pictures=args.pictures, val_share=args.val, overwrite=args.overwrite)
+    report = drive(export_project(args.project, args.out, options), "exporting")
+    checked = "no person has joints" if report.ap is None else f"AP against itself {report.ap:.3f}"
+    _say(f"{report.persons} people in {report.images} images, read back and compared; {checked}.")
+    for name in report.files:
+        print(Path(report.folder) / name)
+    return 0
+
+
+def import_file(args: argparse.Namespace) -> int:
+    """Take a COCO file into a project."""
+    from poseviewer.jobs.importing import import_into
+
+    report = drive(import_into(args.file, args.images, args.project), "importing")
+    _say(f"{report.persons} people in {report.images} images came in as {report.kind}.")
+    print(report.project)
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Score results."""
+    from poseviewer.jobs.evaluate import evaluate_files
+
+    report = drive(evaluate_files(args.truth, args.results))
+    _print(report, report.lines(), as_json=args.json)
+    return 0
+
+
+def doctor(args: argparse.Namespace) -> int:
+    """Describe the installation; 1 if something serious is wrong."""
+    from poseviewer.jobs.doctor import diagnose
+
+    diagnosis = diagnose()
+    _print(diagnosis, diagnosis.lines(), as_json=args.json)
+    return int(any(finding.serious for finding in diagnosis.findings))
+
+
+def demo(args: argparse.Namespace) -> int:
+    """Make the demo with all its files."""
+    return run_headless_demo(args.out)
+
+
+def run_headless_demo(out: str | Path | None = None) -> int:
+    """Make the demo, its pictures and its COCO data set in ``out`` (./poseviewer-demo by default); say where."""
+    from poseviewer.jobs.demo import headless_demo
+
+    made = drive(headless_demo(Path(out) if out else Path("poseviewer-demo")))
+    _say("The demo is ready:")
+    for what, path in made.files().items():
+        _say(f"  {what:<34} {path}")
+    _say(f"Where there is a display, open it with: poseviewer {made.project}")
+    print(made.folder)
+    return 0
+
+
+def make_window_demo() -> Path:
+    """Make (or find) the demo project for the window and return its path."""
+    from poseviewer.core.resources import state_folder
+    from poseviewer.jobs.demo import make_demo
+
+    path: Path = drive(make_demo(state_folder() / "demo", reuse=True), "demo")
+    return path
+
+
+TABLE: dict[str, Callable[[argparse.Namespace], int]] = {
+    "predict": predict,
+    "frames": frames,
+    "probe": probe,
+    "export": export,
+    "import": import_file,
+    "evaluate": evaluate,
+    "doctor": doctor,
+    "demo": demo,
+}
+
+
+def _print(value: Any, lines: list[str], *, as_json: bool) -> None:
+    if as_json:
+        import msgspec
+
+        text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    else:
+        text = "\n".join(lines)
+    print(text)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

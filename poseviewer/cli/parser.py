@@ -1,0 +1,195 @@
+"""The command line's words: commands, options, and help that teaches."""
+
+from __future__ import annotations
+
+import argparse
+
+from poseviewer import __version__
+
+COMMANDS = ("predict", "frames", "probe", "export", "import", "evaluate", "doctor", "demo")
+
+TOP = """\
+PoseViewer shows why a human-pose pipeline went wrong, lets you put it right, and hands the result back.
+
+  poseviewer [PATH...]        open the window on a video, a picture, a folder or a .poseproj project
+  poseviewer COMMAND ...      do one thing without a window; `poseviewer COMMAND --help` explains it
+
+Results go to files or stdout, words and progress to stderr.
+Exit status: 0 done, 1 failed (one sentence says why), 2 wrong call, 130 cancelled.
+"""
+TOP_EXAMPLES = """\
+a first round:
+  poseviewer demo                                   a clip with people, predicted and partly corrected
+  poseviewer predict clip.mp4 --out results.json    who is where, as a COCO results list
+  poseviewer predict clip.mp4 --project clip.poseproj
+  poseviewer clip.poseproj                          look inside and correct, in the window
+  poseviewer export clip.poseproj --format coco --out dataset
+"""
+PREDICT = """\
+Find people and their joints in videos, pictures or folders of pictures.
+
+RESULTS.json becomes a COCO results list: image_id, category_id 1, keypoints (x, y, score for each joint), score and
+bbox (x, y, width, height). RESULTS.images.json beside it says what each image_id means: for a video one entry for each
+frame (id, file_name, frame_index from 0, timestamp in seconds, width, height), people or not.
+Coordinates are displayed pixels after rotation; the centre of the top-left pixel is (0, 0).
+"""
+PREDICT_EXAMPLES = """\
+examples:
+  poseviewer predict clip.mp4 --out results.json
+  poseviewer predict clip.mp4 --out results.json --frames 0-99,120 --overlay seen.mp4
+  poseviewer predict photos/ --boxes val.json --out results.json     boxes and image ids of a COCO file
+  poseviewer predict clip.mp4 --project clip.poseproj                predictions to look at and correct
+Ctrl-C stops within a batch and keeps what was finished.
+"""
+FRAMES = "Write exact frames as PNG: frame 57 becomes 000057.png, the very frame that the timeline shows as 57."
+FRAMES_EXAMPLE = "example:\n  poseviewer frames clip.mp4 --index 0,57,812 --out pictures\n"
+PROBE = """\
+Say what a video, picture or folder holds: frames (counted by decoding), rate, size after rotation, duration, codec,
+and anything odd: variable rate, an edit list, damage.
+"""
+EXPORT = """\
+Write a data set that other tools read. For COCO: images/ with extracted frames under stable names, and
+annotations/person_keypoints.json (or ..._train.json and ..._val.json with --val).
+
+Only frames with corrections are exported unless --include says otherwise. The folder appears when everything was
+written, read back with pycocotools and compared number for number; until then an earlier export stays as it is.
+"""
+IMPORT = """\
+Take a COCO file into a project: annotations become corrections, a results list becomes predictions of a run.
+The project is made if it is not there. Ids, areas, crowds and unknown fields are kept for the next export.
+"""
+EVALUATE = """\
+Score a COCO results list against a COCO annotation file: OKS AP through pycocotools, and PCK@0.2 (a joint is right
+within 0.2 torso lengths; the torso is the mean distance from shoulder to opposite hip).
+"""
+DOCTOR = "Say which versions, devices and codecs are there, what clashes, and where cache and log are kept."
+DEMO = """\
+Make a clip of people on the spot, predict it with the bundled weights and correct a few frames, so that there is
+something to look at: one person is there twice, and the timeline's "worth a look" leads to it.
+
+With a display the window opens on it. Without one, with --headless or with --out, the pictures come as files:
+skeletons over frames, a contact sheet of heatmaps and crops, and a COCO data set.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="poseviewer", description=TOP, epilog=TOP_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--version", action="version", version=f"PoseViewer {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    _predict(commands)
+    _media_commands(commands)
+    _data_commands(commands)
+    _other_commands(commands)
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, examples: str = ""
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name,
+        help=text.strip().split("\n")[0].rstrip("."),
+        description=text,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "predict", PREDICT, PREDICT_EXAMPLES)
+    parser.add_argument("media", nargs="*", metavar="MEDIA", help="video, picture, folder of pictures or glob")
+    parser.add_argument("--out", "-o", metavar="RESULTS.json", help="the COCO results list to write")
+    parser.add_argument("--project", metavar="P", help="store predictions in this .poseproj (made if need be)")
+    parser.add_argument("--boxes", metavar="COCO.json", help="boxes of an annotation or detection file, no detector")
+    parser.add_argument("--pipeline", choices=("topdown", "bottomup"), default="topdown", help="default: topdown")
+    parser.add_argument("--detector", metavar="W", default="", help="YOLO person detector weights (default: bundled)")
+    parser.add_argument("--estimator", metavar="W", default="", help="pose weights (default: bundled)")
+    parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda", help="where to compute (default: auto)")
+    parser.add_argument("--frames", metavar="0-99,120", help="0-based, both ends included (default: all)")
+    parser.add_argument("--overlay", metavar="OUT.mp4", help="also draw the skeletons into a video")
+    parser.add_argument("--resume", action="store_true", help="with --project: continue the run that did not finish")
+    tuning = parser.add_argument_group("tuning")
+    tuning.add_argument("--confidence", "--conf", type=float, metavar="0..1", help="least score of a box")
+    tuning.add_argument("--iou", type=float, metavar="0..1", help="boxes that overlap more are one person")
+    tuning.add_argument("--enlargement", type=float, metavar="F", help="grow boxes by this fraction (default: 0.3)")
+    tuning.add_argument("--flip", action="store_true", help="average with the mirrored crop: slower, a little better")
+    tuning.add_argument("--no-stn", action="store_true", help="leave the spatial transformer out")
+    tuning.add_argument("--no-nms", action="store_true", help="keep every pose: no pose NMS")
+    tuning.add_argument("--batch-frames", type=int, metavar="N", help="frames in one go through the detector")
+    tuning.add_argument("--batch-people", type=int, metavar="N", help="people in one go through the estimator")
+    _aliases(parser)
+
+
+def _aliases(parser: argparse.ArgumentParser) -> None:
+    """Accept AlphaPose's spellings without advertising them."""
+    for names, target, kind in (
+        (("--detbatch",), "batch_frames", int),
+        (("--posebatch",), "batch_people", int),
+        (("--detfile",), "boxes", str),
+        (("--checkpoint", "--weights"), "estimator", str),
+    ):
+        parser.add_argument(*names, dest=target, type=kind, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--indir", "--video", "--image", dest="alias_media", action="append", default=[], help=argparse.SUPPRESS
+    )
+
+
+def _media_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    frames = _add(
+        commands, "frames", FRAMES, "example:\n  poseviewer frames clip.mp4 --index 0,57,812 --out pictures\n"
+    )
+    frames.add_argument("media", metavar="MEDIA", help="video, picture or folder")
+    frames.add_argument("--index", "--frames", required=True, metavar="0,57,812", help="numbers and ranges such as 0-9")
+    frames.add_argument("--out", "-o", required=True, metavar="DIR", help="folder for the pictures, made if need be")
+    probe = _add(commands, "probe", PROBE, "example:\n  poseviewer probe clip.mp4 --json\n")
+    probe.add_argument("media", metavar="MEDIA", help="video, picture or folder")
+    probe.add_argument("--json", action="store_true", help="as JSON on stdout")
+
+
+def _data_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    export = _add(
+        commands,
+        "export",
+        EXPORT,
+        "examples:\n  poseviewer export clip.poseproj --format coco --out dataset\n"
+        "  poseviewer export clip.poseproj --out dataset --include all --val 0.2\n",
+    )
+    export.add_argument("project", metavar="P", help="a .poseproj file")
+    export.add_argument("--format", choices=("coco",), default="coco", help="default: coco")
+    export.add_argument("--out", "-o", required=True, metavar="DIR", help="folder that the export becomes")
+    export.add_argument(
+        "--include",
+        choices=("corrections", "predictions", "all"),
+        default="corrections",
+        help="whose people (default: corrections)",
+    )
+    export.add_argument(
+        "--pictures", choices=("png", "jpg", "none"), default="png", help="extract frames, or only name them (none)"
+    )
+    export.add_argument("--val", type=float, default=0.0, metavar="SHARE", help="split whole media into train and val")
+    export.add_argument("--overwrite", action="store_true", help="replace an earlier export")
+    load = _add(
+        commands,
+        "import",
+        IMPORT,
+        "examples:\n  poseviewer import val.json --images pictures --project val.poseproj\n"
+        "  poseviewer import results.json --images clip.mp4 --project clip.poseproj\n",
+    )
+    load.add_argument("file", metavar="FILE", help="COCO annotation file or results list")
+    load.add_argument("--images", required=True, metavar="DIR", help="folder of the pictures, or the video")
+    load.add_argument("--project", required=True, metavar="P", help="a .poseproj file, made if need be")
+    score = _add(commands, "evaluate", EVALUATE, "example:\n  poseviewer evaluate val.json results.json --json\n")
+    score.add_argument("truth", metavar="GT.json", help="COCO annotation file")
+    score.add_argument("results", metavar="DT.json", help="COCO results list")
+    score.add_argument("--json", action="store_true", help="as JSON on stdout")
+
+
+def _other_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    doctor = _add(commands, "doctor", DOCTOR)
+    doctor.add_argument("--json", action="store_true", help="as JSON on stdout")
+    demo = _add(commands, "demo", DEMO, "example:\n  poseviewer demo --out somewhere\n")
+    demo.add_argument("--out", "-o", metavar="DIR", help="make everything as files there (default: poseviewer-demo)")
+    demo.add_argument("--headless", action="store_true", help="make files even where a window could open")

@@ -1,0 +1,220 @@
+"""Scoring a COCO results list against a COCO annotation file."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from poseviewer.core.errors import FormatError
+from poseviewer.core.geometry import keypoints_box
+from poseviewer.core.skeleton import Skeleton, skeleton, skeleton_names
+from poseviewer.evaluation.pck import PckPerson, count_pck
+from poseviewer.evaluation.report import Report
+from poseviewer.formats.coco_eval import AREA_RULE, coco_scores, load_coco
+from poseviewer.formats.coco_model import (
+    AnnotationEntry,
+    Annotations,
+    CategoryEntry,
+    ResultEntry,
+    read_annotations,
+    read_companion,
+    read_json,
+    read_results,
+)
+
+Json = dict[str, Any]
+
+
+def evaluate(truth: str | Path, results: str | Path) -> Report:
+    """Score ``results`` against ``truth``.
+
+    Args:
+        truth: a COCO annotation file with person keypoints.
+        results: a COCO results list, or an annotation file whose annotations are taken as results. Where a
+            RESULTS.images.json stands beside it, ids are matched by file name.
+
+    Raises:
+        FormatError: if a file is missing or wrong, or the two do not belong together.
+    """
+    annotations = read_annotations(truth)
+    category = annotations.category()
+    if not category.keypoints:
+        raise FormatError(f"{annotations.path.name} has no category with keypoints.", file=annotations.path)
+    notes: list[str] = []
+    entries = _results(Path(results), annotations, category, notes)
+    dataset = _dataset(annotations, category, notes)
+    dumped = _dump(entries)
+    coco = load_coco(dataset)
+    sigmas = _sigmas(category, notes)
+    posed = [entry for entry in dumped if "keypoints" in entry]
+    boxed = bool(dumped) and all("bbox" in entry for entry in dumped)
+    kit = _skeleton(category)
+    pck = count_pck(*_pck_persons(dataset, dumped), len(category.keypoints), kit.torso() if kit else ())
+    if kit is None or not kit.torso():
+        notes.append("PCK needs shoulders and hips, which these joints do not have.")
+    return Report(
+        oks=coco_scores(coco, posed, "keypoints", sigmas=sigmas, category=category.id),
+        box=coco_scores(coco, dumped, "bbox", category=category.id) if boxed else None,
+        pck=pck.overall(),
+        pck_joints=dict(zip(category.keypoints, pck.by_joint(), strict=True)),
+        images=len(dataset["images"]),
+        persons=sum(not a["iscrowd"] and a["num_keypoints"] > 0 for a in dataset["annotations"]),
+        pck_persons=pck.persons,
+        not_found=pck.not_found,
+        results=len(entries),
+        notes=tuple(notes),
+    )
+
+
+def _results(path: Path, annotations: Annotations, category: CategoryEntry, notes: list[str]) -> list[ResultEntry]:
+    """Read the results, with image ids and categories of the truth."""
+    entries = _read(path)
+    by_name = {Path(image.file_name).name: image.id for image in annotations.file.images}
+    ids: dict[int | str, int] = {image.id: image.id for image in annotations.file.images}
+    ids.update((name, number) for name, number in by_name.items())
+    companion = read_companion(path)
+    if companion is not None:
+        matched = {image.id: by_name[name] for image in companion if (name := Path(image.file_name).name) in by_name}
+        if matched:
+            ids.update((wrong, right) for wrong, right in matched.items())
+    length = 3 * len(category.keypoints)
+    kept: list[ResultEntry] = []
+    for number, entry in enumerate(entries):
+        if entry.image_id not in ids:
+            raise FormatError(
+                f"{path.name}: entry [{number}] has the image_id {entry.image_id}, which {annotations.path.name} "
+                "does not have.",
+                file=path,
+            )
+        if entry.keypoints is not None and len(entry.keypoints) != length:
+            raise FormatError(
+                f"{path.name}: [{number}].keypoints has {len(entry.keypoints)} numbers, {length} are expected.",
+                file=path,
+            )
+        if entry.category_id == category.id:
+            kept.append(
+                ResultEntry(ids[entry.image_id], category.id, entry.score, entry.keypoints, entry.bbox, entry.track_id)
+            )
+    if len(kept) < len(entries):
+        notes.append(f"{len(entries) - len(kept)} results of other categories were left out.")
+    return kept
+
+
+def _read(path: Path) -> list[ResultEntry]:
+    """Return a results list, or the annotations of an annotation file as results."""
+    if isinstance(read_json(path), list):
+        return read_results(path)
+    return [
+        ResultEntry(
+            entry.image_id,
+            entry.category_id,
+            1.0 if entry.score is None else entry.score,
+            # A box without joints is a result of the detector only.
+            entry.keypoints if any((entry.keypoints or [])[2::3]) else None,
+            entry.bbox,
+            entry.track_id,
+        )
+        for entry in read_annotations(path).file.annotations
+        if not entry.iscrowd
+    ]
+
+
+def _dataset(annotations: Annotations, category: CategoryEntry, notes: list[str]) -> Json:
+    """Return what pycocotools needs, with the fields that it cannot do without filled in."""
+    estimated = 0
+    rows: list[Json] = []
+    for number, entry in enumerate(annotations.file.annotations, start=1):
+        if entry.category_id != category.id:
+            continue
+        box = entry.bbox or _box_of(entry)
+        area = entry.area
+        if area is None:
+            estimated += 1
+            area = AREA_RULE * box[2] * box[3]
+        keypoints = entry.keypoints or [0.0] * (3 * len(category.keypoints))
+        rows.append(
+            {
+                # An annotation id of 0 counts as "not matched" in pycocotools, so ids are given anew from 1.
+                "id": number,
+                "image_id": entry.image_id,
+                "category_id": category.id,
+                "bbox": list(box),
+                "area": area,
+                "iscrowd": int(entry.iscrowd),
+                "keypoints": keypoints,
+                "num_keypoints": sum(v > 0 for v in keypoints[2::3]),
+            }
+        )
+    if estimated:
+        notes.append(f"{estimated} annotations have no area; {AREA_RULE} of the box area was taken.")
+    images = [
+        {"id": image.id, "file_name": image.file_name, "width": image.width, "height": image.height}
+        for image in annotations.file.images
+    ]
+    kinds = [{"id": category.id, "name": category.name, "keypoints": category.keypoints}]
+    return {"info": {}, "images": images, "annotations": rows, "categories": kinds}
+
+
+def _box_of(entry: AnnotationEntry) -> tuple[float, float, float, float]:
+    points = np.asarray(entry.keypoints, dtype=np.float64).reshape(-1, 3)
+    x1, y1, x2, y2 = keypoints_box(points[:, :2], points[:, 2] > 0, margin=0.0).tolist()
+    return x1, y1, x2 - x1, y2 - y1
+
+
+def _dump(entries: Sequence[ResultEntry]) -> list[Json]:
+    """Return the results as dictionaries; ``bbox`` is in all of them or in none, as pycocotools expects."""
+    boxed = all(entry.bbox is not None for entry in entries)
+    dumped: list[Json] = []
+    for entry in entries:
+        row: Json = {"image_id": entry.image_id, "category_id": entry.category_id, "score": entry.score}
+        if entry.keypoints is not None:
+            row["keypoints"] = entry.keypoints
+        if boxed and entry.bbox is not None:
+            row["bbox"] = list(entry.bbox)
+        dumped.append(row)
+    return dumped
+
+
+def _pck_persons(dataset: Json, results: Sequence[Json]) -> tuple[list[list[PckPerson]], list[list[PckPerson]]]:
+    """Return true persons and results of each image; results best score first."""
+    truth: dict[int, list[PckPerson]] = defaultdict(list)
+    for row in dataset["annotations"]:
+        if not row["iscrowd"] and row["num_keypoints"]:
+            truth[row["image_id"]].append(_pck_person(row, labelled_by_visibility=True))
+    found: dict[int, list[PckPerson]] = defaultdict(list)
+    for row in sorted(results, key=lambda row: -row["score"]):
+        if "keypoints" in row:
+            found[row["image_id"]].append(_pck_person(row, labelled_by_visibility=False))
+    ids = [image["id"] for image in dataset["images"]]
+    return [truth[number] for number in ids], [found[number] for number in ids]
+
+
+def _pck_person(row: Json, *, labelled_by_visibility: bool) -> PckPerson:
+    points = np.asarray(row["keypoints"], dtype=np.float64).reshape(-1, 3)
+    labelled = points[:, 2] > 0 if labelled_by_visibility else np.ones(len(points), dtype=bool)
+    if "bbox" in row:
+        x, y, width, height = row["bbox"]
+        box = np.array([x, y, x + width, y + height], dtype=np.float64)
+    else:
+        box = np.asarray(keypoints_box(points[:, :2], labelled, margin=0.0), dtype=np.float64)
+    return PckPerson(points[:, :2], labelled, box)
+
+
+def _skeleton(category: CategoryEntry) -> Skeleton | None:
+    """Return the bundled skeleton with the joints of ``category``, or None."""
+    names = tuple(name.replace("_", " ") for name in category.keypoints)
+    return next((kit for kit in map(skeleton, skeleton_names()) if kit.joints == names), None)
+
+
+def _sigmas(category: CategoryEntry, notes: list[str]) -> npt.NDArray[np.float64]:
+    kit = _skeleton(category)
+    if kit is not None:
+        return kit.sigma_array
+    joints = len(category.keypoints)
+    notes.append(f"No OKS sigmas are known for these {joints} joints; 1/{joints} was taken for each.")
+    return np.full(joints, 1 / joints)

@@ -1,0 +1,51 @@
+"""Importing COCO files: joins the format to the media that the pictures are."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+
+from poseviewer.core.progress import JobEvent
+from poseviewer.formats.coco_import import ImportReport, Looked, import_coco
+from poseviewer.jobs.frames import picture_names
+from poseviewer.media import open_media
+from poseviewer.project import Project
+
+__all__ = ["ImportReport", "import_file", "import_into"]
+
+
+def import_file(path: str | Path, images: str | Path, project: Project) -> Generator[JobEvent, None, ImportReport]:
+    """Take a COCO annotation file or results list into an open project.
+
+    Args:
+        path: the file.
+        images: folder of the pictures, or the video that they are frames of.
+        project: gets media and people.
+
+    Raises:
+        FormatError, MediaError: one sentence naming file and field.
+    """
+    return (yield from import_coco(path, images, project, look=look))
+
+
+def import_into(path: str | Path, images: str | Path, project: str | Path) -> Generator[JobEvent, None, ImportReport]:
+    """Import into the project at a path, made if need be; a project made for a failed import is removed again."""
+    target = Path(project)
+    fresh = not target.exists()
+    opened = Project.create(target) if fresh else Project.open(target)
+    try:
+        with opened:
+            return (yield from import_file(path, images, opened))
+    except BaseException:
+        if fresh:
+            target.unlink(missing_ok=True)
+        raise
+
+
+def look(path: Path) -> Looked:
+    """Open a folder, picture or video and say what it is; a video's frames are counted by decoding."""
+    with open_media(path) as media:
+        info = media.confirm()
+        names = picture_names(media)
+        timestamps = () if names else tuple(float(second) for second in media.timestamps)
+        return Looked(info, names, timestamps)

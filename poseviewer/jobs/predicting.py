@@ -1,0 +1,264 @@
+"""From the command line's order to files: open, predict, write results, draw."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from poseviewer.core.errors import CallError, FormatError, MissingPartError
+from poseviewer.core.progress import JobEvent, Note
+from poseviewer.core.skeleton import skeleton
+from poseviewer.core.values import FrameResult, MediaInfo
+from poseviewer.jobs.frames import parse_frames, picture_names
+from poseviewer.jobs.overlay import overlay_video
+from poseviewer.jobs.predict import config_of_run, predict
+from poseviewer.jobs.results import (
+    GivenBoxes,
+    ImageKey,
+    default_images,
+    given_boxes,
+    image_rows,
+    result_rows,
+    write_results,
+)
+from poseviewer.media import Media, open_media
+from poseviewer.pipeline.config import PipelineConfig, check_config
+from poseviewer.project import Project
+
+if TYPE_CHECKING:
+    from poseviewer.pipeline.networks import Networks
+
+Json = dict[str, Any]
+
+
+class PredictOrder(msgspec.Struct, frozen=True):
+    """What ``poseviewer predict`` was asked to do; see its help. ``changes`` replaces fields of the pipeline."""
+
+    media: tuple[str, ...]
+    out: str | None = None
+    project: str | None = None
+    boxes: str | None = None
+    pipeline: str = "topdown"
+    detector: str = ""
+    estimator: str = ""
+    device: str = "auto"
+    frames: str | None = None
+    overlay: str | None = None
+    flip: bool = False
+    stn: bool = True
+    nms: bool = True
+    resume: bool = False
+    changes: dict[str, Any] = {}
+
+
+class PredictOutcome(msgspec.Struct, frozen=True):
+    """What came of it: ``written`` are the paths of the files, ``device`` where it was computed."""
+
+    frames: int
+    people: int
+    seconds: float
+    device: str
+    written: tuple[str, ...]
+
+
+class _Collected:
+    """Rows and counts over all media of one order."""
+
+    def __init__(self) -> None:
+        self.rows: list[Json] = []
+        self.images: list[Json] = []
+        self.media: list[Json] = []
+        self.frames = self.people = 0
+        self.seconds = 0.0
+        self.networks: Json = {}
+
+    def next_id(self) -> int:
+        """Return the first image id that is free."""
+        return max((image["id"] for image in self.images), default=0) + 1
+
+
+def predict_files(order: PredictOrder) -> Generator[JobEvent, None, PredictOutcome]:
+    """Predict media and write what was asked for.
+
+    What was computed before a cancellation or an error is written too: the companion file lists the frames.
+
+    Raises:
+        CallError: if the order makes no sense.
+        KnownError: as media, weights, pipeline and project raise it.
+    """
+    config = _config(order)
+    _check_order(order)
+    _check_media(order)
+    from poseviewer.pipeline.networks import load_networks
+
+    networks = load_networks(config)
+    project = _open_project(order.project, networks.skeleton) if order.project else None
+    collected = _Collected()
+    written: list[str] = []
+    try:
+        for path in order.media:
+            yield from _predict_one(order, path, config, networks, project, collected, written)
+    finally:
+        if project is not None:
+            written.append(str(project.path))
+            project.close()
+        if order.out and collected.images:
+            info = {"config": msgspec.to_builtins(config), "networks": collected.networks, "media": collected.media}
+            written[:0] = [str(name) for name in write_results(order.out, collected.rows, collected.images, info)]
+    device = str(collected.networks.get("device", "cpu"))
+    return PredictOutcome(collected.frames, collected.people, collected.seconds, device, tuple(written))
+
+
+def _config(order: PredictOrder) -> PipelineConfig:
+    if order.pipeline != "topdown":
+        raise MissingPartError(
+            "The bottom-up pipeline is not available yet in this version.", remedy="Use --pipeline topdown."
+        )
+    config = PipelineConfig(
+        detector=order.detector, estimator=order.estimator, device=order.device, flip=order.flip, stn=order.stn
+    )
+    config = msgspec.structs.replace(config, **order.changes)
+    if not order.nms:
+        config = msgspec.structs.replace(config, nms=msgspec.structs.replace(config.nms, enabled=False))
+    check_config(config)
+    return config
+
+
+def _check_order(order: PredictOrder) -> None:
+    """Refuse what would only fail after the computing."""
+    if not (order.out or order.project or order.overlay):
+        raise CallError("Nothing would be kept.", remedy="Give --out RESULTS.json, --project P or --overlay OUT.mp4.")
+    if order.overlay and len(order.media) > 1:
+        raise CallError("--overlay draws one media at a time.")
+    if order.overlay and Path(order.overlay).suffix.lower() != ".mp4":
+        raise CallError(f"--overlay writes .mp4, not {Path(order.overlay).name}.")
+    if order.out and Path(order.out).suffix.lower() != ".json":
+        raise CallError(f"--out names a .json file, not {order.out}.")
+    for name in (order.out, order.project, order.overlay):
+        if not name:
+            continue
+        path = Path(name)
+        if path.is_dir():
+            raise CallError(f"{path} is a folder, a file is expected.", file=path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FormatError(f"The folder {path.parent} cannot be made: {error.strerror}.", file=path) from error
+        if not os.access(path.parent, os.W_OK):
+            raise FormatError(f"Nothing can be written in the folder {path.parent.absolute()}.", file=path)
+    if order.frames:
+        parse_frames(order.frames)
+
+
+def _check_media(order: PredictOrder) -> None:
+    """Open every media once before networks are loaded, so that a wrong name or number is told at once."""
+    for path in order.media:
+        with open_media(path) as media:
+            if order.boxes:
+                given_boxes(order.boxes, media.info, picture_names(media))
+            if order.frames and media.info.confirmed:
+                parse_frames(order.frames, media.info.frame_count)
+
+
+def _open_project(path: str, joints: str) -> Project:
+    return Project.open(path) if Path(path).exists() else Project.create(path, skeleton=joints or "coco_17")
+
+
+def _predict_one(
+    order: PredictOrder,
+    path: str,
+    config: PipelineConfig,
+    networks: Networks,
+    project: Project | None,
+    collected: _Collected,
+    written: list[str],
+) -> Generator[JobEvent, None, None]:
+    with open_media(path) as media:
+        info = media.confirm()
+        names = picture_names(media)
+        given = given_boxes(order.boxes, info, names) if order.boxes else None
+        frames = _frames(order, info, given)
+        images = given.images if given else default_images(info, names, frames, collected.next_id())
+        if given and given.persons:
+            # Boxes of annotations are one person each: none of them is a double to be removed.
+            config = msgspec.structs.replace(config, nms=msgspec.structs.replace(config.nms, enabled=False))
+        media_id = media_in(project, info) if project else 0
+        run = _unfinished_run(project, media_id) if order.resume and project else None
+        if run is not None and project is not None:
+            config = config_of_run(next(row.config for row in project.runs(media_id) if row.id == run))
+            yield Note(f"Continuing the run of {Path(path).name} that did not finish.")
+        results: list[FrameResult] = []
+        try:
+            report = yield from predict(
+                project,
+                media,
+                media_id,
+                frames,
+                config,
+                networks,
+                boxes=given.boxes if given else None,
+                into=results,
+                continue_run=run,
+            )
+            collected.seconds += report.seconds
+        finally:
+            _gather(collected, media, results, images, networks)
+        if order.overlay:
+            kit = skeleton(networks.skeleton or "coco_17")
+            drawn = {result.frame: result.poses for result in results}
+            yield from overlay_video(media, drawn, kit, order.overlay)
+            written.append(order.overlay)
+
+
+def _gather(
+    collected: _Collected,
+    media: Media,
+    results: list[FrameResult],
+    images: dict[int, ImageKey],
+    networks: Networks,
+) -> None:
+    """Turn the results of one media into rows."""
+    info = media.info
+    sizes = _sizes(media, [result.frame for result in results])
+    collected.rows += result_rows(results, images)
+    collected.images += image_rows(info, [(r.frame, r.timestamp_s) for r in results], images, sizes)
+    collected.media.append({"path": info.path, "fingerprint": info.fingerprint, "frame_count": info.frame_count})
+    collected.frames += len(results)
+    collected.people += sum(len(result.poses) for result in results)
+    collected.networks = networks.describe()
+
+
+def _sizes(media: Media, frames: list[int]) -> dict[int, tuple[int, int]]:
+    """Return the sizes of a folder's pictures, which may differ; a video's frames share one."""
+    if media.info.kind != "folder":
+        return {}
+    return {frame.index: (frame.pixels.shape[1], frame.pixels.shape[0]) for frame in media.frames(frames)}
+
+
+def _frames(order: PredictOrder, info: MediaInfo, given: GivenBoxes | None) -> list[int]:
+    frames = parse_frames(order.frames, info.frame_count) if order.frames else list(range(info.frame_count))
+    if given is None:
+        return frames
+    listed = [frame for frame in frames if frame in given.images]
+    if not listed:
+        raise CallError("None of the frames that were asked for has boxes in the --boxes file.")
+    return listed
+
+
+def _unfinished_run(project: Project, media: int) -> int | None:
+    """Return the newest run of a media that has frames left, or None."""
+    return next((row.id for row in reversed(project.runs(media)) if project.unfinished(row.id)), None)
+
+
+def media_in(project: Project, info: MediaInfo) -> int:
+    """Return the id of a media in a project, adding it, or noting where it has moved."""
+    match = project.match_media(info)
+    if match.media is None:
+        return project.add_media(info)
+    if match.moved:
+        project.relink_media(match.media, info.path, info)
+    return match.media
