@@ -87,7 +87,7 @@ class FastPose(nn.Module):
         return heatmaps
 
 
-def initialise(net: FastPose) -> None:
+def initialise(net: nn.Module) -> None:
     """Start values for training from scratch.
 
     The last BN of every residual block starts at zero, so that a block begins as its shortcut; the output
@@ -100,6 +100,8 @@ def initialise(net: FastPose) -> None:
             nn.init.zeros_(module.bn3.weight)
         elif isinstance(module, BasicBlock):
             nn.init.zeros_(module.bn2.weight)
-    nn.init.normal_(net.conv_out.weight, std=0.001)
-    if net.conv_out.bias is not None:
-        nn.init.zeros_(net.conv_out.bias)
+        elif isinstance(module, FastPose) and module.conv_out.bias is not None:
+            nn.init.zeros_(module.conv_out.bias)
+    # After the loop, which reaches the output convolution as well.
+    if isinstance(net, FastPose):
+        nn.init.normal_(net.conv_out.weight, std=0.001)

@@ -50,11 +50,12 @@ class SEResNet(nn.Module):
             raise ValueError(f"unknown stem {stem!r}")
         self.bn1 = nn.BatchNorm2d(stem_width, eps=BN_EPS)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        self.widths: list[int] = []
-        for number, (depth, plane, stride) in enumerate(zip(depths, planes, STRIDES, strict=True), 1):
-            self.add_module(f"layer{number}", _stage(kind, width, plane, depth, stride, se_reduction))
-            width = plane * kind.expansion
-            self.widths.append(width)
+        self.widths = [plane * kind.expansion for plane in planes]
+        inputs = [width, *self.widths[:3]]
+        self.layer1, self.layer2, self.layer3, self.layer4 = (
+            _stage(kind, width, plane, depth, stride, se_reduction)
+            for width, plane, depth, stride in zip(inputs, planes, depths, STRIDES, strict=True)
+        )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         x = torch.relu_(self.bn1(self.conv1(x)))

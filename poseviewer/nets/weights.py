@@ -110,7 +110,7 @@ def load_estimator(path: Path, device: str | torch.device = "cpu") -> LoadedEsti
 
 
 def save_estimator(
-    path: Path, net: FastPose, header: EstimatorHeader, stn: Localiser | None = None, *, half: bool = True
+    path: Path, net: nn.Module, header: EstimatorHeader, stn: nn.Module | None = None, *, half: bool = True
 ) -> None:
     """Write a safetensors file with its header, float16 unless `half` is false; the old file survives a failure."""
     tensors = dict(net.state_dict())

@@ -142,9 +142,8 @@ def disturb(crop: Pixels, config: AugmentConfig, strength: float, rng: np.random
     if rng.random() < config.low_resolution * strength:
         factor = rng.uniform(0.25, 0.9)
         small = (max(int(width * factor), 8), max(int(height * factor), 8))
-        crop = cv2.resize(
-            cv2.resize(crop, small, interpolation=cv2.INTER_AREA), (width, height)
-        )  # type: ignore[assignment]
+        shrunk = cv2.resize(crop, small, interpolation=cv2.INTER_AREA)
+        crop = np.asarray(cv2.resize(shrunk, (width, height)), dtype=np.uint8)
     gain = rng.uniform(1 - 0.3 * strength, 1 + 0.3 * strength, 3) if rng.random() < 0.3 else np.ones(3)
     gain = gain * rng.uniform(1 - 0.35 * strength, 1 + 0.35 * strength)
     offset = rng.uniform(-30, 30) * strength

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ from poseviewer.training.augment import AugmentConfig, cut, disturb, random_wind
 from poseviewer.training.datasets import PersonSet
 from poseviewer.training.pixels import PixelStore
 
+T = TypeVar("T")
 LOWER_BODY = ("left hip", "right hip", "left knee", "right knee", "left ankle", "right ankle")
 
 
@@ -99,12 +101,12 @@ class Mixture:
         return crop, moved.astype(np.float32), weights
 
 
-def ahead(make: Callable[[int], Batch], start: int, depth: int = 3) -> Iterator[Batch]:
+def ahead(make: Callable[[int], T], start: int, depth: int = 3) -> Generator[T, None, None]:
     """Batches start, start + 1, ... made by a thread up to `depth` ahead; closing the iterator ends the thread."""
-    ready: queue.Queue[Batch | BaseException] = queue.Queue(depth)
+    ready: queue.Queue[T | BaseException] = queue.Queue(depth)
     stop = threading.Event()
 
-    def put(item: Batch | BaseException) -> None:
+    def put(item: T | BaseException) -> None:
         while not stop.is_set():
             try:
                 ready.put(item, timeout=0.2)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -20,6 +20,8 @@ Float = npt.NDArray[np.float32]
 # A teacher's joint counts from this score on; below it the teacher itself is not sure.
 TEACHER_SCORE = 0.5
 SAME_PERSON_IOU = 0.5
+# People with fewer labelled joints are mostly cut-off arms and legs.
+MIN_JOINTS = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,9 +83,11 @@ def read_annotations(file: Path, images: Path, target: Skeleton) -> list[Annotat
     return found
 
 
-def human_people(name: str, file: Path, images: Path, target: Skeleton, *, min_joints: int = 5) -> PersonSet:
+def human_people(
+    name: str, file: Path, images: Path, target: Skeleton, *, min_joints: int = MIN_JOINTS
+) -> PersonSet:
     """People with at least `min_joints` joints labelled by hand. Raises FormatError."""
-    chosen = [a for a in read_annotations(file, images, target) if (a.joints[:, 2] > 0).sum() >= min_joints]
+    chosen = [a for a in read_annotations(file, images, target) if labelled_joints(a) >= min_joints]
     return gather(name, chosen)
 
 
@@ -139,30 +143,74 @@ def gather(name: str, people: Sequence[Annotation]) -> PersonSet:
     return PersonSet(name, tuple(order), index, boxes, joints[..., :2].copy(), weights)
 
 
-def shared_people(data: Path, target: Skeleton) -> Iterator[tuple[float, PersonSet]]:
-    """The training sets of a data folder as (share of the crops, people); a set that is absent is left out.
+class Source(msgspec.Struct, frozen=True):
+    """One COCO keypoint file to train on.
 
-    Human labels come first: sports persons, COCO, more COCO; teacher persons fill in where nobody labelled.
-
-    Raises FormatError.
+    Attributes:
+        name: for messages and metrics.
+        file: annotations; images: folder of its pictures.
+        share: of the crops, relative to the other sources.
+        kind: "human" labels, "teacher" (everybody the teacher is sure of) or "teacher-unlabelled" (only those
+            without a human label).
+        teacher: a teacher file that adds face joints to people whose body alone is labelled.
     """
-    lspet = data / "lspet"
-    if lspet.is_dir():
-        people = read_annotations(lspet / "train.json", lspet / "images", target)
-        teacher = read_annotations(lspet / "teacher_train.json", lspet / "images", target)
-        yield 0.40, gather("lspet", with_teacher_joints(people, teacher, target.face, target))
-    for name, share in (("coco", 0.23), ("coco2", 0.25)):
-        folder = data / name
-        if folder.is_dir():
-            yield share, human_people(name, folder / "train.json", folder / "images", target)
-    # Human labels of photos/ and voc/ are boxes without joints: the teacher's joints stand there all the same.
-    for name, share, labelled in (("photos", 0.07, False), ("lspet", 0.04, True), ("voc", 0.01, False)):
-        folder = data / name
-        if folder.is_dir():
-            file = folder / "teacher_train.json"
-            yield share, teacher_people(
-                f"{name} teacher", file, folder / "images", target, without_human=labelled
-            )
+
+    name: str
+    file: Path
+    images: Path
+    share: float = 1.0
+    kind: Literal["human", "teacher", "teacher-unlabelled"] = "human"
+    teacher: Path | None = None
+
+
+def load_source(source: Source, target: Skeleton) -> PersonSet:
+    """Read the people of a source; raises FormatError."""
+    if source.kind != "human":
+        unlabelled = source.kind == "teacher-unlabelled"
+        return teacher_people(source.name, source.file, source.images, target, without_human=unlabelled)
+    if source.teacher is None:
+        return human_people(source.name, source.file, source.images, target)
+    people = [p for p in read_annotations(source.file, source.images, target) if labelled_joints(p) >= MIN_JOINTS]
+    teacher = read_annotations(source.teacher, source.images, target)
+    return gather(source.name, with_teacher_joints(people, teacher, target.face, target))
+
+
+def standard_sources(data: Path) -> list[Source]:
+    """The sources of a data folder that holds any of lspet, coco, coco2, photos and voc.
+
+    Human labels get most of the crops: sports persons, COCO, more COCO. Teacher persons fill in where nobody
+    labelled joints; the human labels of photos and voc are boxes only.
+    """
+    known = (
+        ("lspet", "train.json", 0.40, "human", "teacher_train.json"),
+        ("coco", "train.json", 0.23, "human", None),
+        ("coco2", "train.json", 0.25, "human", None),
+        ("photos", "teacher_train.json", 0.07, "teacher", None),
+        ("lspet", "teacher_train.json", 0.04, "teacher-unlabelled", None),
+        ("voc", "teacher_train.json", 0.01, "teacher", None),
+    )
+    return [
+        Source(
+            folder if kind == "human" else f"{folder} teacher",
+            data / folder / file,
+            data / folder / "images",
+            share,
+            kind,  # type: ignore[arg-type]
+            data / folder / teacher if teacher else None,
+        )
+        for folder, file, share, kind, teacher in known
+        if (data / folder / file).exists()
+    ]
+
+
+def load_sources(sources: Sequence[Source], target: Skeleton) -> list[tuple[float, PersonSet]]:
+    """(share, people) of every source; raises FormatError."""
+    return [(source.share, load_source(source, target)) for source in sources]
+
+
+def labelled_joints(person: Annotation) -> int:
+    """How many joints of a person are labelled."""
+    return int((person.joints[:, 2] > 0).sum())
 
 
 def _joint_order(names: Sequence[str], target: Skeleton) -> list[int]:

@@ -2,13 +2,14 @@
 
     python -m poseviewer.training.estimator --data FOLDER --out FOLDER (--minutes 120 | --until 13:20)
 
-`train` is a generator of events; the command prints them. A run that was killed continues from its last
-checkpoint when it is started again with the same `--out`.
+`train` is a generator of events; the command prints them and writes them to tables. A run that was killed
+continues from its last checkpoint when it is started again with the same `--out`.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import datetime
 import math
@@ -21,27 +22,20 @@ from pathlib import Path
 import cv2
 import msgspec
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from poseviewer.core.errors import FormatError, KnownError
+from poseviewer.core.errors import CallError, KnownError
 from poseviewer.core.files import atomic_write
 from poseviewer.core.skeleton import Skeleton, skeleton
 from poseviewer.nets.fastpose import FastPose, FastPoseConfig, initialise
-from poseviewer.nets.weights import EstimatorHeader, EstimatorSpec, save_estimator
+from poseviewer.nets.weights import EstimatorHeader, EstimatorSpec, load_estimator, save_estimator
 from poseviewer.ops.targets import foreground_mse, gaussian_heatmaps
 from poseviewer.training.augment import AugmentConfig
 from poseviewer.training.batches import Batch, Mixture, ahead
-from poseviewer.training.datasets import PersonSet, shared_people
+from poseviewer.training.datasets import Source, load_sources, standard_sources
 from poseviewer.training.ema import Average
-from poseviewer.training.validate import (
-    GivenBoxes,
-    cut_given_boxes,
-    normalise,
-    oks_ap,
-    pck,
-    predict,
-    validation_people,
-)
+from poseviewer.training.schedule import Stage, cosine_rate, growing, stage_at
+from poseviewer.training.validate import GivenBoxes, cut_given_boxes, normalise, oks_ap, pck, predict, validation_people
 
 STRIDE = 4
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -57,39 +51,37 @@ COMPACT = FastPoseConfig(
     laterals=True,
 )
 HARD_JOINTS = {"elbow": 1.2, "knee": 1.2, "wrist": 1.5, "ankle": 1.5}
-
-
-class Stage(msgspec.Struct, frozen=True):
-    """From which part of the training (0..1) on which input size and target width (in cells) are used."""
-
-    start: float
-    input_wh: tuple[int, int]
-    sigma: float
+CHECKPOINT = "checkpoint.pt"
+WEIGHTS = "estimator.safetensors"
 
 
 class TrainConfig(msgspec.Struct, frozen=True):
     """Everything that decides a training.
 
     Attributes:
-        data: folder with the training sets (see `datasets.shared_people`).
-        out: folder for checkpoint, metrics and weights.
+        sources: what is trained on (see `datasets.standard_sources`).
+        out: folder for checkpoint, pixels, metrics and weights.
         seconds: wall-clock budget, counted over all starts; the schedule follows it.
+        validation: folder with lspet/val.json and coco/val.json, measured now and then; None is never.
         network: what is trained.
+        start_from: weights to begin with instead of random ones; their network must be `network`.
         skeleton: joint set.
         stages: input sizes in turn.
-        batch: crops a step at the first stage.
+        batch: crops a step.
         rate: highest learning rate; decay: weight decay; warm_up: steps.
         average: EMA decay.
-        gentle: part of the training over which augmentation grows to full.
-        save_every, validate_every: seconds.
+        gentle: part of the training over which augmentation grows to full strength.
+        report_every, save_every, validate_every: seconds.
         bfloat16: autocast; measure it against float32 on the machine at hand.
         seed: of weights and draws.
     """
 
-    data: Path
+    sources: tuple[Source, ...]
     out: Path
     seconds: float
+    validation: Path | None = None
     network: FastPoseConfig = COMPACT
+    start_from: Path | None = None
     skeleton: str = "coco_17"
     stages: tuple[Stage, ...] = (Stage(0.0, (128, 192), 1.75), Stage(0.78, (192, 256), 2.0))
     batch: int = 64
@@ -99,6 +91,7 @@ class TrainConfig(msgspec.Struct, frozen=True):
     average: float = 0.999
     gentle: float = 0.33
     augment: AugmentConfig = AugmentConfig()
+    report_every: float = 60.0
     save_every: float = 180.0
     validate_every: float = 600.0
     bfloat16: bool = True
@@ -118,7 +111,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Validation figures of the averaged weights."""
+    """Validation figures of the averaged weights, single pass; NaN where a set is absent."""
 
     step: int
     crops: int
@@ -144,8 +137,10 @@ class Trainer:
     def __init__(self, config: TrainConfig) -> None:
         torch.manual_seed(config.seed)
         self.config = config
-        self.net = FastPose(config.network)
+        self.net: nn.Module = FastPose(config.network)
         initialise(self.net)
+        if config.start_from is not None:
+            self.net.load_state_dict(load_estimator(config.start_from).module.state_dict())
         self.net = self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Average(self.net, config.average)
         self.optimiser = torch.optim.AdamW(_groups(self.net, config.decay), lr=config.rate, fused=True)
@@ -163,29 +158,18 @@ class Trainer:
     @property
     def stage(self) -> Stage:
         """The stage that the progress has reached."""
-        return [stage for stage in self.config.stages if stage.start <= self.progress][-1]
-
-    @property
-    def strength(self) -> float:
-        """Of the augmentation, 0..1."""
-        return min(1.0, 0.2 + 0.8 * self.progress / self.config.gentle)
-
-    def rate(self) -> float:
-        """Learning rate: linear warm-up by steps, cosine by the part of the budget used."""
-        warm = min(1.0, (self.step + 1) / self.config.warm_up)
-        cosine = 0.5 * (1 + math.cos(math.pi * self.progress))
-        return self.config.rate * warm * max(cosine, 0.002)
+        return stage_at(self.config.stages, self.progress)
 
     def learn(self, batch: Batch) -> float:
         """One optimiser step on a batch; returns the loss."""
-        spec = estimator_spec(self.config, self.stage)
-        x = normalise(batch.crops, spec)
+        config = self.config
+        x = normalise(batch.crops, estimator_spec(config, self.stage))
         targets, weights = gaussian_heatmaps(
             batch.joints / STRIDE, batch.weights * self.joint_weights, _heatmap_wh(x), sigma=self.stage.sigma
         )
         for group in self.optimiser.param_groups:
-            group["lr"] = self.rate()
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.config.bfloat16):
+            group["lr"] = cosine_rate(config.rate, self.progress, self.step, config.warm_up)
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
             heatmaps = self.net(x)
         loss = foreground_mse(heatmaps, targets, weights)
         self.optimiser.zero_grad(set_to_none=True)
@@ -199,7 +183,7 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint; a crash leaves the last one whole."""
-        with atomic_write(self.config.out / "checkpoint.pt") as stream:
+        with atomic_write(self.config.out / CHECKPOINT) as stream:
             torch.save(
                 {
                     "net": self.net.state_dict(),
@@ -215,7 +199,7 @@ class Trainer:
 
     def restore(self) -> None:
         """Continue from the checkpoint, if there is one."""
-        path = self.config.out / "checkpoint.pt"
+        path = self.config.out / CHECKPOINT
         if not path.exists():
             return
         saved = torch.load(path, map_location="cpu", weights_only=True)
@@ -225,14 +209,29 @@ class Trainer:
         self.optimiser.load_state_dict(saved["optimiser"])
         self.step, self.crops, self.elapsed = saved["step"], saved["crops"], saved["elapsed"]
 
-    def export(self, path: Path) -> None:
+    def export(self) -> Path:
         """Write the averaged weights as an estimator file at the present stage's input size."""
-        spec = estimator_spec(self.config, self.stage)
+        path = self.config.out / WEIGHTS
         note = f"{self.crops} crops, {self.progress:.0%} of the planned training"
+        spec = estimator_spec(self.config, self.stage)
         header = EstimatorHeader(spec=spec, network=self.config.network, note=note)
-        net = self.average.module
-        if isinstance(net, FastPose):
-            save_estimator(path, net, header)
+        save_estimator(path, self.average.module, header)
+        return path
+
+
+class Clock:
+    """Says when something is due every so many seconds of training."""
+
+    def __init__(self, every: float, now: float) -> None:
+        self.every = every
+        self.last = now
+
+    def due(self, now: float, *, finished: bool) -> bool:
+        """Whether the interval has passed, or the training is over; starts the next interval."""
+        if now - self.last < self.every and not finished:
+            return False
+        self.last = now
+        return True
 
 
 def train(config: TrainConfig) -> Iterator[TrainEvent]:
@@ -241,42 +240,40 @@ def train(config: TrainConfig) -> Iterator[TrainEvent]:
     Raises:
         FormatError: no usable data.
         MediaError: a picture is missing.
+        WeightsError: `start_from` cannot be read.
     """
     config.out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(config)
     trainer.restore()
-    sets = list(shared_people(config.data, trainer.shape))
+    sets = load_sources(config.sources, trainer.shape)
     mixture = Mixture(sets, config.out / "pixels", trainer.shape, config.augment, config.seed)
     judge = Judge(config, trainer.shape)
-    last_save = last_judged = trainer.elapsed
+    measuring, saving = (Clock(every, trainer.elapsed) for every in (config.validate_every, config.save_every))
     while trainer.progress < 1.0:
-        yield from _run_stage(trainer, mixture)
-        if trainer.elapsed - last_judged >= config.validate_every or trainer.progress >= 1.0:
-            last_judged = trainer.elapsed
+        yield _train_a_while(trainer, mixture)
+        finished = trainer.progress >= 1.0
+        if measuring.due(trainer.elapsed, finished=finished):
             yield judge.measure(trainer)
-            trainer.export(config.out / "estimator.safetensors")
-        if trainer.elapsed - last_save >= config.save_every or trainer.progress >= 1.0:
-            last_save = trainer.elapsed
+            trainer.export()
+        if saving.due(trainer.elapsed, finished=finished):
             trainer.save()
-    trainer.export(config.out / "estimator.safetensors")
-    yield Finished(config.out / "estimator.safetensors")
+    yield Finished(trainer.export())
 
 
-def _run_stage(trainer: Trainer, mixture: Mixture, seconds: float = 60.0) -> Iterator[Step]:
-    """Train for about a minute at one input size, then report; time is counted as it passes."""
-    config, stage, strength = trainer.config, trainer.stage, trainer.strength
+def _train_a_while(trainer: Trainer, mixture: Mixture) -> Step:
+    """Train at one input size until the next report; time is counted as it passes."""
+    config, stage = trainer.config, trainer.stage
+    strength = growing(trainer.progress, config.gentle)
+    began, crops, before, losses = time.monotonic(), trainer.crops, trainer.elapsed, []
     batches = ahead(lambda n: mixture.batch(n, config.batch, stage.input_wh, strength), trainer.step)
-    began, crops, losses = time.monotonic(), trainer.crops, 0.0
-    before, steps = trainer.elapsed, 0
-    for batch in batches:
-        losses += trainer.learn(batch)
-        steps += 1
-        trainer.elapsed = before + time.monotonic() - began
-        if trainer.elapsed - before >= seconds or trainer.progress >= 1.0:
-            break
-    batches.close()  # type: ignore[attr-defined]
+    with contextlib.closing(batches):
+        for batch in batches:
+            losses.append(trainer.learn(batch))
+            trainer.elapsed = before + time.monotonic() - began
+            if trainer.elapsed - before >= config.report_every or trainer.progress >= 1.0:
+                break
     pace = (trainer.crops - crops) / max(trainer.elapsed - before, 1e-9)
-    yield Step(trainer.step, trainer.crops, trainer.progress, losses / max(steps, 1), pace)
+    return Step(trainer.step, trainer.crops, trainer.progress, sum(losses) / len(losses), pace)
 
 
 class Judge:
@@ -290,21 +287,25 @@ class Judge:
     def measure(self, trainer: Trainer) -> Measured:
         """PCK on lspet/val and OKS AP on coco/val."""
         spec = estimator_spec(self.config, trainer.stage)
-        net = trainer.average.module
+        net, half = trainer.average.module, self.config.bfloat16
         sports, everyday = self._boxes("lspet", spec), self._boxes("coco", spec)
-        found, _ = predict(net, spec, sports, self.shape, flip=False, bfloat16=self.config.bfloat16)
-        result = pck(found, sports.people, self.shape)
-        found, scores = predict(net, spec, everyday, self.shape, flip=False, bfloat16=self.config.bfloat16)
-        figures = oks_ap(self.config.data / "coco" / "val.json", found, scores, everyday.people)
-        return Measured(
-            trainer.step, trainer.crops, trainer.progress, result.mean, figures["AP"], figures["AP50"]
-        )
+        share = ap = ap50 = math.nan
+        if sports is not None:
+            found, _ = predict(net, spec, sports, self.shape, flip=False, bfloat16=half)
+            share = pck(found, sports.people, self.shape).mean
+        if everyday is not None and self.config.validation is not None:
+            found, scores = predict(net, spec, everyday, self.shape, flip=False, bfloat16=half)
+            truth = self.config.validation / "coco" / "val.json"
+            figures = oks_ap(truth, found, scores, everyday.people)
+            ap, ap50 = figures["AP"], figures["AP50"]
+        return Measured(trainer.step, trainer.crops, trainer.progress, share, ap, ap50)
 
-    def _boxes(self, name: str, spec: EstimatorSpec) -> GivenBoxes:
-        key = (name, spec.input_wh)
+    def _boxes(self, name: str, spec: EstimatorSpec) -> GivenBoxes | None:
+        folder, key = self.config.validation, (name, spec.input_wh)
+        if folder is None or not (folder / name / "val.json").exists():
+            return None
         if key not in self._given:
-            people = validation_people(self.config.data, name, self.shape)
-            self._given[key] = cut_given_boxes(people, spec.input_wh)
+            self._given[key] = cut_given_boxes(validation_people(folder, name, self.shape), spec.input_wh)
         return self._given[key]
 
 
@@ -332,22 +333,18 @@ def _joint_weights(shape: Skeleton) -> list[float]:
     return [next((w for part, w in HARD_JOINTS.items() if part in name), 1.0) for name in shape.joints]
 
 
-def _groups(net: FastPose, decay: float) -> list[dict[str, object]]:
+def _groups(net: nn.Module, decay: float) -> list[dict[str, object]]:
     """Weight decay for matrices and kernels only, not for BN and biases."""
     kernels = [p for p in net.parameters() if p.ndim > 1]
     others = [p for p in net.parameters() if p.ndim <= 1]
     return [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
 
 
-def describe(sets: Sequence[tuple[float, PersonSet]]) -> str:
-    """One line on the training data."""
-    return ", ".join(f"{people.name} {len(people)} ({share:.0%})" for share, people in sets)
-
-
-def _append(path: Path, event: TrainEvent) -> None:
-    """Add an event to the metrics table of its kind."""
+def append_event(folder: Path, event: TrainEvent) -> None:
+    """Add an event to the CSV table of its kind in `folder`."""
     if isinstance(event, Finished):
         return
+    path = folder / f"{type(event).__name__.lower()}.csv"
     names = type(event).__dataclass_fields__.keys()
     fresh = not path.exists()
     with path.open("a", newline="") as stream:
@@ -362,35 +359,46 @@ def _budget(options: argparse.Namespace) -> float:
     """Seconds from --minutes, or what is left until a clock time plus what earlier starts used."""
     if options.minutes is not None:
         return float(options.minutes) * 60
-    hour, minute = (int(part) for part in options.until.split(":"))
     now = datetime.datetime.now()
-    left = (now.replace(hour=hour, minute=minute, second=0) - now).total_seconds()
-    checkpoint = options.out / "checkpoint.pt"
+    try:
+        hour, minute = (int(part) for part in options.until.split(":"))
+        left = (now.replace(hour=hour, minute=minute, second=0) - now).total_seconds()
+    except ValueError as error:
+        raise CallError(f"{options.until} is not a clock time such as 13:20.") from error
+    if left <= 0:
+        raise CallError(f"{options.until} has passed.")
+    checkpoint = options.out / CHECKPOINT
     used = 0.0
     if checkpoint.exists():
         used = float(torch.load(checkpoint, map_location="cpu", weights_only=True)["elapsed"])
-    if left <= 0:
-        raise FormatError(f"{options.until} has passed.")
     return used + left
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train and print; the exit code is 1 on a known error."""
+    """Train and print; the exit code is 1 or 2 on a known error."""
     parser = argparse.ArgumentParser(description="Train a FastPose estimator.")
     parser.add_argument("--data", type=Path, required=True, help="folder with lspet/, coco/, ...")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, metrics and weights")
     parser.add_argument("--minutes", type=float, help="budget over all starts")
     parser.add_argument("--until", default="23:59", help="clock time HH:MM at which training ends")
+    parser.add_argument("--from", dest="start_from", type=Path, help="weights to begin with")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=64)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
     try:
-        config = TrainConfig(options.data, options.out, _budget(options), batch=options.batch)
+        config = TrainConfig(
+            tuple(standard_sources(options.data)),
+            options.out,
+            _budget(options),
+            validation=options.data,
+            start_from=options.start_from,
+            batch=options.batch,
+        )
         for event in train(config):
             print(datetime.datetime.now().strftime("%H:%M:%S"), event, flush=True)
-            _append(options.out / f"{type(event).__name__.lower()}.csv", event)
+            append_event(options.out, event)
     except KnownError as error:
         print(error, file=sys.stderr)
         return error.exit_code

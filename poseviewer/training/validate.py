@@ -8,13 +8,12 @@ FOLDER holds lspet/ and coco/ with val.json and images/, as COCO keypoint files.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -23,6 +22,8 @@ from torch import Tensor, nn
 from poseviewer.core.errors import KnownError
 from poseviewer.core.geometry import invert, transform
 from poseviewer.core.skeleton import Skeleton, skeleton
+from poseviewer.evaluation.pck import PckPerson, count_pck
+from poseviewer.formats.coco_eval import coco_scores, load_coco
 from poseviewer.nets.weights import EstimatorSpec, load_estimator
 from poseviewer.ops.decode import decode_heatmaps, merge_flip
 from poseviewer.training.augment import box_window, cut, window_matrix
@@ -103,38 +104,27 @@ def predict(
     return np.array(placed), np.concatenate(scores)
 
 
-def pck(found: Float, people: Sequence[Annotation], shape: Skeleton, threshold: float = 0.2) -> Pck:
-    """PCK of the torso: torso is the mean of the labelled shoulder to opposite hip distances.
+def pck(found: Float, people: Sequence[Annotation], shape: Skeleton) -> Pck:
+    """PCK@0.2 of the torso of one pose a person.
 
     Args:
         found: (N, K, 2) pixels.
         people: N annotations; those without a torso length do not count.
         shape: names the joints.
-        threshold: in torsos.
     """
-    right = np.zeros(shape.count)
-    total = np.zeros(shape.count)
-    persons = 0
-    for xy, person in zip(found, people, strict=True):
-        truth, labelled = person.joints[:, :2], person.joints[:, 2] > 0
-        sides = [np.linalg.norm(truth[a] - truth[b]) for a, b in shape.torso() if labelled[a] and labelled[b]]
-        if not sides or np.mean(sides) <= 0:
-            continue
-        persons += 1
-        near = np.linalg.norm(xy - truth, axis=1) <= threshold * np.mean(sides)
-        right += near & labelled
-        total += labelled
-    per_joint = {
-        name: float(r / t) for name, r, t in zip(shape.joints, right, total, strict=True) if t > 0
-    }
-    return Pck(float(right.sum() / max(total.sum(), 1)), per_joint, persons)
+    everything = np.ones(shape.count, dtype=bool)
+    truths = [[PckPerson(p.joints[:, :2].astype(float), p.joints[:, 2] > 0, p.box.astype(float))] for p in people]
+    # The box is the given one on both sides, so each pose meets its own person.
+    answers = [
+        [PckPerson(xy.astype(float), everything, p.box.astype(float))] for xy, p in zip(found, people, strict=True)
+    ]
+    count = count_pck(truths, answers, shape.count, shape.torso())
+    shares = zip(shape.joints, count.by_joint(), strict=True)
+    return Pck(count.overall() or 0.0, {name: v for name, v in shares if v is not None}, count.persons)
 
 
 def oks_ap(truth: Path, found: Float, scores: Float, people: Sequence[Annotation]) -> dict[str, float]:
-    """COCO keypoint AP of one pose a person, by pycocotools: keys AP, AP50, AP75, medium, large."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
+    """COCO keypoint AP of one pose a person by pycocotools: AP, AP50, AP75, APm, APl, AR (0..1)."""
     results = [
         {
             "image_id": person.image_id,
@@ -144,13 +134,8 @@ def oks_ap(truth: Path, found: Float, scores: Float, people: Sequence[Annotation
         }
         for xy, score, person in zip(found, scores, people, strict=True)
     ]
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO(str(truth))
-        run = COCOeval(coco, coco.loadRes(results), "keypoints")
-        run.evaluate()
-        run.accumulate()
-        run.summarize()
-    return dict(zip(("AP", "AP50", "AP75", "medium", "large"), map(float, run.stats[:5]), strict=True))
+    figures = coco_scores(load_coco(msgspec.json.decode(truth.read_bytes())), results, "keypoints")
+    return {key: figures[key] or 0.0 for key in ("AP", "AP50", "AP75", "APm", "APl", "AR")}
 
 
 def validation_people(data: Path, name: str, shape: Skeleton) -> list[Annotation]:

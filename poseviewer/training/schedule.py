@@ -1,0 +1,35 @@
+"""Schedules over a wall-clock budget: how far a training is decides rate, augmentation and input size.
+
+On a machine of unknown and changing speed a count of steps cannot promise an end; a budget of seconds can.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """From which part of the training (0..1) on which input size and target width (in cells) are used."""
+
+    start: float
+    input_wh: tuple[int, int]
+    sigma: float
+
+
+def stage_at(stages: Sequence[Stage], progress: float) -> Stage:
+    """The last stage that has begun at `progress`; the first where none has."""
+    return next((stage for stage in reversed(stages) if stage.start <= progress), stages[0])
+
+
+def cosine_rate(peak: float, progress: float, step: int, warm_up: int) -> float:
+    """Learning rate: linear warm-up by steps, then half a cosine by progress, never quite zero."""
+    warm = min(1.0, (step + 1) / max(warm_up, 1))
+    return peak * warm * max(0.5 * (1 + math.cos(math.pi * min(progress, 1.0))), 0.002)
+
+
+def growing(progress: float, gentle: float, start: float = 0.2) -> float:
+    """Strength of the augmentation: from `start` to 1 over the first part `gentle` of the training."""
+    return min(1.0, start + (1 - start) * progress / max(gentle, 1e-9))

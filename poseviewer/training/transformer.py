@@ -1,0 +1,300 @@
+"""Train the spatial transformer in front of a frozen estimator (RMPE section 3.2, parallel SPPE).
+
+    python -m poseviewer.training.transformer --weights W --data FOLDER --out W2 --cache DIR --minutes 15
+
+Proposal crops are cut with the errors of a detector. The localisation network learns to bring the person back to
+the centre at the size that the estimator was trained on: by the theta that would do so exactly, and by the frozen
+estimator's heatmaps of the transformed crop against centred labels, whose gradient passes through the sampling.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from poseviewer.core.errors import KnownError
+from poseviewer.core.geometry import compose, invert, transform
+from poseviewer.core.skeleton import skeleton
+from poseviewer.nets.stn import Localiser, LocaliserConfig
+from poseviewer.nets.weights import load_estimator, read_own, save_estimator
+from poseviewer.ops.crops import normalising_matrix, square
+from poseviewer.ops.targets import foreground_mse, gaussian_heatmaps
+from poseviewer.training.augment import NONE, Window, box_window, cut, disturb, window_matrix
+from poseviewer.training.batches import Mixture, ahead
+from poseviewer.training.datasets import load_sources, standard_sources
+from poseviewer.training.ema import Average
+from poseviewer.training.validate import normalise
+
+Float = npt.NDArray[np.floating]
+# Around the proposal lies more picture, because the transformer may look beyond it.
+CONTEXT = 1.5
+# The detector's errors in box sizes: mean and deviation of left, top, right, bottom (AlphaPose's DPG constants).
+BOX_ERRORS = ((-0.0142, 0.1158), (0.0043, 0.068), (0.0154, 0.1337), (-0.0013, 0.0711))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposals:
+    """Proposals with their surroundings.
+
+    Attributes:
+        context: (B, H', W', 3) uint8, the proposal crop in its middle, at the crop's scale.
+        theta: (B, 2, 3) float32 that would centre the person.
+        joints: (B, K, 2) in pixels of the centred crop; weights: (B, K).
+    """
+
+    context: Tensor
+    theta: Tensor
+    joints: Tensor
+    weights: Tensor
+
+
+class TransformerConfig(msgspec.Struct, frozen=True):
+    """A training of the transformer.
+
+    Attributes:
+        weights: estimator file; data: training folder; out: file to write; cache: decoded pictures.
+        seconds: budget.
+        localiser: the network.
+        batch: proposals a step.
+        rate: highest learning rate.
+        heatmap_weight: of the frozen estimator's loss beside the theta loss.
+        heatmap_every: the estimator judges every n-th step: it costs many times the localisation network.
+    """
+
+    weights: Path
+    data: Path
+    out: Path
+    cache: Path
+    seconds: float
+    localiser: LocaliserConfig = LocaliserConfig()
+    batch: int = 64
+    rate: float = 2e-3
+    heatmap_weight: float = 3.0
+    heatmap_every: int = 4
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TransformerStep:
+    """Mean losses since the last report: theta (smooth L1) and heatmaps; `untouched` is theta's loss at identity."""
+
+    step: int
+    progress: float
+    theta: float
+    heatmap: float
+    untouched: float
+
+
+class ProposalMixture(Mixture):
+    """Batches of proposals instead of well centred crops."""
+
+    def proposals(self, number: int, size: int, input_wh: tuple[int, int]) -> Proposals:
+        """Batch `number` of `size` proposals."""
+        rng = np.random.default_rng((self.seed, number))
+        rows = [
+            self._proposal(int(chosen), int(rng.integers(len(self.sets[chosen]))), input_wh, rng)
+            for chosen in rng.choice(len(self.sets), size=size, p=self.shares)
+        ]
+        columns = [torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True)]
+        return Proposals(columns[0], columns[1].float(), columns[2].float(), columns[3])
+
+    def _proposal(
+        self, chosen: int, place: int, input_wh: tuple[int, int], rng: np.random.Generator
+    ) -> tuple[npt.NDArray[np.uint8], Float, Float, npt.NDArray[np.float32]]:
+        people = self.sets[chosen]
+        box, joints, weights = people.boxes[place], people.joints[place], people.weights[place]
+        mirrored = bool(rng.random() < 0.5)
+        centred = _mirror(box_window(box, input_wh), mirrored)
+        proposal = _mirror(box_window(erring_box(box, rng), input_wh), mirrored)
+        context_wh = (int(input_wh[0] * CONTEXT), int(input_wh[1] * CONTEXT))
+        wide = Window(proposal.centre, (proposal.size[0] * CONTEXT, proposal.size[1] * CONTEXT), 0.0, mirrored)
+        picture = self.stores[chosen][int(people.image_index[place])]
+        context = disturb(cut(picture, window_matrix(wide, context_wh), context_wh), self.config, 1.0, rng)
+        to_centred = window_matrix(centred, input_wh)
+        theta = normalised_theta(window_matrix(proposal, input_wh), to_centred, input_wh)
+        moved = transform(to_centred, joints)
+        if mirrored:
+            moved, weights = moved[self.flip], weights[self.flip]
+        return context, theta, moved, weights
+
+
+def erring_box(box: Float, rng: np.random.Generator) -> Float:
+    """A box xyxy as a detector might have it."""
+    means, deviations = np.array(BOX_ERRORS).T
+    size = np.tile(box[2:] - box[:2], 2)
+    moved = box + rng.normal(means, deviations * rng.uniform(0.3, 1.6)) * size
+    middle, half = (moved[:2] + moved[2:]) / 2, np.maximum((moved[2:] - moved[:2]) / 2, 2.0)
+    return np.concatenate([middle - half, middle + half])
+
+
+def normalised_theta(proposal: Float, wanted: Float, input_wh: tuple[int, int]) -> Float:
+    """Theta (2, 3) that turns the proposal crop into the wanted one; both matrices map picture to crop pixels."""
+    inner = np.vstack([compose(proposal, invert(wanted)), [0, 0, 1]])
+    unit = normalising_matrix(input_wh).numpy()
+    theta: Float = (unit @ inner @ np.linalg.inv(unit))[:2]
+    return theta
+
+
+def sample_through(context: Tensor, theta: Tensor, input_wh: tuple[int, int]) -> Tensor:
+    """Crops (B, 3, H, W) that theta, relative to the proposal, cuts out of the context (B, 3, H', W')."""
+    height, width = context.shape[-2:]
+    own, wide = normalising_matrix(input_wh), normalising_matrix((width, height))
+    # The proposal's pixel (0, 0) is this context pixel: both crops share their centre (W / 2, H / 2).
+    shift = torch.eye(3, dtype=torch.float64)
+    shift[0, 2], shift[1, 2] = (width - input_wh[0]) / 2, (height - input_wh[1]) / 2
+    outer = (wide @ shift @ torch.linalg.inv(own)).float()
+    grid = F.affine_grid(
+        (outer @ square(theta))[:, :2], [len(context), 3, input_wh[1], input_wh[0]], align_corners=True
+    )
+    return F.grid_sample(context, grid, align_corners=True)
+
+
+def proposal_part(context: Tensor, input_wh: tuple[int, int]) -> Tensor:
+    """The proposal crop in the middle of the context."""
+    top, left = (context.shape[2] - input_wh[1]) // 2, (context.shape[3] - input_wh[0]) // 2
+    return context[:, :, top : top + input_wh[1], left : left + input_wh[0]]
+
+
+class TransformerTrainer:
+    """State of one training of the transformer: frozen estimator, localisation network, its average, sums."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        torch.manual_seed(config.seed)
+        self.config = config
+        self.header, _ = read_own(config.weights)
+        self.estimator = load_estimator(config.weights)
+        self.net = Localiser(config.localiser)
+        self.average = Average(self.net)
+        self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=config.rate, weight_decay=0.02)
+        self.step = 0
+        self.progress = 0.0
+        self._sums = {"theta": 0.0, "untouched": 0.0, "heatmap": 0.0}
+        self._counts = dict.fromkeys(self._sums, 0)
+
+    def learn(self, batch: Proposals) -> None:
+        """One step; the estimator judges every few steps once the first third is over."""
+        spec = self.estimator.spec
+        warm = min(1.0, (self.step + 1) / 100)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.config.rate * warm * 0.5 * (1 + math.cos(math.pi * self.progress))
+        context = normalise(batch.context, spec)
+        theta = self.net(proposal_part(context, spec.input_wh))
+        loss = theta_loss(theta, batch.theta)
+        self._count("theta", loss)
+        self._count("untouched", theta_loss(torch.eye(2, 3).expand_as(theta), batch.theta))
+        if self.progress > 1 / 3 and self.step % self.config.heatmap_every == 0:
+            heat = self._heatmap_loss(context, theta, batch)
+            self._count("heatmap", heat)
+            loss = loss + self.config.heatmap_weight * heat
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.optimiser.step()
+        self.average.update(self.net)
+        self.step += 1
+
+    def _heatmap_loss(self, context: Tensor, theta: Tensor, batch: Proposals) -> Tensor:
+        spec = self.estimator.spec
+        crops = sample_through(context, theta, spec.input_wh)
+        with torch.autocast("cpu", torch.bfloat16):
+            heatmaps = self.estimator.module(crops)
+        stride = spec.input_wh[0] / spec.heatmap_wh[0]
+        wanted, weights = gaussian_heatmaps(batch.joints / stride, batch.weights, spec.heatmap_wh)
+        return foreground_mse(heatmaps, wanted, weights)
+
+    def _count(self, name: str, value: Tensor) -> None:
+        self._sums[name] += float(value.detach())
+        self._counts[name] += 1
+
+    def report(self) -> TransformerStep:
+        """Mean losses since the last report."""
+        means = {name: value / max(self._counts[name], 1) for name, value in self._sums.items()}
+        self._sums = dict.fromkeys(self._sums, 0.0)
+        self._counts = dict.fromkeys(self._counts, 0)
+        return TransformerStep(self.step, self.progress, means["theta"], means["heatmap"], means["untouched"])
+
+    def write(self) -> None:
+        """Write the estimator together with its transformer."""
+        net, stn = self.estimator.module, self.average.module
+        header = msgspec.structs.replace(
+            self.header,
+            spec=msgspec.structs.replace(self.header.spec, stn=True),
+            localiser=self.config.localiser,
+        )
+        save_estimator(self.config.out, net, header, stn)
+
+
+def theta_loss(found: Tensor, wanted: Tensor) -> Tensor:
+    """Smooth L1 of thetas (B, 2, 3): quadratic up to a fortieth of the crop."""
+    return F.smooth_l1_loss(found, wanted, beta=0.05)
+
+
+def train_transformer(config: TransformerConfig) -> Iterator[TransformerStep]:
+    """Train, then write the estimator with its transformer to `config.out`.
+
+    Raises:
+        WeightsError, FormatError, MediaError: the inputs are not usable.
+    """
+    trainer = TransformerTrainer(config)
+    spec = trainer.estimator.spec
+    shape = skeleton(spec.skeleton)
+    noise = dataclasses.replace(NONE, erase=0.2, low_resolution=0.2)
+    sets = load_sources(standard_sources(config.data), shape)
+    mixture = ProposalMixture(sets, config.cache, shape, noise, config.seed)
+    began = time.monotonic()
+    with contextlib.closing(ahead(lambda n: mixture.proposals(n, config.batch, spec.input_wh), 0)) as batches:
+        for batch in batches:
+            trainer.progress = min((time.monotonic() - began) / config.seconds, 1.0)
+            trainer.learn(batch)
+            if trainer.step % 100 == 0 or trainer.progress >= 1.0:
+                yield trainer.report()
+            if trainer.progress >= 1.0:
+                break
+    trainer.write()
+
+
+def _mirror(window: Window, mirrored: bool) -> Window:
+    return dataclasses.replace(window, mirrored=mirrored)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train and print; the exit code is 1 on a known error."""
+    parser = argparse.ArgumentParser(description="Train the spatial transformer of an estimator.")
+    parser.add_argument("--weights", type=Path, required=True, help="estimator weights (safetensors)")
+    parser.add_argument("--data", type=Path, required=True, help="folder with lspet/, coco/, ...")
+    parser.add_argument("--out", type=Path, required=True, help="estimator weights to write")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for decoded pictures")
+    parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    cv2.setNumThreads(1)
+    config = TransformerConfig(
+        options.weights, options.data, options.out, options.cache, seconds=options.minutes * 60
+    )
+    try:
+        for event in train_transformer(config):
+            print(event, flush=True)
+    except KnownError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
