@@ -107,11 +107,10 @@ def suppress_poses(
     boxes, box_scores, keypoints, scores = (
         t.detach().to("cpu", dtype) for t in (boxes, box_scores, keypoints, scores)
     )
-    count, joints = scores.shape
     scores = _clean_scores(scores, config)
     human = scores.mean(dim=1)
     order = torch.sort(human, descending=True, stable=True).indices
-    if not config.enabled or count == 0:
+    if not config.enabled or not len(order):
         return _everything(boxes, box_scores, keypoints, scores, order)
     sides = boxes[:, 2:] - boxes[:, :2]
     reference = (config.alpha * sides.amax(dim=1))[order]

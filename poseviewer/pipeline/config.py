@@ -26,6 +26,8 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         confidence: least box score, 0..1.
         iou: boxes that overlap more are one person, 0..1.
         enlargement: boxes grow by this fraction before the crop (RMPE: 0.3, which is 15 % on each side).
+        smooth: where a person is scaled down by two or more, average over the frame pixels that fall together; False
+            is what AlphaPose does.
         stn: use the spatial transformer where the estimator has one.
         flip: average with the answer to the mirrored crop.
         nms: pose NMS.
@@ -40,6 +42,7 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     confidence: float = 0.25
     iou: float = 0.6
     enlargement: float = 0.3
+    smooth: bool = True
     stn: bool = True
     flip: bool = False
     nms: NmsConfig = NmsConfig()

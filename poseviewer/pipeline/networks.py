@@ -1,0 +1,154 @@
+"""The loaded networks of one configuration, on one device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor
+
+from poseviewer.core.resources import resource
+from poseviewer.core.skeleton import skeleton
+from poseviewer.nets.weights import EstimatorSpec, LoadedEstimator, load_estimator
+from poseviewer.ops.decode import merge_flip
+from poseviewer.pipeline.config import PipelineConfig, PrecisionName
+from poseviewer.pipeline.detector import Detector
+from poseviewer.pipeline.devices import autocast, device_name, pick_device, pick_precision
+
+BUNDLED_ESTIMATOR = "weights/estimator.safetensors"
+OLD_OUTPUTS, OLD_JOINTS = 33, 17
+"""The 2018 model answers with 17 COCO and 16 MPII joints; the first are used (reference/alphapose.md section 1.2)."""
+
+
+class Networks:
+    """Detector and estimator of one configuration; the detector is loaded when it is first needed.
+
+    Args:
+        estimator: a loaded estimator on ``device``.
+        device: where both networks are.
+        precision: of the estimator.
+        detector: a loaded detector, or None to load ``detector_path`` on first use.
+        detector_path: "" is the bundled one.
+        estimator_name: file name, for the run's record.
+    """
+
+    def __init__(
+        self,
+        estimator: LoadedEstimator,
+        device: torch.device,
+        precision: PrecisionName = "float32",
+        *,
+        detector: Any = None,
+        detector_path: str = "",
+        estimator_name: str = "",
+    ) -> None:
+        self.estimator = estimator
+        self.device = device
+        self.precision: PrecisionName = precision
+        self.estimator_name = estimator_name
+        self._detector = detector
+        self._detector_path = detector_path
+        spec = estimator.spec
+        old = spec.joints == OLD_OUTPUTS
+        self.joints = OLD_JOINTS if old else spec.joints
+        self.skeleton = "coco_17" if old and not spec.skeleton else spec.skeleton
+        shape = (1, 3, 1, 1)
+        self._mean = 255.0 * torch.tensor(spec.mean, device=device).view(shape)
+        self._scale = 1 / (255.0 * torch.tensor(spec.std, device=device).view(shape))
+
+    @property
+    def spec(self) -> EstimatorSpec:
+        """What must be known about the estimator."""
+        return self.estimator.spec
+
+    @property
+    def detector(self) -> Any:
+        """The detector; raises WeightsError or MissingPartError if it cannot be loaded."""
+        if self._detector is None:
+            self._detector = Detector.load(self._detector_path or None, self.device)
+        return self._detector
+
+    def normalise(self, crops: Tensor) -> Tensor:
+        """``(n, 3, h, w)`` float 0..255 to what the estimator takes."""
+        return ((crops - self._mean) * self._scale).contiguous(memory_format=torch.channels_last)
+
+    def heatmaps(self, inputs: Tensor, *, flip: bool = False) -> Tensor:
+        """Run the estimator on normalised crops ``(n, 3, h, w)``; returns ``(n, K, h/4, w/4)`` float32."""
+        maps = self._raw(inputs)
+        if flip and self.skeleton:
+            pairs = skeleton(self.skeleton).flip
+            maps = merge_flip(maps, self._raw(inputs.flip(3)), pairs, shift=self.spec.decode != "old")
+        return maps
+
+    def theta(self, inputs: Tensor) -> Tensor | None:
+        """Run the localisation network on normalised proposal crops; ``(n, 2, 3)`` float32, None without one."""
+        if self.estimator.stn is None:
+            return None
+        # Six numbers that place the crop: always in float32.
+        answer: Tensor = self.estimator.stn(inputs)
+        return answer.float()
+
+    def _raw(self, inputs: Tensor) -> Tensor:
+        with autocast(self.device, self.precision):
+            maps: Tensor = self.estimator.module(inputs)
+        return maps.float()[:, : self.joints]
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a run records: device, precision, weights by hash, versions; JSON-able."""
+        detector: dict[str, Any] = {}
+        if self._detector is not None:
+            spec = self._detector.spec
+            detector = {"name": spec.name, "sha256": spec.sha256, "input_size": spec.input_size}
+        spec = self.spec
+        return {
+            "device": device_name(self.device),
+            "precision": self.precision,
+            "detector": detector,
+            "estimator": {
+                "name": self.estimator_name,
+                "sha256": self.estimator.sha256,
+                "family": spec.family,
+                "joints": self.joints,
+                "input_wh": list(spec.input_wh),
+                "skeleton": self.skeleton,
+                "stn": self.estimator.stn is not None,
+            },
+            "versions": {"poseviewer": _own_version(), "torch": str(torch.__version__)},
+        }
+
+    def weights_hash(self) -> str:
+        """Return a short name for the weights: detector and estimator."""
+        detector = self._detector.spec.sha256 if self._detector is not None else self._detector_path
+        return f"{detector[:16]}-{self.estimator.sha256[:16]}-{self.precision}-{self.device.type}"
+
+
+def load_networks(config: PipelineConfig, device: torch.device | None = None) -> Networks:
+    """Load what ``config`` names.
+
+    Raises:
+        WeightsError: weights are missing, refused or do not fit.
+        DeviceError: the device is not there.
+        MissingPartError: the bundled weights are not installed.
+    """
+    device = pick_device(config.device) if device is None else device
+    path = Path(config.estimator) if config.estimator else resource(BUNDLED_ESTIMATOR)
+    return Networks(
+        load_estimator(path, device),
+        device,
+        pick_precision(config.precision, device),
+        detector_path=config.detector,
+        estimator_name=path.name,
+    )
+
+
+def networks_key(config: PipelineConfig) -> str:
+    """Return what two configurations must share to share loaded networks."""
+    return msgspec.json.encode([config.detector, config.estimator, config.device, config.precision]).decode()
+
+
+def _own_version() -> str:
+    from poseviewer import __version__
+
+    return __version__

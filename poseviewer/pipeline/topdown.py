@@ -1,0 +1,346 @@
+"""The top-down pipeline: detector, crops, spatial transformer, estimator, decoding, pose NMS, batched over frames.
+
+Frames are uploaded once as uint8; boxes, crops, heatmaps and joints stay on the device; one small copy brings the
+joints of a whole batch back, and pose NMS decides on them. Evidence is copied only where it was asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from poseviewer.core.errors import DeviceError
+from poseviewer.core.progress import Note
+from poseviewer.core.values import Array, Candidates, CropEvidence, Evidence, Frame, FrameResult, Pose, Suppression
+from poseviewer.ops.crops import (
+    FrameAtlas,
+    heatmap_matrices,
+    identity_theta,
+    levels_needed,
+    map_points,
+    proposal_matrices,
+    sdtn_gamma,
+    transformed_matrices,
+)
+from poseviewer.ops.decode import decode_heatmaps
+from poseviewer.ops.suppression import suppress_poses
+from poseviewer.pipeline.config import NmsConfig, PipelineConfig
+from poseviewer.pipeline.devices import BatchSize, is_out_of_memory, release_memory
+from poseviewer.pipeline.networks import Networks
+
+Boxes = npt.NDArray[np.floating]
+
+
+@dataclass
+class _People:
+    """All people of a batch of frames, in frame order; tensors on the device."""
+
+    counts: list[int]
+    frame_index: Tensor
+    boxes: Tensor
+    box_scores: Tensor
+
+
+@dataclass
+class _Found:
+    """What the estimator said about all people of a batch; evidence arrays are on the host."""
+
+    keypoints: list[Tensor] = field(default_factory=list)
+    scores: list[Tensor] = field(default_factory=list)
+    crops: list[CropEvidence] = field(default_factory=list)
+
+
+class _Clock:
+    """Seconds by step; waits for the device only where somebody looks at the figures."""
+
+    def __init__(self, device: torch.device, *, exact: bool) -> None:
+        self.seconds: dict[str, float] = {}
+        self._device = device
+        self._exact = exact and device.type == "cuda"
+        self._last = time.perf_counter()
+
+    def mark(self, step: str) -> None:
+        """Count the time since the last mark as ``step``."""
+        if self._exact:
+            torch.cuda.synchronize(self._device)
+        now = time.perf_counter()
+        self.seconds[step] = self.seconds.get(step, 0.0) + now - self._last
+        self._last = now
+
+
+class TopDown:
+    """Turns batches of frames into results.
+
+    Args:
+        networks: detector and estimator.
+        config: thresholds and batch sizes; its weights and device are ``networks``' business.
+        on_note: told when a batch had to be halved.
+    """
+
+    def __init__(
+        self, networks: Networks, config: PipelineConfig, on_note: Callable[[Note], None] | None = None
+    ) -> None:
+        self.networks = networks
+        self.config = config
+        self.frames_at_once = BatchSize(config.batch_frames, "frames")
+        self.people_at_once = BatchSize(config.batch_people, "people")
+        self._on_note = on_note or (lambda note: None)
+
+    @torch.inference_mode()
+    def process(
+        self, frames: Sequence[Frame], *, boxes: Mapping[int, Boxes] | None = None, keep_evidence: bool = False
+    ) -> list[FrameResult]:
+        """Return the results of ``frames``, which have one size, in their order.
+
+        Args:
+            frames: any number; they go through in batches.
+            boxes: by frame index, ``(n, 4)`` xyxy or ``(n, 5)`` with scores, instead of the detector; frames that are
+                not in it have none.
+            keep_evidence: keep all candidates' crops and heatmaps.
+
+        Raises:
+            DeviceError: if the memory does not suffice for one person of one frame.
+        """
+        results: list[FrameResult] = []
+        while len(results) < len(frames):
+            batch = frames[len(results) : len(results) + self.frames_at_once.value]
+            try:
+                results += self._batch(batch, boxes, keep_evidence)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._shrink(self.frames_at_once, error)
+        return results
+
+    def _shrink(self, size: BatchSize, error: BaseException) -> None:
+        """Make the batch smaller and say so, or give up."""
+        release_memory(self.networks.device)
+        device = self.networks.device
+        if not size.halve():
+            raise DeviceError(
+                f"The memory of {device} does not suffice even for one frame and one person at a time.",
+                remedy="Close other programs that use it, or choose the device cpu.",
+            ) from error
+        text = f"The memory of {device} ran out: going on with {size.value} {size.unit} at once."
+        self._on_note(Note(text, "warning"))
+
+    def _batch(
+        self, frames: Sequence[Frame], boxes: Mapping[int, Boxes] | None, keep_evidence: bool
+    ) -> list[FrameResult]:
+        clock = _Clock(self.networks.device, exact=keep_evidence)
+        pixels = self._upload(frames)
+        clock.mark("upload")
+        people = self._given(frames, boxes) if boxes is not None else self._detect(pixels)
+        clock.mark("detector")
+        found = self._estimate(pixels, people, keep_evidence, clock)
+        candidates = self._candidates(people, found)
+        results = []
+        for number, frame in enumerate(frames):
+            first = sum(people.counts[:number])
+            crops = tuple(found.crops[first : first + people.counts[number]])
+            suppression, poses = suppress(candidates[number], self.config.nms)
+            clock.mark("suppression")
+            evidence = Evidence(crops, candidates[number], suppression, clock.seconds) if keep_evidence else None
+            results.append(FrameResult(frame.index, frame.timestamp_s, poses, evidence=evidence))
+        return results
+
+    def _upload(self, frames: Sequence[Frame]) -> Tensor:
+        """``(B, 3, H, W)`` uint8 on the device; channels last in memory, as decoded."""
+        device = self.networks.device
+        if len(frames) == 1:
+            # from_numpy warns about read-only arrays; nothing here writes to frames.
+            stacked = np.ascontiguousarray(frames[0].pixels)[None]
+            if not stacked.flags.writeable:
+                stacked = stacked.copy()
+        else:
+            stacked = np.stack([frame.pixels for frame in frames])
+        batch = torch.from_numpy(stacked)
+        if device.type == "cuda":
+            batch = batch.pin_memory().to(device, non_blocking=True)
+        return batch.permute(0, 3, 1, 2)
+
+    def _detect(self, pixels: Tensor) -> _People:
+        found = self.networks.detector(pixels, confidence=self.config.confidence, iou=self.config.iou)
+        counts = [len(one.boxes) for one in found]
+        return _people(counts, torch.cat([one.boxes for one in found]), torch.cat([one.scores for one in found]))
+
+    def _given(self, frames: Sequence[Frame], boxes: Mapping[int, Boxes]) -> _People:
+        """People whose boxes somebody else found; without scores they count as certain."""
+        rows = []
+        for frame in frames:
+            given = np.asarray(boxes.get(frame.index, ()), dtype=np.float32)
+            given = given.reshape(-1, given.shape[-1] if given.ndim == 2 and given.shape[-1] == 5 else 4)
+            scores = given[:, 4:] if given.shape[1] == 5 else np.ones((len(given), 1), dtype=np.float32)
+            rows.append(np.concatenate([given[:, :4], scores], axis=1))
+        joined = torch.from_numpy(np.concatenate(rows)).to(self.networks.device)
+        return _people([len(row) for row in rows], joined[:, :4], joined[:, 4])
+
+    def _estimate(self, pixels: Tensor, people: _People, keep_evidence: bool, clock: _Clock) -> _Found:
+        """Crop, transform, estimate and decode everybody, at most ``people_at_once`` at a time."""
+        found = _Found()
+        total = len(people.boxes)
+        if not total:
+            return found
+        spec = self.networks.spec
+        proposals = proposal_matrices(people.boxes, spec.input_wh, self.config.enlargement)
+        fill = tuple(255.0 * value for value in spec.mean) if spec.decode == "old" else (0.0, 0.0, 0.0)
+        atlas = FrameAtlas(pixels, levels_needed(proposals) if self.config.smooth else 1, fill)
+        clock.mark("crops")
+        start = 0
+        while start < total:
+            part = slice(start, min(start + self.people_at_once.value, total))
+            before = len(found.keypoints)
+            try:
+                self._estimate_part(atlas, people, proposals, part, found, keep_evidence, clock)
+            except Exception as error:
+                if not is_out_of_memory(error) or self.people_at_once.value == 1:
+                    raise
+                del found.keypoints[before:], found.scores[before:], found.crops[start:]
+                self._shrink(self.people_at_once, error)
+                continue
+            start = part.stop
+        return found
+
+    def _estimate_part(
+        self,
+        atlas: FrameAtlas,
+        people: _People,
+        proposals: Tensor,
+        part: slice,
+        found: _Found,
+        keep_evidence: bool,
+        clock: _Clock,
+    ) -> None:
+        networks, spec = self.networks, self.networks.spec
+        index, matrices = people.frame_index[part], proposals[part]
+        theta = identity_theta(len(index), networks.device)
+        pictures = first = atlas.sample(index, matrices, spec.input_wh)
+        inputs = networks.normalise(pictures)
+        if self.config.stn and networks.estimator.stn is not None:
+            theta = _regular(networks.theta(inputs))
+            matrices = transformed_matrices(matrices, theta, spec.input_wh)
+            pictures = atlas.sample(index, matrices, spec.input_wh)
+            inputs = networks.normalise(pictures)
+        clock.mark("crops")
+        maps = networks.heatmaps(inputs, flip=self.config.flip)
+        clock.mark("estimator")
+        cells, scores = decode_heatmaps(maps, version=spec.decode)
+        to_frame = heatmap_matrices(matrices, spec.input_wh, (maps.shape[3], maps.shape[2]))
+        found.keypoints.append(map_points(to_frame, cells))
+        found.scores.append(scores)
+        clock.mark("decode")
+        if keep_evidence:
+            windows = (proposals[part], matrices, theta, sdtn_gamma(theta))
+            found.crops += _evidence(people.boxes[part], *windows, first, pictures, maps, to_frame)
+            clock.mark("evidence")
+
+    def _candidates(self, people: _People, found: _Found) -> list[Candidates]:
+        """Bring the joints of the whole batch to the host in one copy and part them by frame."""
+        joints = self.networks.joints
+        if not found.keypoints:
+            return [_no_candidates(joints) for _ in people.counts]
+        keypoints, scores = torch.cat(found.keypoints), torch.cat(found.scores)
+        rows = [keypoints.flatten(1), scores, people.boxes, people.box_scores[:, None]]
+        table = torch.cat([row.float() for row in rows], dim=1).cpu().numpy()
+        candidates, first = [], 0
+        for count in people.counts:
+            mine = table[first : first + count]
+            candidates.append(
+                Candidates(
+                    keypoints=mine[:, : 2 * joints].reshape(count, joints, 2).copy(),
+                    scores=mine[:, 2 * joints : 3 * joints].copy(),
+                    boxes=mine[:, 3 * joints : 3 * joints + 4].copy(),
+                    box_scores=mine[:, -1].copy(),
+                )
+            )
+            first += count
+        return candidates
+
+
+def suppress(candidates: Candidates, nms: NmsConfig) -> tuple[Suppression, tuple[Pose, ...]]:
+    """Decide over kept candidates, without a network: what the run does, and what the window's sliders call.
+
+    Returns:
+        the report and the survivors, ``poses[i]`` from candidate ``report.kept[i]``. A joint that the merging leaves
+        undefined (whole-body form of AlphaPose master) keeps the candidate's own place and score.
+    """
+    arrays = (candidates.boxes, candidates.box_scores, candidates.keypoints, candidates.scores)
+    boxes, box_scores, keypoints, joint_scores = (torch.from_numpy(np.array(array)) for array in arrays)
+    done = suppress_poses(boxes, box_scores, keypoints, joint_scores, nms)
+    own_points, own_scores = candidates.keypoints[done.report.kept], candidates.scores[done.report.kept]
+    undefined = np.isnan(done.keypoints).any(axis=2) | np.isnan(done.scores)
+    points: Array = np.where(undefined[..., None], own_points, done.keypoints)
+    scores: Array = np.where(undefined, own_scores, done.scores)
+    poses = tuple(
+        Pose(points[i], scores[i], done.boxes[i], float(np.nan_to_num(done.person_scores[i])))
+        for i in range(len(points))
+    )
+    return done.report, poses
+
+
+def _people(counts: list[int], boxes: Tensor, box_scores: Tensor) -> _People:
+    repeats = torch.tensor(counts, device=boxes.device)
+    index = torch.repeat_interleave(torch.arange(len(counts), device=boxes.device), repeats, output_size=sum(counts))
+    return _People(counts, index, boxes, box_scores)
+
+
+def _regular(theta: Tensor | None) -> Tensor:
+    """Return theta in float64; one that cannot be inverted, or that left all bounds, becomes the identity."""
+    if theta is None:
+        raise ValueError("the estimator has no localisation network")
+    theta = theta.double()
+    area = torch.linalg.det(theta[:, :, :2]).abs()
+    good = torch.isfinite(theta).all(dim=(1, 2)) & (area > 1e-4) & (theta.abs().amax(dim=(1, 2)) < 10)
+    return torch.where(good[:, None, None], theta, identity_theta(len(theta), theta.device))
+
+
+def _evidence(
+    boxes: Tensor,
+    proposals: Tensor,
+    crops: Tensor,
+    theta: Tensor,
+    gamma: Tensor,
+    first: Tensor,
+    pictures: Tensor,
+    maps: Tensor,
+    to_frame: Tensor,
+) -> list[CropEvidence]:
+    """Copy what was computed on the way to the host, person by person."""
+
+    def picture(crop: Tensor) -> npt.NDArray[np.uint8]:
+        rounded = crop.clamp(0, 255).round().to(torch.uint8)
+        return rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+    before = picture(first)
+    after = before if first is pictures else picture(pictures)
+    arrays = [t.cpu().numpy() for t in (boxes.float(), proposals, crops, theta, gamma, maps.contiguous(), to_frame)]
+    people = zip(*arrays, before, after, strict=True)
+    return [
+        CropEvidence(
+            box=box,
+            proposal=proposal,
+            crop=crop,
+            theta=one_theta,
+            gamma=one_gamma,
+            proposal_picture=picture_before,
+            picture=picture_after,
+            heatmaps=heatmaps,
+            heatmap_to_frame=matrix,
+        )
+        for box, proposal, crop, one_theta, one_gamma, heatmaps, matrix, picture_before, picture_after in people
+    ]
+
+
+def _no_candidates(joints: int) -> Candidates:
+    return Candidates(
+        keypoints=np.zeros((0, joints, 2), dtype=np.float32),
+        scores=np.zeros((0, joints), dtype=np.float32),
+        boxes=np.zeros((0, 4), dtype=np.float32),
+        box_scores=np.zeros(0, dtype=np.float32),
+    )
