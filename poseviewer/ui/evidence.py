@@ -214,10 +214,17 @@ class EvidenceKeeper(QObject):
         asked = _Asked(kind, self._desk.selection.media, frame.index, person, config_hash(config))
         number = self._note(asked)
         array = None if boxes is None else np.asarray(boxes, dtype=np.float32)
-        self._desk.engine.ask(EvidenceRequest(number, info.path, frame.index, frame.pixels, config, array))
+        request = EvidenceRequest(
+            number, info.path, frame.index, frame.pixels, config, array, media_fingerprint=info.fingerprint
+        )
+        self._desk.engine.ask(request)
 
     def _note(self, asked: _Asked) -> int:
         self._ids += 1
+        if asked.kind in ("box", "person"):
+            # The engine has one slot for boxes and the newest wins: what it replaces is never answered.
+            for number in [n for n, old in self._asked.items() if old.kind in ("box", "person")]:
+                del self._asked[number]
         self._asked[self._ids] = asked
         while len(self._asked) > 64:
             self._asked.popitem(last=False)

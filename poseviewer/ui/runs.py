@@ -103,8 +103,13 @@ class Runs(QObject):
                 log.warning("run %s has a configuration of another version", newest.id)
         return self.config
 
-    def run(self, frames: Sequence[int]) -> None:
-        """Run the pipeline over ``frames``, streaming predictions into the project."""
+    def run(self, frames: Sequence[int], *, continued: int | None = None) -> None:
+        """Run the pipeline over ``frames``, streaming predictions into the project.
+
+        Args:
+            frames: in the order to compute them.
+            continued: a run that stopped before its end and is taken up again.
+        """
         desk = self._desk
         frames = list(frames)
         if desk.project is None or desk.media_id is None or not frames or not desk.may_edit():
@@ -121,7 +126,7 @@ class Runs(QObject):
             from poseviewer.jobs.predict import predict
 
             try:
-                return (yield from predict(project, media, media_id, frames, config, engine))
+                return (yield from predict(project, media, media_id, frames, config, engine, continue_run=continued))
             finally:
                 media.close()
 
@@ -136,7 +141,7 @@ class Runs(QObject):
         for row in sorted(desk.project.runs(desk.media_id), key=lambda row: -row.id):
             left = desk.project.unfinished(row.id)
             if left:
-                self.run(list(left))
+                self.run(list(left), continued=row.id)
                 return
         desk.tell(Message(tr("No run was stopped before its end."), key="run"))
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QMutex, QMutexLocker, QObject, QThread, Signal
+from PySide6.QtCore import QMutex, QMutexLocker, QObject, QThread, Signal, SignalInstance
 
 from poseviewer.core.errors import KnownError, MissingPartError
 from poseviewer.core.progress import JobEvent
@@ -75,7 +76,7 @@ class EngineThread(QThread):
     """Carries the engine: device and networks are made, used and dropped on this thread only.
 
     Signals:
-        ready: the device name, once torch is loaded.
+        ready: the device name, once networks are loaded.
         answer: pipeline.engine.Answer.
         event: JobEvent of the running job.
         job_ended: the job's result, an exception, or None if it was cancelled.
@@ -95,6 +96,7 @@ class EngineThread(QThread):
         self._engine: Engine | None = None
         self._stopped = False
         self._request: Any = None
+        self._told = ""
         self._jobs: list[JobMaker] = []
 
     def ask(self, request: object) -> None:
@@ -160,9 +162,9 @@ class EngineThread(QThread):
                 f"A part of the pipeline is missing: {error}.", remedy="Install PoseViewer again."
             ) from error
         engine = Engine(self._device)
-        engine.on_answer = self.answer.emit
-        engine.on_event = self.event.emit
-        engine.on_job_end = self.job_ended.emit
+        engine.on_answer = partial(self._tell, engine, self.answer)
+        engine.on_event = partial(self._tell, engine, self.event)
+        engine.on_job_end = partial(self._tell, engine, self.job_ended)
         with QMutexLocker(self._lock):
             if self._stopped:
                 return None
@@ -173,8 +175,14 @@ class EngineThread(QThread):
             if self._request is not None:
                 engine.ask(self._request)
                 self._request = None
-        self.ready.emit(engine.device_name)
         return engine
+
+    def _tell(self, engine: Engine, signal: SignalInstance, value: object) -> None:
+        """Emit ``signal``; the device is known once the first networks are loaded."""
+        if engine.device_name != self._told:
+            self._told = engine.device_name
+            self.ready.emit(self._told)
+        signal.emit(value)
 
 
 class FrameBridge(QObject):

@@ -38,7 +38,8 @@ def colour_table(name: str = "inferno") -> npt.NDArray[np.uint8]:
 def smoothstep(low: float, high: float, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
     """Return 0 below ``low``, 1 above ``high`` and 3t^2 - 2t^3 between."""
     t = np.clip((values - low) / (high - low), 0.0, 1.0).astype(np.float32)
-    return t * t * (3.0 - 2.0 * t)
+    curve: npt.NDArray[np.float32] = t * t * (np.float32(3.0) - np.float32(2.0) * t)
+    return curve
 
 
 def heat_pixels(values: npt.NDArray[np.floating], opacity: float, name: str = "inferno") -> npt.NDArray[np.uint8]:
@@ -60,7 +61,8 @@ def enlarge(heatmap: npt.NDArray[np.floating], factor: int = ENLARGE) -> npt.NDA
     big = cv2.resize(
         np.asarray(heatmap, dtype=np.float32), (width * factor, height * factor), interpolation=cv2.INTER_CUBIC
     )
-    return np.maximum(big, 0.0)
+    clipped: npt.NDArray[np.float32] = np.maximum(big, np.float32(0.0))
+    return clipped
 
 
 class HeatItem(QGraphicsItem):

@@ -1,0 +1,258 @@
+"""One item paints everything over the picture, in screen px: people, boxes, ghost, trails, peaks, names, loupe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QPainter, QPen, QTransform
+from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
+
+from poseviewer.core.values import ABSENT, Person
+from poseviewer.ui import theme
+from poseviewer.ui.canvas import labels, paint
+from poseviewer.ui.canvas.drags import LEAST_PEAK, JointDrag
+from poseviewer.ui.canvas.loupe import loupe_rect, paint_loupe
+from poseviewer.ui.canvas.paint import Figure, Part
+from poseviewer.ui.canvas.place import grid_polygon, screen_box, screen_points, to_scene
+from poseviewer.ui.text import tr
+
+if TYPE_CHECKING:
+    from poseviewer.ui.canvas.view import Canvas
+
+GHOST_FROM = 2.0
+"""Picture pixels between correction and prediction from which the ghost shows."""
+
+
+class Overlay(QGraphicsItem):
+    """Paints the desk's people over the picture; keeps nothing but a reference to the canvas."""
+
+    def __init__(self, canvas: Canvas) -> None:
+        super().__init__()
+        self._canvas = canvas
+        self._view = QTransform()
+        self._area = QRectF()
+        self._bars: list[QRectF] = []
+
+    def boundingRect(self) -> QRectF:
+        """All of the scene."""
+        return self._canvas.sceneRect()
+
+    def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
+        """Paint in screen px."""
+        self._view = self._canvas.viewportTransform()
+        self._area = QRectF(self._canvas.viewport().rect())
+        self._bars = self._canvas.bar_rects()
+        painter.save()
+        try:
+            painter.setWorldTransform(QTransform())
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+            self._paint_all(painter)
+        finally:
+            painter.restore()
+
+    def _paint_all(self, painter: QPainter) -> None:
+        desk, canvas = self._canvas.desk, self._canvas
+        people = canvas.shown_people()
+        chosen = next((person for person in people if person.key == desk.selection.person), None)
+        others = [person for person in people if person is not chosen]
+        if chosen is not None and desk.display.crop:
+            self._paint_crop(painter, chosen)
+        if desk.display.boxes:
+            for person in others:
+                paint.paint_outline(painter, screen_box(person.pose.box, self._view), dashed=False, alpha=0.35)
+        if desk.display.skeleton:
+            for person in others:
+                self._paint_person(painter, person, selected=False)
+        if chosen is not None:
+            self._paint_chosen(painter, chosen)
+        self._paint_pills(painter, people, chosen)
+        self._paint_boxes(painter)
+        self._paint_names(painter, people, chosen)
+        self._paint_loupe(painter)
+        if desk.frame is not None and not desk.frame_exact:
+            self._paint_badge(painter, tr("frame {n}, not yet exact", n=desk.selection.frame))
+        elif desk.frame is not None and desk.frame.corrupt:
+            self._paint_badge(painter, tr("this frame is damaged in the file"))
+
+    # --- people ---
+
+    def figure(self, person: Person, *, selected: bool) -> Figure:
+        """Return ``person`` as it is painted under the present view."""
+        desk, hover = self._canvas.desk, self._canvas.hover
+        ghost = moved = None
+        if selected and person.prediction is not None:
+            ghost = screen_points(person.prediction.keypoints, self._view)
+            moved = np.linalg.norm(person.pose.keypoints - person.prediction.keypoints, axis=-1) > GHOST_FROM
+        elif selected and self._canvas.drag is not None and self._canvas.drag.shown is person:
+            stored = desk.person_by_key(person.key)
+            if stored is not None:
+                ghost = screen_points(stored.pose.keypoints, self._view)
+                moved = np.linalg.norm(person.pose.keypoints - stored.pose.keypoints, axis=-1) > GHOST_FROM
+        return Figure(
+            screen_points(person.pose.keypoints, self._view),
+            person.visibility,
+            person.pose.track,
+            selected,
+            hover.joint if hover is not None and hover.kind == "joint" and hover.person == person.key else None,
+            desk.joint if selected else None,
+            ghost,
+            moved,
+        )
+
+    def _paint_person(self, painter: QPainter, person: Person, *, selected: bool) -> None:
+        desk = self._canvas.desk
+        figure = self.figure(person, selected=selected)
+        paint.paint_figure(painter, figure, desk.skeleton, desk.display.colour_by)
+
+    def _paint_chosen(self, painter: QPainter, person: Person) -> None:
+        desk = self._canvas.desk
+        drag = self._canvas.drag
+        box = drag.box if drag is not None and drag.box is not None else person.pose.box
+        if desk.display.boxes:
+            paint.paint_corners(painter, screen_box(box, self._view))
+        if not desk.display.skeleton:
+            return
+        if desk.display.trails and desk.joint is not None:
+            before, after = self._canvas.trail()
+            colour = paint.joint_colour(desk.skeleton, desk.joint, person.pose.track, desk.display.colour_by)
+            paint.paint_trail(painter, screen_points(before, self._view), screen_points(after, self._view), colour)
+        self._paint_peaks(painter, person)
+        self._paint_person(painter, person, selected=True)
+
+    def _paint_peaks(self, painter: QPainter, person: Person) -> None:
+        """Paint rings at all peaks while a joint is dragged, otherwise at the second-best one."""
+        desk, drag = self._canvas.desk, self._canvas.drag
+        if isinstance(drag, JointDrag) and desk.display.snap:
+            for peak in drag.peaks:
+                paint.paint_peak(painter, self._at(peak.x, peak.y), held=peak is drag.held)
+            return
+        if drag is not None or desk.joint is None or not desk.display.heat:
+            return
+        peaks = desk.peaks(person.key, desk.joint)
+        if len(peaks) < 2 or peaks[1].value < LEAST_PEAK:
+            return
+        second = self._at(peaks[1].x, peaks[1].y)
+        paint.paint_peak(painter, second, held=False)
+        if desk.display.labels:
+            parts = [Part(tr("2nd peak")), Part(f"{peaks[1].value:.2f}", strong=True)]
+            size = paint.pill_size(parts)
+            joints = [self._at(*place) for place in person.pose.keypoints.tolist()]
+            paint.paint_pill(painter, labels.place_beside(second, size, self._area, self._bars, joints), parts)
+
+    # --- names ---
+
+    def _paint_pills(self, painter: QPainter, people: tuple[Person, ...], chosen: Person | None) -> None:
+        desk = self._canvas.desk
+        if not desk.display.labels:
+            return
+        taken: list[QRectF] = list(self._bars)
+        # The selected person's pill comes first: it never hides.
+        for person in sorted(people, key=lambda one: one is not chosen):
+            parts = labels.person_parts(person, desk.person_number(person.key), selected=person is chosen)
+            width, height = paint.pill_size(parts)
+            box = screen_box(person.pose.box, self._view)
+            rect = QRectF(box.center().x() - width / 2, box.top() - height - 5, width, height)
+            if person is chosen:
+                rect.moveLeft(box.left())
+            if not rect.intersects(self._area):
+                continue
+            rect = self._inside(rect)
+            if person is not chosen and any(rect.intersects(other) for other in taken):
+                continue
+            taken.append(rect)
+            paint.paint_pill(painter, rect, parts, outlined=person is chosen)
+
+    def _inside(self, rect: QRectF) -> QRectF:
+        x = min(max(rect.x(), self._area.left() + 4), self._area.right() - rect.width() - 4)
+        y = min(max(rect.y(), self._area.top() + 4), self._area.bottom() - rect.height() - 4)
+        return QRectF(x, y, rect.width(), rect.height())
+
+    def _paint_names(self, painter: QPainter, people: tuple[Person, ...], chosen: Person | None) -> None:
+        """Name the joint under the pointer or the selected one; while dragging, say how far."""
+        desk, hover, drag = self._canvas.desk, self._canvas.hover, self._canvas.drag
+        if drag is not None:
+            parts, place = drag.words(), drag.place()
+            if parts:
+                at = self._at(*place) if place is not None else self._canvas.pointer or QPointF()
+                size = paint.pill_size(parts)
+                paint.paint_pill(painter, labels.place_beside(at, size, self._area, self._bars, ()), parts)
+            return
+        person, joint = chosen, desk.joint
+        if hover is not None and hover.kind == "joint":
+            person = next((one for one in people if one.key == hover.person), None)
+            joint = hover.joint
+        if person is None or joint is None or not desk.display.skeleton or not desk.display.labels:
+            return
+        parts = labels.joint_parts(person, joint, desk.skeleton)
+        joints = [
+            self._at(*place)
+            for index, place in enumerate(person.pose.keypoints.tolist())
+            if person.visibility[index] != ABSENT
+        ]
+        at = self._at(*person.pose.keypoints[joint].tolist())
+        if not self._area.contains(at):
+            return
+        rect = labels.place_beside(at, paint.pill_size(parts), self._area, self._bars, joints)
+        paint.paint_pill(painter, rect, parts)
+
+    # --- boxes, crop, loupe, badge ---
+
+    def _paint_crop(self, painter: QPainter, person: Person) -> None:
+        desk = self._canvas.desk
+        candidate = desk.candidate_of(person.key)
+        if candidate is None or desk.evidence is None or desk.evidence.evidence is None:
+            return
+        crop = desk.evidence.evidence.crops[candidate]
+        height, width = crop.picture.shape[:2]
+        outline = self._view.map(grid_polygon(crop.crop, width, height))
+        paint.paint_outline(painter, outline, dashed=True, alpha=0.55)
+        if not desk.display.labels:
+            return
+        pixels = float(np.sqrt(abs(np.linalg.det(np.asarray(crop.crop)[:, :2]))))
+        words = tr("crop {w} × {h}, {n} px per input px", w=width, h=height, n=f"{pixels:.1f}")
+        parts = [Part(words, dim=True)]
+        size = paint.pill_size(parts)
+        bounds = outline.boundingRect()
+        rect = QRectF(bounds.right() - size[0] - 6, bounds.bottom() - size[1] - 6, *size)
+        free = self._area.contains(rect) and not any(rect.intersects(bar) for bar in self._bars)
+        if free and bounds.width() > size[0] + 12:
+            paint.paint_pill(painter, rect, parts)
+
+    def _paint_boxes(self, painter: QPainter) -> None:
+        drag = self._canvas.drag
+        box: npt.NDArray[np.float64] | None = drag.box if drag is not None else self._canvas.waiting_box
+        if box is None:
+            return
+        rect = screen_box(box, self._view)
+        painter.setBrush(theme.data_colour("accent", 0.12))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.drawRect(rect)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.setPen(QPen(theme.data_colour("halo", 0.6), 3))
+        painter.drawRect(rect)
+        pen = QPen(theme.data_colour("accent"), 1.5)
+        if drag is None:
+            pen.setDashPattern((4.0, 3.0))
+        painter.setPen(pen)
+        painter.drawRect(rect)
+
+    def _paint_loupe(self, painter: QPainter) -> None:
+        canvas = self._canvas
+        image = canvas.picture.image
+        scene = canvas.loupe_place()
+        if image is None or scene is None:
+            return
+        pointer = self._view.map(scene)
+        paint_loupe(painter, image, loupe_rect(self._area, pointer), scene)
+
+    def _paint_badge(self, painter: QPainter, text: str) -> None:
+        parts = [Part(text)]
+        width, height = paint.pill_size(parts)
+        rect = QRectF(self._area.center().x() - width / 2, self._area.top() + 56, width, height)
+        paint.paint_pill(painter, rect, parts)
+
+    def _at(self, x: float, y: float) -> QPointF:
+        return self._view.map(to_scene(x, y))

@@ -1,0 +1,309 @@
+"""Skeletons in device px: halo, shapes of sides, three visibilities (look.md section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QBrush, QColor, QPainter, QPen, QPolygonF
+
+from poseviewer.core.skeleton import Skeleton
+from poseviewer.core.values import ABSENT, OCCLUDED
+from poseviewer.session.state import ColourBy
+from poseviewer.ui import theme
+
+Points = npt.NDArray[np.float64]
+HALO = 1.2
+HALO_ALPHA = 0.72
+FACE = 0.6
+DASH = (1.6, 1.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Sizes in px: limb width and joint radius."""
+
+    limb: float
+    joint: float
+
+
+SELECTED = Look(3.0, 5.2)
+OTHER = Look(2.0, 3.2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Figure:
+    """One person as it is painted.
+
+    Attributes:
+        points: ``(K, 2)`` screen px. visibility: ``(K,)``.
+        track: for colours by track.
+        selected: the selected person.
+        hovered, chosen: joint under the pointer, selected joint, or None.
+        ghost: ``(K, 2)`` screen px of the prediction beneath a correction, or None.
+        moved: ``(K,)`` which joints are farther than 2 picture px from the prediction.
+    """
+
+    points: Points
+    visibility: npt.NDArray[np.uint8]
+    track: int | None = None
+    selected: bool = False
+    hovered: int | None = None
+    chosen: int | None = None
+    ghost: Points | None = None
+    moved: npt.NDArray[np.bool_] | None = None
+
+
+def paint_figure(painter: QPainter, figure: Figure, skeleton: Skeleton, colour_by: ColourBy) -> None:
+    """Paint one person: ghost, limbs, joints, and the chosen joint's ring last."""
+    look = SELECTED if figure.selected else OTHER
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+    if figure.ghost is not None and figure.moved is not None and figure.moved.any():
+        _paint_ghost(painter, figure, skeleton)
+    _paint_limbs(painter, figure, skeleton, look, colour_by)
+    order = [joint for joint in range(skeleton.count) if joint != figure.chosen]
+    if figure.chosen is not None:
+        order.append(figure.chosen)
+    for joint in order:
+        _paint_joint(painter, figure, skeleton, look, colour_by, joint)
+    if figure.chosen is not None and figure.selected:
+        _ring(painter, QPointF(*figure.points[figure.chosen].tolist()), look.joint + 5)
+
+
+def limb_colour(skeleton: Skeleton, limb: tuple[int, int], track: int | None, colour_by: ColourBy) -> QColor:
+    """Return the colour of a limb: of its side, centre across the middle, or of its track."""
+    if colour_by == "track" and track is not None:
+        return theme.track_colour(track)
+    sides = {skeleton.sides[joint] for joint in limb} - {"centre"}
+    return theme.data_colour(sides.pop() if len(sides) == 1 else "centre")
+
+
+def joint_colour(skeleton: Skeleton, joint: int, track: int | None, colour_by: ColourBy) -> QColor:
+    """Return the colour of a joint."""
+    if colour_by == "track" and track is not None:
+        return theme.track_colour(track)
+    return theme.data_colour(skeleton.sides[joint])
+
+
+def _paint_limbs(painter: QPainter, figure: Figure, skeleton: Skeleton, look: Look, colour_by: ColourBy) -> None:
+    halo = QPen(theme.data_colour("halo", HALO_ALPHA), look.limb + 2 * HALO)
+    halo.setCapStyle(Qt.PenCapStyle.RoundCap)
+    shown = [limb for limb in skeleton.limbs if (figure.visibility[list(limb)] != ABSENT).all()]
+    places = [[QPointF(*figure.points[joint].tolist()) for joint in limb] for limb in shown]
+    painter.setPen(halo)
+    for a, b in places:
+        painter.drawLine(a, b)
+    for limb, (a, b) in zip(shown, places, strict=True):
+        dashed = (figure.visibility[list(limb)] == OCCLUDED).any()
+        pen = QPen(limb_colour(skeleton, limb, figure.track, colour_by), look.limb)
+        pen.setCapStyle(Qt.PenCapStyle.FlatCap if dashed else Qt.PenCapStyle.RoundCap)
+        if dashed:
+            pen.setDashPattern(DASH)
+        painter.setPen(pen)
+        painter.drawLine(a, b)
+
+
+def _paint_joint(
+    painter: QPainter, figure: Figure, skeleton: Skeleton, look: Look, colour_by: ColourBy, joint: int
+) -> None:
+    seen = int(figure.visibility[joint])
+    if seen == ABSENT and not figure.selected:
+        return
+    radius = look.joint * (FACE if joint in skeleton.face else 1.0)
+    if joint == figure.hovered:
+        radius += 1
+    colour = joint_colour(skeleton, joint, figure.track, colour_by)
+    at = QPointF(*figure.points[joint].tolist())
+    paint_glyph(painter, at, radius, skeleton.sides[joint], colour, seen)
+
+
+def paint_glyph(painter: QPainter, at: QPointF, radius: float, side: str, colour: QColor, seen: int) -> None:
+    """Paint one joint with its halo: filled, a ring with a dark inside when occluded, a cross when absent."""
+    halo = theme.data_colour("halo", HALO_ALPHA)
+    if seen == ABSENT:
+        arm = max(radius * 0.8, 3.0)
+        for tint, width in ((halo, 1.8 + 2 * HALO), (colour, 1.8)):
+            pen = QPen(tint, width)
+            pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+            painter.setPen(pen)
+            painter.drawLine(at + QPointF(-arm, -arm), at + QPointF(arm, arm))
+            painter.drawLine(at + QPointF(-arm, arm), at + QPointF(arm, -arm))
+        return
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(halo)
+    shape(painter, at, radius + HALO, side)
+    if seen == OCCLUDED:
+        ring = min(2.0, radius * 0.55)
+        painter.setBrush(colour)
+        shape(painter, at, radius, side)
+        painter.setBrush(theme.data_colour("inside"))
+        shape(painter, at, radius - ring, side)
+    else:
+        painter.setBrush(colour)
+        shape(painter, at, radius, side)
+
+
+def shape(painter: QPainter, at: QPointF, radius: float, side: str) -> None:
+    """Draw the shape of a side with the painter's pen and brush: circle, square or diamond of about equal area."""
+    if side == "left":
+        painter.drawEllipse(at, radius, radius)
+    elif side == "right":
+        half = radius * 0.9
+        painter.drawRoundedRect(QRectF(at.x() - half, at.y() - half, 2 * half, 2 * half), 0.8, 0.8)
+    else:
+        tip = radius * 1.2
+        painter.drawPolygon(
+            QPolygonF([at + QPointF(0, -tip), at + QPointF(tip, 0), at + QPointF(0, tip), at + QPointF(-tip, 0)])
+        )
+
+
+def _ring(painter: QPainter, at: QPointF, radius: float) -> None:
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for colour, width in (
+        (theme.data_colour("halo", HALO_ALPHA), 2.0 + 2 * HALO),
+        (theme.data_colour("mark"), 2.0),
+    ):
+        painter.setPen(QPen(colour, width))
+        painter.drawEllipse(at, radius, radius)
+
+
+def _paint_ghost(painter: QPainter, figure: Figure, skeleton: Skeleton) -> None:
+    """Paint what the prediction said, dotted, where a hand moved it."""
+    ghost, moved = figure.ghost, figure.moved
+    if ghost is None or moved is None:
+        return
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    pen = QPen(theme.data_colour("mark", 0.9), 1.3)
+    pen.setDashPattern((1.0, 2.2))
+    pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+    painter.setPen(pen)
+    for a, b in skeleton.limbs:
+        if (moved[a] or moved[b]) and figure.visibility[a] and figure.visibility[b]:
+            painter.drawLine(QPointF(*ghost[a].tolist()), QPointF(*ghost[b].tolist()))
+    painter.setPen(QPen(theme.data_colour("mark"), 1.3))
+    painter.setBrush(theme.data_colour("inside", 0.8))
+    for joint in np.flatnonzero(moved):
+        if figure.visibility[joint]:
+            painter.drawEllipse(QPointF(*ghost[joint].tolist()), 3.6, 3.6)
+
+
+def paint_corners(painter: QPainter, box: QRectF, length: float = 14.0) -> None:
+    """Paint white corners around the selected person's box; they are its handles."""
+    length = min(length, box.width() / 3, box.height() / 3)
+    lines: list[tuple[QPointF, QPointF, QPointF]] = []
+    for corner, dx, dy in (
+        (box.topLeft(), 1, 1),
+        (box.topRight(), -1, 1),
+        (box.bottomRight(), -1, -1),
+        (box.bottomLeft(), 1, -1),
+    ):
+        lines.append((corner + QPointF(dx * length, 0), corner, corner + QPointF(0, dy * length)))
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for colour, width in ((theme.data_colour("halo", 0.6), 4.2), (theme.data_colour("mark"), 2.0)):
+        pen = QPen(colour, width)
+        pen.setJoinStyle(Qt.PenJoinStyle.MiterJoin)
+        pen.setCapStyle(Qt.PenCapStyle.FlatCap)
+        painter.setPen(pen)
+        for points in lines:
+            painter.drawPolyline(QPolygonF(list(points)))
+
+
+def paint_outline(painter: QPainter, outline: QPolygonF | QRectF, *, dashed: bool, alpha: float = 0.9) -> None:
+    """Paint a thin white outline with a dark one beneath."""
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    polygon = QPolygonF(outline) if isinstance(outline, QRectF) else outline
+    painter.setPen(QPen(theme.data_colour("halo", 0.55 * alpha), 2.6))
+    painter.drawPolygon(polygon)
+    pen = QPen(theme.data_colour("mark", alpha), 1.0)
+    if dashed:
+        pen.setDashPattern((4.0, 3.0))
+    painter.setPen(pen)
+    painter.drawPolygon(polygon)
+
+
+def paint_trail(painter: QPainter, before: Points, after: Points, colour: QColor) -> None:
+    """Paint where a joint came from (fading line) and where it goes (dotted)."""
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    for index in range(1, len(before)):
+        tint = QColor(colour)
+        tint.setAlphaF(index / len(before))
+        a, b = QPointF(*before[index - 1].tolist()), QPointF(*before[index].tolist())
+        painter.setPen(QPen(theme.data_colour("halo", 0.4 * index / len(before)), 3.6))
+        painter.drawLine(a, b)
+        painter.setPen(QPen(tint, 1.8))
+        painter.drawLine(a, b)
+    painter.setPen(Qt.PenStyle.NoPen)
+    for index, place in enumerate(after[1:]):
+        tint = QColor(colour)
+        tint.setAlphaF(1.0 - index / max(len(after), 1))
+        painter.setBrush(tint)
+        painter.drawEllipse(QPointF(*place.tolist()), 1.6, 1.6)
+
+
+def paint_peak(painter: QPainter, at: QPointF, *, held: bool, radius: float = 11.0) -> None:
+    """Paint a dashed ring around a heatmap peak, closed and in the accent colour while a joint holds there."""
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.setPen(QPen(theme.data_colour("halo", HALO_ALPHA), 2.0 + 2 * HALO))
+    painter.drawEllipse(at, radius, radius)
+    pen = QPen(theme.data_colour("accent" if held else "mark"), 2.4 if held else 1.5)
+    if not held:
+        pen.setDashPattern((2.2, 1.8))
+    painter.setPen(pen)
+    painter.drawEllipse(at, radius, radius)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One piece of a pill: text, or a swatch of ``colour`` (of ``side`` for a joint's glyph)."""
+
+    text: str = ""
+    colour: QColor | None = None
+    side: str = ""
+    strong: bool = False
+    dim: bool = False
+
+
+def pill_size(parts: Sequence[Part]) -> tuple[float, float]:
+    """Return width and height in px that a pill of ``parts`` takes."""
+    from PySide6.QtGui import QFontMetricsF
+
+    width = 14.0
+    for part in parts:
+        if part.text:
+            width += QFontMetricsF(theme.font(11.5, 600 if part.strong else 400)).horizontalAdvance(part.text) + 5
+        else:
+            width += 13
+    return width - 5, 20.0
+
+
+def paint_pill(painter: QPainter, rect: QRectF, parts: Sequence[Part], *, outlined: bool = False) -> None:
+    """Paint a pill of ``parts`` into ``rect`` (of :func:`pill_size`)."""
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
+    painter.setPen(QPen(theme.data_colour("mark"), 1.3) if outlined else Qt.PenStyle.NoPen)
+    painter.setBrush(QBrush(theme.data_colour("pill", 0.9)))
+    painter.drawRoundedRect(rect, 4, 4)
+    x = rect.x() + 7
+    for part in parts:
+        if part.text:
+            font = theme.font(11.5, 600 if part.strong else 400)
+            painter.setFont(font)
+            painter.setPen(theme.data_colour("ink2" if part.dim else "ink"))
+            width = painter.fontMetrics().horizontalAdvance(part.text)
+            painter.drawText(
+                QRectF(x, rect.y(), width + 4, rect.height()),
+                int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter),
+                part.text,
+            )
+            x += width + 5
+        elif part.colour is not None:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(part.colour)
+            at = QPointF(x + 4, rect.center().y())
+            if part.side:
+                shape(painter, at, 4.0, part.side)
+            else:
+                painter.drawRoundedRect(QRectF(at.x() - 4, at.y() - 4, 8, 8), 2, 2)
+            x += 13
