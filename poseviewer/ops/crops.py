@@ -11,8 +11,8 @@ are RMPE's (section 9): normalised coordinates with -1 and 1 on the centres of t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -118,46 +118,47 @@ def invert_matrices(matrices: Tensor) -> Tensor:
 # --- sampling ---
 
 
-class FrameAtlas:
-    """Frames of one size laid out under one another, so that one ``grid_sample`` serves people of all of them.
+@dataclass(frozen=True, slots=True)
+class _Sheet:
+    """Pieces of frames under one another, so that one ``grid_sample`` serves people of all of them.
 
-    Between frames lie rows of zeros, which stand for everything outside a frame. For people who are scaled down by
-    more than two, plain bilinear sampling would skip pixels; the atlas then also holds the frames averaged over 2x2,
-    4x4, ... pixels, and each person is sampled from the level where the step is between one and two pixels.
+    Between pieces lies a row of zeros, and zeros fill the right of pieces that are narrower than the sheet: they stand
+    for everything outside a frame.
+
+    Attributes:
+        pixels: ``(rows, width, 3)`` float32, the fill colour subtracted.
+        tops: ``(n,)`` for each person the row where its piece begins.
+        heights: ``(n,)`` rows of it.
+        origins: ``(n, 2)`` x, y of the piece's first pixel in its level's frame.
+        levels: ``(n,)`` 0 is the frame itself, 1 averages 2x2 pixels, 2 averages 4x4, ...
+    """
+
+    pixels: Tensor
+    tops: Tensor
+    heights: Tensor
+    origins: Tensor
+    levels: Tensor
+
+
+class FrameSampler:
+    """Cuts crops out of frames of one size, all people of all frames in one pass.
+
+    Where a person is scaled down by two or more, plain bilinear sampling would skip pixels (and alias); ``smooth``
+    takes such a person from the frame averaged over 2x2, 4x4, ... pixels, so that a step is always less than two
+    pixels. On an accelerator whole frames are laid out once, and nothing waits for the device; on a CPU, where the
+    windows are known at once, only the pixels beneath them are touched.
 
     Args:
         frames: ``(B, 3, H, W)`` uint8 or float, 0..255.
-        levels: 1 is the frames alone; each further level halves.
+        smooth: see above; False is what AlphaPose does.
         fill: colour outside the frames, 0..255 RGB.
     """
 
-    def __init__(self, frames: Tensor, levels: int = 1, fill: Sequence[float] = (0.0, 0.0, 0.0)) -> None:
-        count, _, height, width = frames.shape
-        self.device = frames.device
-        self._fill = torch.tensor(fill, device=self.device, dtype=torch.float32).view(1, 3, 1, 1)
-        self._plain = not any(fill)
-        sizes = [(height, width)]
-        for _ in range(levels - 1):
-            sizes.append((-(-sizes[-1][0] // 2), -(-sizes[-1][1] // 2)))
-        rows = sum(count * (size[0] + 1) for size in sizes) + 1
-        # Channels last, as decoded frames are: the copy below is then one straight pass.
-        self._sheet = torch.empty(rows, width, 3, device=self.device)
-        self._sheet[0] = 0
-        self._starts: list[int] = []
-        self._sizes = sizes
-        top, level_frames = 1, frames
-        for index, (high, wide) in enumerate(sizes):
-            if index:
-                level_frames = F.avg_pool2d(level_frames.float(), 2, ceil_mode=True)
-            self._starts.append(top)
-            place = self._sheet[top : top + count * (high + 1)].view(count, high + 1, width, 3)
-            place[:, high] = 0
-            place[:, :high, wide:] = 0
-            place = place[:, :high, :wide]
-            place.copy_(level_frames.permute(0, 2, 3, 1))
-            if not self._plain:
-                place.sub_(self._fill.view(3))
-            top += count * (high + 1)
+    def __init__(self, frames: Tensor, *, smooth: bool = True, fill: Sequence[float] = (0.0, 0.0, 0.0)) -> None:
+        self._frames = frames.permute(0, 2, 3, 1)
+        self._most_levels = MOST_LEVELS if smooth else 1
+        self._fill = torch.tensor(fill, device=frames.device, dtype=torch.float32) if any(fill) else None
+        self._whole: tuple[Tensor, Tensor, Tensor] | None = None
 
     def sample(self, frame_index: Tensor, matrices: Tensor, size_wh: tuple[int, int]) -> Tensor:
         """Cut a crop for each person.
@@ -170,44 +171,110 @@ class FrameAtlas:
         Returns:
             ``(n, 3, h, w)`` float32, 0..255.
         """
-        width, height = size_wh
+        if not len(matrices):
+            return torch.zeros(0, 3, size_wh[1], size_wh[0], device=self._frames.device)
         matrices = matrices.double()
-        level = self._levels_of(matrices)
-        factor = torch.pow(2.0, level.double())[:, None]
-        # Pixel j of level l is the mean of frame pixels 2^l j .. 2^l j + 2^l - 1.
-        linear = matrices[:, :, :2] / factor[..., None]
-        shift = (matrices[:, :, 2] + 0.5) / factor - 0.5
-        starts = torch.tensor(self._starts, device=self.device)[level]
-        highs = torch.tensor([size[0] for size in self._sizes], device=self.device)[level]
-        top = starts + frame_index * (highs + 1)
-        xs = torch.arange(width, device=self.device, dtype=torch.float64)
-        ys = torch.arange(height, device=self.device, dtype=torch.float64)
-        places = linear[:, :, 0, None, None] * xs + linear[:, :, 1, None, None] * ys[:, None] + shift[..., None, None]
-        # Rows beyond a frame are held on the zero rows around it; columns beyond it meet grid_sample's own zeros.
-        y = places[:, 1].clamp(min=-1.0).minimum(highs[:, None, None].double()) + top[:, None, None]
-        rows, wide = self._sheet.shape[:2]
-        grid = torch.stack([(2 * places[:, 0] + 1) / wide - 1, (2 * y + 1) / rows - 1], dim=-1).float()
-        sheets = self._sheet.permute(2, 0, 1).expand(len(matrices), 3, rows, wide)
-        crops = F.grid_sample(sheets, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-        return crops if self._plain else crops + self._fill
-
-    def _levels_of(self, matrices: Tensor) -> Tensor:
         scale = torch.linalg.det(matrices[:, :, :2]).abs().clamp(min=1e-12).sqrt()
-        return torch.log2(scale).floor().clamp(0, len(self._sizes) - 1).long()
+        levels = torch.log2(scale).floor().clamp(0, self._most_levels - 1).long()
+        if self._frames.device.type == "cpu":
+            sheet = self._pieces(frame_index, matrices, levels, size_wh)
+        else:
+            sheet = self._whole_frames(frame_index, levels)
+        crops = _sample_sheet(sheet, matrices, size_wh)
+        return crops if self._fill is None else crops + self._fill.view(1, 3, 1, 1)
+
+    def _whole_frames(self, frame_index: Tensor, levels: Tensor) -> _Sheet:
+        """All frames in all levels, laid out on first use."""
+        count, height, width = self._frames.shape[:3]
+        if self._whole is None:
+            sizes = [(-(-height >> level), -(-width >> level)) for level in range(self._most_levels)]
+            starts = [1]
+            for high, _ in sizes:
+                starts.append(starts[-1] + count * (high + 1))
+            pixels = torch.zeros(starts[-1], width, 3, device=self._frames.device)
+            for level, (high, wide) in enumerate(sizes):
+                rows = pixels[starts[level] : starts[level + 1]].view(count, high + 1, width, 3)
+                rows[:, :high, :wide] = self._less_fill(_averaged(self._frames, level))
+            heights = torch.tensor([size[0] for size in sizes], device=pixels.device)
+            self._whole = (pixels, torch.tensor(starts, device=pixels.device), heights)
+        pixels, tops, heights = self._whole
+        rows_of = heights[levels]
+        origins = torch.zeros(len(levels), 2, device=pixels.device, dtype=torch.float64)
+        return _Sheet(pixels, tops[levels] + frame_index * (rows_of + 1), rows_of, origins, levels)
+
+    def _pieces(self, frame_index: Tensor, matrices: Tensor, levels: Tensor, size_wh: tuple[int, int]) -> _Sheet:
+        """For each person what lies beneath its window."""
+        corners = torch.tensor(
+            [[x, y, 1.0] for x in (0, size_wh[0] - 1) for y in (0, size_wh[1] - 1)], dtype=torch.float64
+        )
+        places = matrices @ corners.T
+        lows, highs = places.amin(dim=2).floor() - 1, places.amax(dim=2).ceil() + 2
+        height, width = self._frames.shape[1:3]
+        parts: list[Tensor] = []
+        origins: list[tuple[int, int]] = []
+        for frame, level, low, high in zip(
+            frame_index.tolist(), levels.tolist(), lows.tolist(), highs.tolist(), strict=True
+        ):
+            step = 1 << level
+            left, top = (max(0, int(value)) // step * step for value in low)
+            right, bottom = min(width, int(high[0]) + step), min(height, int(high[1]) + step)
+            part = self._frames[frame : frame + 1, top : max(bottom, top), left : max(right, left)]
+            parts.append(self._less_fill(_averaged(part, level))[0])
+            origins.append((left // step, top // step))
+        heights = [part.shape[0] for part in parts]
+        wide = max(1, *(part.shape[1] for part in parts))
+        pixels = torch.zeros(1 + sum(heights) + len(parts), wide, 3)
+        tops, row = [], 1
+        for part in parts:
+            pixels[row : row + part.shape[0], : part.shape[1]] = part
+            tops.append(row)
+            row += part.shape[0] + 1
+        return _Sheet(
+            pixels, torch.tensor(tops), torch.tensor(heights), torch.tensor(origins, dtype=torch.float64), levels
+        )
+
+    def _less_fill(self, pixels: Tensor) -> Tensor:
+        return pixels if self._fill is None else pixels - self._fill
 
 
-def levels_needed(matrices: Tensor) -> int:
-    """How many atlas levels people with these windows need; on an accelerator all, so that nothing waits for it."""
-    if matrices.device.type != "cpu":
-        return MOST_LEVELS
-    if not len(matrices):
-        return 1
-    scale = float(torch.linalg.det(matrices[:, :, :2]).abs().max()) ** 0.5
-    return min(MOST_LEVELS, 1 + max(0, math.floor(math.log2(max(scale, 1.0)))))
+def _averaged(frames: Tensor, level: int) -> Tensor:
+    """Average ``(B, H, W, 3)`` over squares of 2^level pixels, cut off at the right and lower edge."""
+    if level == 0 or 0 in frames.shape:
+        return frames
+    planes = frames.permute(0, 3, 1, 2).float()
+    return F.avg_pool2d(planes, 1 << level, ceil_mode=True).permute(0, 2, 3, 1)
+
+
+def _sample_sheet(sheet: _Sheet, matrices: Tensor, size_wh: tuple[int, int]) -> Tensor:
+    """Sample every person's piece with its matrix, ``(n, 3, h, w)``."""
+    width, height = size_wh
+    device = matrices.device
+    rows, wide = sheet.pixels.shape[:2]
+    # Pixel j of level l is the mean of frame pixels 2^l j .. 2^l j + 2^l - 1.
+    factor = torch.pow(2.0, sheet.levels.double())
+    linear = matrices[:, :, :2] / factor[:, None, None]
+    shift = (matrices[:, :, 2] + 0.5) / factor[:, None] - 0.5 - sheet.origins
+    shift[:, 1] += sheet.tops
+    # From pixels to grid_sample's [-1, 1] (edges, not centres) in float64; the grid itself is float32.
+    unit = torch.tensor([2 / wide, 2 / rows], dtype=torch.float64, device=device)
+    maps = torch.cat([linear * unit[:, None], (shift * unit + unit / 2 - 1)[..., None]], dim=2).float()
+    ys, xs = torch.meshgrid(
+        torch.arange(height, device=device, dtype=torch.float32),
+        torch.arange(width, device=device, dtype=torch.float32),
+        indexing="ij",
+    )
+    base = torch.stack([xs, ys, torch.ones_like(xs)]).flatten(1)
+    grid = maps @ base
+    # Rows beyond a piece are held on the zero rows around it; columns beyond it meet zeros anyway.
+    low = ((sheet.tops - 0.5) * unit[1] - 1).float()
+    high = ((sheet.tops + sheet.heights + 0.5) * unit[1] - 1).float()
+    grid[:, 1].clamp_(min=low[:, None], max=high[:, None])
+    sheets = sheet.pixels.permute(2, 0, 1).expand(len(matrices), 3, rows, wide)
+    return F.grid_sample(sheets, grid.mT.view(-1, height, width, 2), padding_mode="zeros", align_corners=False)
 
 
 def crop_people(
-    frames: Tensor | FrameAtlas,
+    frames: Tensor | FrameSampler,
     frame_index: Tensor,
     boxes: Tensor,
     input_wh: tuple[int, int],
@@ -219,13 +286,13 @@ def crop_people(
     """Cut all people of several frames in one pass.
 
     Args:
-        frames: ``(B, 3, H, W)`` uint8 or float 0..255 on the device, or an atlas of them.
+        frames: ``(B, 3, H, W)`` uint8 or float 0..255 on the device, or a sampler of them.
         frame_index: ``(n,)`` int64, the frame of each person.
         boxes: ``(n, 4)`` xyxy pixels.
         input_wh: crop size w, h.
         enlargement: as :func:`proposal_matrices`.
         stn_theta: ``(n, 2, 3)``, or None for the proposal itself.
-        smooth: average over the pixels that fall together where a person is scaled down by two or more.
+        smooth: as :class:`FrameSampler`.
 
     Returns:
         crops ``(n, 3, h, w)`` float32 0..255, matrices ``(n, 2, 3)`` float64 crop pixels to frame pixels, thetas
@@ -235,6 +302,5 @@ def crop_people(
     theta = identity_theta(len(boxes), boxes.device) if stn_theta is None else stn_theta.double()
     if stn_theta is not None:
         matrices = transformed_matrices(matrices, theta, input_wh)
-    if not isinstance(frames, FrameAtlas):
-        frames = FrameAtlas(frames, levels_needed(matrices) if smooth else 1)
-    return frames.sample(frame_index, matrices, input_wh), matrices, theta
+    sampler = frames if isinstance(frames, FrameSampler) else FrameSampler(frames, smooth=smooth)
+    return sampler.sample(frame_index, matrices, input_wh), matrices, theta

@@ -19,10 +19,9 @@ from poseviewer.core.errors import DeviceError
 from poseviewer.core.progress import Note
 from poseviewer.core.values import Array, Candidates, CropEvidence, Evidence, Frame, FrameResult, Pose, Suppression
 from poseviewer.ops.crops import (
-    FrameAtlas,
+    FrameSampler,
     heatmap_matrices,
     identity_theta,
-    levels_needed,
     map_points,
     proposal_matrices,
     sdtn_gamma,
@@ -190,14 +189,14 @@ class TopDown:
         spec = self.networks.spec
         proposals = proposal_matrices(people.boxes, spec.input_wh, self.config.enlargement)
         fill = tuple(255.0 * value for value in spec.mean) if spec.decode == "old" else (0.0, 0.0, 0.0)
-        atlas = FrameAtlas(pixels, levels_needed(proposals) if self.config.smooth else 1, fill)
+        sampler = FrameSampler(pixels, smooth=self.config.smooth, fill=fill)
         clock.mark("crops")
         start = 0
         while start < total:
             part = slice(start, min(start + self.people_at_once.value, total))
             before = len(found.keypoints)
             try:
-                self._estimate_part(atlas, people, proposals, part, found, keep_evidence, clock)
+                self._estimate_part(sampler, people, proposals, part, found, keep_evidence, clock)
             except Exception as error:
                 if not is_out_of_memory(error) or self.people_at_once.value == 1:
                     raise
@@ -209,7 +208,7 @@ class TopDown:
 
     def _estimate_part(
         self,
-        atlas: FrameAtlas,
+        sampler: FrameSampler,
         people: _People,
         proposals: Tensor,
         part: slice,
@@ -220,12 +219,12 @@ class TopDown:
         networks, spec = self.networks, self.networks.spec
         index, matrices = people.frame_index[part], proposals[part]
         theta = identity_theta(len(index), networks.device)
-        pictures = first = atlas.sample(index, matrices, spec.input_wh)
+        pictures = first = sampler.sample(index, matrices, spec.input_wh)
         inputs = networks.normalise(pictures)
         if self.config.stn and networks.estimator.stn is not None:
             theta = _regular(networks.theta(inputs))
             matrices = transformed_matrices(matrices, theta, spec.input_wh)
-            pictures = atlas.sample(index, matrices, spec.input_wh)
+            pictures = sampler.sample(index, matrices, spec.input_wh)
             inputs = networks.normalise(pictures)
         clock.mark("crops")
         maps = networks.heatmaps(inputs, flip=self.config.flip)

@@ -1,0 +1,81 @@
+"""Peaks of one heatmap, for the heatmap panel and the "next-best peak" key; numpy only, so the window may call it."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Map = npt.NDArray[np.floating]
+Peak = tuple[float, float, float]
+
+
+def heatmap_peaks(heatmap: Map, limit: int = 4, floor: float = 0.1) -> list[Peak]:
+    """Return the local maxima, highest first.
+
+    A peak is a cell that no neighbour of its eight exceeds; of a plateau the first cell in row order counts. Its place
+    is refined by the vertex of the parabola through its neighbours, at most half a cell.
+
+    Args:
+        heatmap: ``(h, w)``.
+        limit: at most so many.
+        floor: peaks below are left out.
+
+    Returns:
+        ``(x, y, value)`` each, in heatmap cells, with the value of the cell.
+    """
+    cells = np.nan_to_num(np.asarray(heatmap, dtype=np.float64), nan=-np.inf, neginf=-np.inf, posinf=np.finfo(float).max)
+    height, width = cells.shape
+    framed = np.pad(cells, 1, constant_values=-np.inf)
+    peak = (cells >= floor) & np.isfinite(cells)
+    for row in range(3):
+        for column in range(3):
+            neighbour = framed[row : row + height, column : column + width]
+            if (row, column) < (1, 1):
+                peak &= cells > neighbour  # of equal neighbours the first in row order is the peak
+            elif (row, column) > (1, 1):
+                peak &= cells >= neighbour
+    ys, xs = np.nonzero(peak)
+    order = np.argsort(-cells[ys, xs], kind="stable")[:limit]
+    return [
+        (
+            float(x + _vertex(cells[y], int(x))),
+            float(y + _vertex(cells[:, x], int(y))),
+            float(cells[y, x]),
+        )
+        for y, x in zip(ys[order], xs[order], strict=True)
+    ]
+
+
+def heatmap_spread(heatmap: Map, x: float, y: float, radius: float = 8.0) -> float:
+    """Return how wide the hill around a peak is: its standard deviation along one axis, in cells.
+
+    The hill is the part of the map around ``(x, y)`` that exceeds a tenth of the peak, weighted by its value; for a
+    Gaussian of standard deviation s the answer is close to s. 0 if nothing is there.
+
+    Args:
+        heatmap: ``(h, w)``.
+        x, y: peak in cells.
+        radius: cells further away belong to other hills.
+    """
+    cells = np.nan_to_num(np.asarray(heatmap, dtype=np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    height, width = cells.shape
+    dy, dx = np.arange(height)[:, None] - y, np.arange(width)[None, :] - x
+    squared = dx * dx + dy * dy
+    near = squared <= radius * radius
+    if not near.any():
+        return 0.0
+    floor = 0.1 * cells[near].max()
+    weight = np.where(near & (cells > max(floor, 0.0)), cells, 0.0)
+    total = weight.sum()
+    return float(np.sqrt((weight * squared).sum() / total / 2)) if total > 0 else 0.0
+
+
+def _vertex(line: Map, at: int) -> float:
+    """Return the offset of the vertex of the parabola through three cells, -0.5..0.5; 0 at the border."""
+    if not 0 < at < len(line) - 1:
+        return 0.0
+    before, here, after = float(line[at - 1]), float(line[at]), float(line[at + 1])
+    bend = before - 2 * here + after
+    if not np.isfinite(bend) or bend >= -1e-12:
+        return 0.0
+    return float(np.clip((before - after) / (2 * bend), -0.5, 0.5))
