@@ -43,6 +43,18 @@ class Media(ABC):
             MediaError: if there is no such frame or it cannot be decoded.
         """
 
+    def frame_unless(self, index: int, overtaken: Callable[[], bool]) -> Frame | None:
+        """Return frame ``index``, or None as soon as ``overtaken`` says that nobody wants it any more.
+
+        Raises:
+            MediaError: as :meth:`frame`.
+        """
+        return None if overtaken() else self.frame(index)
+
+    def on_the_way(self) -> Frame | None:
+        """Return the frame that was decoded last on the way to another one, or None."""
+        return None
+
     def frames(self, indices: Sequence[int]) -> Iterator[Frame]:
         """Yield the frames of ``indices`` in that order; ascending order decodes each packet once.
 

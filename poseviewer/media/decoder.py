@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -101,6 +101,10 @@ class LostError(Exception):
     """A packet is not the one that the index has in its place."""
 
 
+class OvertakenError(Exception):
+    """Nobody wants the frame any more."""
+
+
 class Decoder:
     """Delivers frames of one video by identity (packet ordinal, turn). For one thread.
 
@@ -122,6 +126,7 @@ class Decoder:
         self.restarts = 0
         self.threads = threads
         self.ring_bytes = ring_bytes
+        self._overtaken: Callable[[], bool] | None = None
         self._opened_with = threads
         self._container: InputContainer | None = None
         self._stream: VideoStream | None = None
@@ -145,16 +150,29 @@ class Decoder:
             close_stream(self._container, self._stream)
         self._container = self._stream = None
 
-    def get(self, wanted: Identity, *, thorough: bool = True) -> VideoFrame | None:
+    @property
+    def latest(self) -> tuple[Identity, VideoFrame] | None:
+        """The frame that was decoded last, with its identity."""
+        if not self._ring:
+            return None
+        identity = next(reversed(self._ring))
+        return identity, self._ring[identity]
+
+    def get(
+        self, wanted: Identity, *, thorough: bool = True, overtaken: Callable[[], bool] | None = None
+    ) -> VideoFrame | None:
         """Return the frame, or None if the decoder never delivers it.
 
         Args:
             wanted: packet ordinal and turn.
             thorough: whether to decode from the first packet as a last resort.
+            overtaken: asked after each packet; True ends the work where it stands.
 
         Raises:
+            OvertakenError: if ``overtaken`` said so.
             av.error.FFmpegError: if the file cannot be opened any more.
         """
+        self._overtaken = overtaken
         held = self._ring.get(wanted)
         if held is not None:
             return held
@@ -266,6 +284,8 @@ class Decoder:
             if self._ended or self._furthest > wanted[0] + REORDER:
                 return None
             self._pump()
+            if self._overtaken is not None and self._overtaken():
+                raise OvertakenError
 
     def _pump(self) -> None:
         """Feed the decoder one packet, or flush it at the end."""

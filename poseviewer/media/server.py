@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
@@ -15,6 +16,8 @@ log = logging.getLogger("poseviewer.media")
 
 AHEAD = 90
 """Frames that are decoded ahead at most."""
+PATIENCE_S = 0.25
+"""How long a request is worked on although a newer one waits: shorter, and a slow video shows nothing in a drag."""
 AROUND = 6
 """Frames before and after a cursor that jumped."""
 CHUNK = 24
@@ -198,13 +201,18 @@ class FrameServer:
             self._media.close()
 
     def _decode(self, index: int, *, asked: bool) -> Frame | None:
+        """Decode frame ``index`` into the cache; None if it cannot be or was overtaken."""
         version = self._media.table_version
+        overtaken = self._patience(asked=asked)
         try:
-            frame = self._media.frame(index)
-            if self._media.table_version != version:
-                # The table was confirmed meanwhile; it happens once.
-                version = self._media.table_version
-                frame = self._media.frame(index)
+            frame = self._media.frame_unless(index, overtaken)
+            if frame is None:
+                # Something to look at while the cursor runs ahead of the decoder.
+                frame = self._media.on_the_way() if asked else None
+            if frame is None or self._media.table_version != version:
+                # The table was confirmed meanwhile and numbers have new meanings: ask again.
+                self._again(index, asked=asked and frame is not None)
+                return None
         except MediaError as error:
             self._failed.add(index)
             if asked:
@@ -223,6 +231,20 @@ class FrameServer:
             if not self._cache.put(frame, self._cursor, self._direction):
                 self._ahead.clear()
         return frame
+
+    def _patience(self, *, asked: bool) -> Callable[[], bool]:
+        """Return what says when to give a frame up: work ahead at any request, a request only if it takes long."""
+        until = time.monotonic() + (PATIENCE_S if asked else 0.0)
+
+        def overtaken() -> bool:
+            return self._closed or (self._wanted is not None and time.monotonic() >= until)
+
+        return overtaken
+
+    def _again(self, index: int, *, asked: bool) -> None:
+        with self._turn:
+            if asked and self._wanted is None:
+                self._wanted = index
 
     def _hand_over(self, frame: Frame) -> None:
         if self._closed:

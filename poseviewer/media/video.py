@@ -12,13 +12,14 @@ import av
 import av.error
 import numpy as np
 import numpy.typing as npt
+from av.video.frame import VideoFrame
 
 from poseviewer.core.errors import MediaError
 from poseviewer.core.values import Frame, MediaInfo
 from poseviewer.media import tables
 from poseviewer.media.base import Media
 from poseviewer.media.colour import to_rgb
-from poseviewer.media.decoder import Decoder, close_stream, open_stream, read_packets
+from poseviewer.media.decoder import Decoder, OvertakenError, close_stream, open_stream, read_packets
 from poseviewer.media.findings import StreamFacts, describe_video, facts_of
 from poseviewer.media.index import FrameTable, PacketIndex
 from poseviewer.media.sequence import FrontToBack, decode_all, reason
@@ -76,38 +77,62 @@ class Video(Media):
         return self._decoder
 
     def frame(self, index: int) -> Frame:
+        return self._frame(index, None)
+
+    def frame_unless(self, index: int, overtaken: Callable[[], bool]) -> Frame | None:
+        try:
+            return self._frame(index, overtaken)
+        except OvertakenError:
+            return None
+
+    def on_the_way(self) -> Frame | None:
+        latest = self._decoder.latest
+        table = self._shared.table
+        if latest is None or not (table.confirmed or self._shared.index.ordered):
+            return None
+        (ordinal, turn), picture = latest
+        rows = np.flatnonzero(table.ordinals == ordinal)
+        return self._made(table, int(rows[turn]), picture) if turn < len(rows) else None
+
+    def _frame(self, index: int, overtaken: Callable[[], bool] | None) -> Frame:
         shared = self._shared
         table = shared.table
         self._check(index, len(table))
-        ordinal, turn = self._identity(table, index)
+        identity = self._identity(table, index)
         if table.errors:
             self._decoder.threads = 1
         try:
-            picture = self._decoder.get((ordinal, turn), thorough=table.confirmed)
+            picture = self._decoder.get(identity, thorough=table.confirmed, overtaken=overtaken)
         except av.error.FFmpegError as error:
             raise MediaError(f"{shared.path} cannot be read any more: {reason(error)}.", file=shared.path) from error
         if picture is None:
-            raise MediaError(
-                f"Frame {index} of {shared.path.name} cannot be decoded: the file is damaged.", file=shared.path
-            )
+            raise self._undecodable(index)
+        return self._made(table, index, picture, identity[0])
+
+    def _made(self, table: FrameTable, index: int, picture: VideoFrame, ordinal: int | None = None) -> Frame:
+        """Return a decoded picture as the frame ``index``."""
         corrupt = bool(table.corrupt[index])
         if not corrupt and self._decoder.bad:
-            corrupt = bool(shared.index.spread_damage(np.array([ordinal]), sorted(self._decoder.bad))[0])
-        pixels = to_rgb(picture, shared.info.size_wh)
+            source = np.array([table.ordinals[index] if ordinal is None else ordinal])
+            corrupt = bool(self._shared.index.spread_damage(source, sorted(self._decoder.bad))[0])
+        pixels = to_rgb(picture, self._shared.info.size_wh)
         return Frame(index=index, timestamp_s=float(table.timestamps[index]), pixels=pixels, corrupt=corrupt)
+
+    def _undecodable(self, index: int) -> MediaError:
+        path = self._shared.path
+        return MediaError(f"Frame {index} of {path.name} cannot be decoded: the file is damaged.", file=path)
 
     def _identity(self, table: FrameTable, index: int) -> tuple[int, int]:
         """Return which packet gives frame ``index``."""
         if table.confirmed or self._shared.index.ordered:
             return table.identity(index)
-        # Only a decoder knows the order in which frames without sound stamps are shown: ask it, up to this frame.
+        # Only a decoder knows the order in which frames without usable stamps are shown: ask it, up to this frame.
         if self._prefix is None:
             self._prefix = FrontToBack(self._shared.path, threads=1)
         while len(self._prefix.ordinals) <= index and self._prefix.step():
             pass
         if len(self._prefix.ordinals) <= index:
-            name = self._shared.path.name
-            raise MediaError(f"Frame {index} of {name} cannot be decoded: the file is damaged.", file=self._shared.path)
+            raise self._undecodable(index)
         return self._prefix.identity(index)
 
     def confirm(

@@ -6,29 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from barcode_clips import RECIPES, front_to_back, has_encoder, make
-
-
-class Clips:
-    """Makes clips on demand and keeps their truth."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._truth: dict[str, list[int]] = {}
-
-    def path(self, name: str) -> Path:
-        """Return the clip's path; skips where its encoder is missing."""
-        codec = RECIPES[name].codec
-        if not has_encoder(codec):
-            pytest.skip(f"PyAV has no encoder {codec}")
-        path = self.folder / name
-        return path if path.exists() else make(name, self.folder)
-
-    def truth(self, name: str) -> list[int]:
-        """Return the numbers that a plain front-to-back decode shows."""
-        if name not in self._truth:
-            self._truth[name] = front_to_back(self.path(name))
-        return self._truth[name]
+from barcode_clips import Clips
 
 
 @pytest.fixture(scope="session")

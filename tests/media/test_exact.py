@@ -6,10 +6,10 @@ import json
 import random
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
-from barcode_clips import DAMAGED, HEIGHT, RATE, RECIPES, UNREADABLE, WIDTH, read
-from conftest import Clips
+from barcode_clips import DAMAGED, HEIGHT, RATE, RECIPES, UNREADABLE, WIDTH, Clips, read
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -174,7 +174,7 @@ def test_variable_rate_keeps_its_stamps(clips: Clips) -> None:
         ("raw.h264", {"no_timestamps"}),
         ("truncated.mp4", {"damaged", "truncated", "gap"}),
         ("truncated.mkv", {"truncated"}),
-        ("damaged.mp4", {"damaged"}),
+        ("damaged.mp4", {"damaged", "gap"}),
     ],
 )
 def test_findings(clips: Clips, name: str, expected: set[str]) -> None:
@@ -198,6 +198,18 @@ def test_rotation_is_applied_and_stated(clips: Clips) -> None:
 # --- real clips ---
 
 
+def plain_decode(path: Path) -> list[int]:
+    """Return hashes of the upright frames of a front-to-back decode."""
+    hashes = []
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            if frame.height >= 720:
+                frame.colorspace = 1  # untagged and large: BT.709, as the package has it
+            upright = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+            hashes.append(hash(upright.tobytes()))
+    return hashes
+
+
 def test_real_clips(shared_data: Path) -> None:
     videos = json.loads((shared_data / "videos" / "videos.json").read_text())
     for video in videos:
@@ -210,10 +222,9 @@ def test_real_clips(shared_data: Path) -> None:
             )
             turned = (video["height"], video["width"]) if video["rotation"] else (video["width"], video["height"])
             assert info.size_wh == turned
-            order = random.Random(video["file"]).choices(range(info.frame_count), k=25)
-            wanted = {frame.index: hash(frame.pixels.tobytes()) for frame in media.frames(sorted(set(order)))}
-            media.close()
+            wanted = plain_decode(Path(info.path))
             assert isinstance(media, Video)
             media.decoder.ring_bytes = 1
-            assert all(hash(media.frame(index).pixels.tobytes()) == wanted[index] for index in order)
+            for index in random.Random(video["file"]).choices(range(info.frame_count), k=25):
+                assert hash(media.frame(index).pixels.tobytes()) == wanted[index]
             assert info.duration_s == pytest.approx(video["duration"], abs=0.05)
