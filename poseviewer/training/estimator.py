@@ -50,6 +50,7 @@ COMPACT = FastPoseConfig(
     duc=(384, 256),
     laterals=True,
 )
+STAGES = (Stage(0.0, (128, 192), 1.75), Stage(0.78, (192, 256), 2.0))
 HARD_JOINTS = {"elbow": 1.2, "knee": 1.2, "wrist": 1.5, "ankle": 1.5}
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "estimator.safetensors"
@@ -70,7 +71,7 @@ class TrainConfig(msgspec.Struct, frozen=True):
         batch: crops a step.
         rate: highest learning rate; decay: weight decay; warm_up: steps.
         average: EMA decay.
-        gentle: part of the training over which augmentation grows to full strength.
+        gentle: part of the training over which augmentation grows to `strength` (1 is full).
         report_every, save_every, validate_every: seconds.
         bfloat16: autocast; measure it against float32 on the machine at hand.
         seed: of weights and draws.
@@ -83,13 +84,14 @@ class TrainConfig(msgspec.Struct, frozen=True):
     network: FastPoseConfig = COMPACT
     start_from: Path | None = None
     skeleton: str = "coco_17"
-    stages: tuple[Stage, ...] = (Stage(0.0, (128, 192), 1.75), Stage(0.78, (192, 256), 2.0))
+    stages: tuple[Stage, ...] = STAGES
     batch: int = 64
     rate: float = 2e-3
     decay: float = 0.02
     warm_up: int = 300
     average: float = 0.999
     gentle: float = 0.33
+    strength: float = 1.0
     augment: AugmentConfig = AugmentConfig()
     report_every: float = 60.0
     save_every: float = 180.0
@@ -263,7 +265,7 @@ def train(config: TrainConfig) -> Iterator[TrainEvent]:
 def _train_a_while(trainer: Trainer, mixture: Mixture) -> Step:
     """Train at one input size until the next report; time is counted as it passes."""
     config, stage = trainer.config, trainer.stage
-    strength = growing(trainer.progress, config.gentle)
+    strength = config.strength * growing(trainer.progress, config.gentle)
     began, crops, before, losses = time.monotonic(), trainer.crops, trainer.elapsed, []
     batches = ahead(lambda n: mixture.batch(n, config.batch, stage.input_wh, strength), trainer.step)
     with contextlib.closing(batches):
@@ -355,6 +357,15 @@ def append_event(folder: Path, event: TrainEvent) -> None:
         writer.writerow([now, *(getattr(event, name) for name in names)])
 
 
+def _stage(text: str) -> Stage:
+    """START:WIDTHxHEIGHT:SIGMA; argparse turns a ValueError into its own message."""
+    start, size, sigma = text.split(":")
+    width, height = (int(side) for side in size.split("x"))
+    if width % 32 or height % 32:
+        raise ValueError("input sides must be multiples of 32")
+    return Stage(float(start), (width, height), float(sigma))
+
+
 def _budget(options: argparse.Namespace) -> float:
     """Seconds from --minutes, or what is left until a clock time plus what earlier starts used."""
     if options.minutes is not None:
@@ -384,6 +395,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--from", dest="start_from", type=Path, help="weights to begin with")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--strength", type=float, default=1.0, help="of the augmentation when it is fully grown")
+    parser.add_argument(
+        "--stage",
+        action="append",
+        type=_stage,
+        help="START:WIDTHxHEIGHT:SIGMA, e.g. 0.5:128x192:1.75, from which part of the budget which input size",
+    )
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
@@ -394,7 +413,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _budget(options),
             validation=options.data,
             start_from=options.start_from,
+            stages=tuple(options.stage or STAGES),
             batch=options.batch,
+            rate=options.rate,
+            strength=options.strength,
         )
         for event in train(config):
             print(datetime.datetime.now().strftime("%H:%M:%S"), event, flush=True)

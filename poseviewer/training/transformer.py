@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import math
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -36,8 +35,9 @@ from poseviewer.ops.crops import normalising_matrix, square
 from poseviewer.ops.targets import foreground_mse, gaussian_heatmaps
 from poseviewer.training.augment import NONE, Window, box_window, cut, disturb, window_matrix
 from poseviewer.training.batches import Mixture, ahead
-from poseviewer.training.datasets import load_sources, standard_sources
+from poseviewer.training.datasets import Source, load_sources, standard_sources
 from poseviewer.training.ema import Average
+from poseviewer.training.schedule import cosine_rate
 from poseviewer.training.validate import normalise
 
 Float = npt.NDArray[np.floating]
@@ -67,23 +67,24 @@ class TransformerConfig(msgspec.Struct, frozen=True):
     """A training of the transformer.
 
     Attributes:
-        weights: estimator file; data: training folder; out: file to write; cache: decoded pictures.
+        weights: estimator file; sources: as for the estimator; out: file to write; cache: decoded pictures.
         seconds: budget.
         localiser: the network.
         batch: proposals a step.
-        rate: highest learning rate.
+        rate: highest learning rate; warm_up: steps.
         heatmap_weight: of the frozen estimator's loss beside the theta loss.
         heatmap_every: the estimator judges every n-th step: it costs many times the localisation network.
     """
 
     weights: Path
-    data: Path
+    sources: tuple[Source, ...]
     out: Path
     cache: Path
     seconds: float
     localiser: LocaliserConfig = LocaliserConfig()
     batch: int = 64
     rate: float = 2e-3
+    warm_up: int = 100
     heatmap_weight: float = 3.0
     heatmap_every: int = 4
     seed: int = 1
@@ -189,9 +190,8 @@ class TransformerTrainer:
     def learn(self, batch: Proposals) -> None:
         """One step; the estimator judges every few steps once the first third is over."""
         spec = self.estimator.spec
-        warm = min(1.0, (self.step + 1) / 100)
         for group in self.optimiser.param_groups:
-            group["lr"] = self.config.rate * warm * 0.5 * (1 + math.cos(math.pi * self.progress))
+            group["lr"] = cosine_rate(self.config.rate, self.progress, self.step, self.config.warm_up)
         context = normalise(batch.context, spec)
         theta = self.net(proposal_part(context, spec.input_wh))
         loss = theta_loss(theta, batch.theta)
@@ -254,7 +254,7 @@ def train_transformer(config: TransformerConfig) -> Iterator[TransformerStep]:
     spec = trainer.estimator.spec
     shape = skeleton(spec.skeleton)
     noise = dataclasses.replace(NONE, erase=0.2, low_resolution=0.2)
-    sets = load_sources(standard_sources(config.data), shape)
+    sets = load_sources(config.sources, shape)
     mixture = ProposalMixture(sets, config.cache, shape, noise, config.seed)
     began = time.monotonic()
     with contextlib.closing(ahead(lambda n: mixture.proposals(n, config.batch, spec.input_wh), 0)) as batches:
@@ -285,7 +285,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     cv2.setNumThreads(1)
     config = TransformerConfig(
-        options.weights, options.data, options.out, options.cache, seconds=options.minutes * 60
+        options.weights,
+        tuple(standard_sources(options.data)),
+        options.out,
+        options.cache,
+        seconds=options.minutes * 60,
     )
     try:
         for event in train_transformer(config):
