@@ -62,7 +62,10 @@ def open_stream(path: Path, threads: int = 2) -> tuple[InputContainer, VideoStre
         container.close()
         raise MediaError(f"{path.name} holds no pictures, only sound or other data.", file=path)
     stream = streams[0]
-    context = stream.codec_context
+    context: Any = stream.codec_context
+    if context is None:
+        container.close()
+        raise MediaError(f"There is no decoder for the pictures of {path.name}.", file=path)
     context.copy_opaque = True
     context.thread_type = "AUTO"
     context.thread_count = threads
@@ -95,6 +98,9 @@ def read_packets(container: InputContainer, stream: VideoStream) -> Iterator[Vid
         except av.error.FFmpegError as error:
             errors += 1
             log.debug("reading %s: %s", container.name, error)
+        except IndexError:
+            # At the end PyAV stumbles over streams that damage made FFmpeg see on the way; all packets are read.
+            return
 
 
 class LostError(Exception):

@@ -101,7 +101,7 @@ def load(key: str) -> tuple[PacketIndex, FrameTable] | None:
             table = FrameTable(held["ordinals"], held["timestamps"], held["corrupt"], True, errors)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, ZeroDivisionError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, TypeError, ZeroDivisionError, zipfile.BadZipFile) as error:
         log.warning("a cached frame table is unreadable and made anew: %s", error)
         return None
     if not len(table) or int(table.ordinals.max()) >= len(index) or len(table.timestamps) != len(table):
