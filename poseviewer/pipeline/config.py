@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from poseviewer.core.errors import CallError
+from poseviewer.core.errors import CallError, MissingPartError
 from poseviewer.ops.nms_config import NmsConfig, NmsVersion, reference_nms
 
 PipelineName = Literal["topdown", "bottomup", "onestage"]
@@ -53,7 +53,16 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def check_config(config: PipelineConfig) -> None:
-    """Raise CallError if a number of ``config`` makes no sense."""
+    """Check what types alone do not.
+
+    Raises:
+        CallError: if a number makes no sense.
+        MissingPartError: if the pipeline is one that this version does not have.
+    """
+    if config.pipeline != "topdown":
+        raise MissingPartError(
+            f"The pipeline {config.pipeline} is not available in this version.", remedy="Use the pipeline topdown."
+        )
     for name, low, high in (("confidence", 0.0, 1.0), ("iou", 0.0, 1.0), ("enlargement", -0.5, 4.0)):
         value = getattr(config, name)
         if not low <= value <= high:

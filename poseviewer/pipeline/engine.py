@@ -230,6 +230,8 @@ class Engine:
 
         check_config(request.config)
         networks = self.networks(request.config)
+        if request.boxes is None:
+            _ = networks.detector  # loaded now: its hash is part of the key
         key = EvidenceKey(
             request.media_fingerprint or request.media_path,
             request.frame,

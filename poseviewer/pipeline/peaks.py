@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 Map = npt.NDArray[np.floating]
 Peak = tuple[float, float, float]
+CUT_VARIANCE = (1 - 0.1 * (1 + np.log(10))) / 0.9
+"""Variance along one axis of a round unit Gaussian that is cut off at a tenth of its peak."""
 
 
 def heatmap_peaks(heatmap: Map, limit: int = 4, floor: float = 0.1) -> list[Peak]:
@@ -23,7 +25,8 @@ def heatmap_peaks(heatmap: Map, limit: int = 4, floor: float = 0.1) -> list[Peak
     Returns:
         ``(x, y, value)`` each, in heatmap cells, with the value of the cell.
     """
-    cells = np.nan_to_num(np.asarray(heatmap, dtype=np.float64), nan=-np.inf, neginf=-np.inf, posinf=np.finfo(float).max)
+    most = np.finfo(np.float64).max
+    cells = np.nan_to_num(np.asarray(heatmap, dtype=np.float64), nan=-np.inf, neginf=-np.inf, posinf=most)
     height, width = cells.shape
     framed = np.pad(cells, 1, constant_values=-np.inf)
     peak = (cells >= floor) & np.isfinite(cells)
@@ -49,8 +52,9 @@ def heatmap_peaks(heatmap: Map, limit: int = 4, floor: float = 0.1) -> list[Peak
 def heatmap_spread(heatmap: Map, x: float, y: float, radius: float = 8.0) -> float:
     """Return how wide the hill around a peak is: its standard deviation along one axis, in cells.
 
-    The hill is the part of the map around ``(x, y)`` that exceeds a tenth of the peak, weighted by its value; for a
-    Gaussian of standard deviation s the answer is close to s. 0 if nothing is there.
+    The hill is the part of the map around ``(x, y)`` that exceeds a tenth of the peak, weighted by its value and
+    corrected for what the tenth cuts off: for a Gaussian of standard deviation s the answer is close to s. 0 if nothing
+    is there.
 
     Args:
         heatmap: ``(h, w)``.
@@ -67,7 +71,7 @@ def heatmap_spread(heatmap: Map, x: float, y: float, radius: float = 8.0) -> flo
     floor = 0.1 * cells[near].max()
     weight = np.where(near & (cells > max(floor, 0.0)), cells, 0.0)
     total = weight.sum()
-    return float(np.sqrt((weight * squared).sum() / total / 2)) if total > 0 else 0.0
+    return float(np.sqrt((weight * squared).sum() / total / 2 / CUT_VARIANCE)) if total > 0 else 0.0
 
 
 def _vertex(line: Map, at: int) -> float:
