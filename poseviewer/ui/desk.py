@@ -260,6 +260,10 @@ class Desk(QObject):
         except KnownError as error:
             self.tell_error(error)
 
+    def count_repeats(self, *, repeated: bool) -> None:
+        """Count how often the key that is down repeated itself; a single step grows while it is held."""
+        self._moving.repeats = self._moving.repeats + 1 if repeated else 0
+
     def _own_actions(self) -> dict[str, Callable[[], object]]:
         display = {f"show_{name}": partial(self._toggle, name) for name in _TOGGLES}
         return {

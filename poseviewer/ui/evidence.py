@@ -345,5 +345,5 @@ class EvidenceKeeper(QObject):
         found = heatmap_peaks(crop.heatmaps[joint])
         if not found:
             return ()
-        places = transform(crop.heatmap_to_frame, np.array([[peak.x, peak.y] for peak in found]))
-        return tuple(Peak(float(x), float(y), float(peak.score)) for (x, y), peak in zip(places, found, strict=True))
+        places = transform(crop.heatmap_to_frame, np.array([[x, y] for x, y, _ in found]))
+        return tuple(Peak(float(x), float(y), value) for (x, y), (_, _, value) in zip(places, found, strict=True))

@@ -1,0 +1,167 @@
+"""Menus and shortcuts, made from the one table of actions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject
+from PySide6.QtGui import QAction, QActionGroup, QKeySequence
+from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
+
+from poseviewer.session.actions import ACTIONS, GROUPS, Action
+from poseviewer.ui import settings, theme
+from poseviewer.ui.icons import icon
+from poseviewer.ui.text import tr
+
+if TYPE_CHECKING:
+    from poseviewer.ui.desk import Desk
+
+SEPARATED = {
+    "import", "settings", "close", "delete_joint", "zoom_in", "brighter", "colour_by", "joint_next", "nudge_left",
+    "next_peak", "swap_sides", "cancel_run", "run_panel", "frame_first", "play", "next_doubt", "range_first",
+    "panels", "focus_next", "full_screen", "draw_box",
+}  # fmt: skip
+"""Actions that a separator goes before."""
+HIDDEN = ("joint_next_tab", "joint_previous_tab")
+NEEDS_MEDIA = ("Pose", "Move", "Run")
+TITLES = {"Move": "Go to"}
+
+
+class Actions(QObject):
+    """One QAction for every bound action of the table.
+
+    Attributes:
+        by_id: the QActions.
+    """
+
+    def __init__(self, desk: Desk, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._desk = desk
+        self.by_id: dict[str, QAction] = {}
+        for entry in ACTIONS:
+            if entry.where == "window":
+                self.by_id[entry.id] = self._make(entry, parent)
+        desk.display_changed.connect(self.refresh)
+        desk.playhead_changed.connect(self.refresh)
+        desk.project_opened.connect(self.refresh)
+        desk.changes.connect(lambda _: self.refresh_undo())
+        desk.running_changed.connect(self.refresh)
+        desk.media_changed.connect(self.refresh)
+        theme.notifier().changed.connect(self.new_icons)
+        self.refresh()
+
+    def _make(self, entry: Action, parent: QWidget) -> QAction:
+        made = QAction(tr(entry.text), parent)
+        made.setObjectName(entry.id)
+        made.setShortcuts([QKeySequence(key) for key in entry.keys])
+        made.setAutoRepeat(entry.repeats)
+        made.setCheckable(entry.checkable)
+        made.setToolTip(tip(entry))
+        made.setStatusTip("")
+        if entry.icon:
+            made.setIcon(icon(entry.icon))
+            made.setIconVisibleInMenu(False)
+        made.triggered.connect(lambda _=False, name=entry.id: self._desk.do(name))
+        # Shortcuts work although a menu was never opened.
+        parent.addAction(made)
+        return made
+
+    def refresh(self) -> None:
+        """Show what is on and what can be done now."""
+        desk = self._desk
+        for entry in ACTIONS:
+            made = self.by_id.get(entry.id)
+            if made is None:
+                continue
+            if entry.display:
+                made.setChecked(bool(getattr(desk.display, entry.display)))
+            if entry.group in NEEDS_MEDIA:
+                made.setEnabled(desk.info is not None)
+        self.by_id["colour_by"].setChecked(desk.display.colour_by == "track")
+        self.by_id["play"].setChecked(desk.playhead.playing)
+        self.by_id["loop"].setChecked(desk.playhead.loop)
+        self.by_id["cancel_run"].setEnabled(desk.running)
+        for name in ("run_frame", "run_range", "run_all", "run_continue"):
+            self.by_id[name].setEnabled(desk.info is not None and not desk.running)
+        for name in ("export", "import", "close"):
+            self.by_id[name].setEnabled(desk.project is not None)
+        self.refresh_undo()
+
+    def refresh_undo(self) -> None:
+        """Name the step that undo and redo would take."""
+        project = self._desk.project
+        for name, word in (("undo", "Undo"), ("redo", "Redo")):
+            can = bool(getattr(project, f"can_{name}", False)) if project is not None else False
+            step = getattr(project, f"{name}_name", None) if can else None
+            made = self.by_id[name]
+            made.setEnabled(can)
+            made.setText(f"{tr(word)}: {tr(step)}" if step else tr(word))
+
+    def new_icons(self) -> None:
+        """Paint the icons in the theme's colours."""
+        for entry in ACTIONS:
+            if entry.icon and entry.id in self.by_id:
+                self.by_id[entry.id].setIcon(icon(entry.icon))
+
+
+def tip(entry: Action) -> str:
+    """Return an action's tooltip: name, key and what it does."""
+    keys = f" ({', '.join(entry.keys)})" if entry.keys else ""
+    return f"{tr(entry.text).rstrip('…')}{keys}\n{tr(entry.help)}"
+
+
+def build_menus(bar: QMenuBar, actions: Actions, desk: Desk) -> dict[str, QMenu]:
+    """Fill the menu bar; the group Move is a submenu of View."""
+    menus: dict[str, QMenu] = {}
+    for group in GROUPS:
+        if group == "Move":
+            continue
+        menus[group] = bar.addMenu(tr(group))
+    menus["Move"] = QMenu(tr(TITLES["Move"]), bar)
+    persons = QMenu(tr("Choose person"), bar)
+    for entry in ACTIONS:
+        made = actions.by_id.get(entry.id)
+        if made is None or entry.id in HIDDEN:
+            continue
+        menu = persons if entry.id.startswith("person_") else menus[entry.group]
+        if entry.id in SEPARATED:
+            menu.addSeparator()
+        menu.addAction(made)
+        if entry.id == "open_demo":
+            menus["Recent"] = menu.addMenu(tr("Open recent"))
+    menus["View"].addSeparator()
+    menus["View"].addMenu(menus["Move"])
+    menus["View"].addMenu(_theme_menu(bar))
+    menus["Pose"].addMenu(persons)
+    recent = menus["Recent"]
+    recent.aboutToShow.connect(lambda: _fill_recent(recent, desk))
+    return menus
+
+
+def _fill_recent(menu: QMenu, desk: Desk) -> None:
+    menu.clear()
+    rows = settings.recent()
+    for row in rows:
+        made = menu.addAction(row.path)
+        made.triggered.connect(lambda _=False, path=row.path: desk.open_paths([path]))
+    if not rows:
+        menu.addAction(tr("Nothing yet")).setEnabled(False)
+
+
+def _theme_menu(parent: QWidget) -> QMenu:
+    menu = QMenu(tr("Theme"), parent)
+    group = QActionGroup(menu)
+    for pin, text in (("system", tr("As the system")), ("dark", tr("Dark")), ("light", tr("Light"))):
+        made = menu.addAction(text)
+        made.setCheckable(True)
+        made.setData(pin)
+        group.addAction(made)
+    group.triggered.connect(lambda made: pin_theme(made.data()))
+    menu.aboutToShow.connect(lambda: [made.setChecked(made.data() == theme.pinned()) for made in group.actions()])
+    return menu
+
+
+def pin_theme(pin: theme.Pin) -> None:
+    """Use a theme from now on, and at the next start."""
+    settings.set_value("theme", pin)
+    theme.apply(pin)
