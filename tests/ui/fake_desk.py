@@ -167,6 +167,7 @@ class FakeDesk(QObject):
         )
         self.timestamps = np.arange(frames) / 25.0
         self.config = PipelineConfig()
+        self.run_config = PipelineConfig()
         self.pixels = picture()
         self.frame_exact = True
         self.calls: list[tuple[Any, ...]] = []
@@ -190,7 +191,7 @@ class FakeDesk(QObject):
         rng = np.random.default_rng(2)
         scores = rng.uniform(0.62, 0.95, (5, K)).astype(np.float32)
         scores[4] = 0.2
-        scores[0, 9 % K], scores[0, 11 % K] = 0.72, 0.55
+        scores[0, 9 % K], scores[0, 11 % K] = 0.72, 0.31
         crops = tuple(self._crop(boxes[i], points[i], scores[i]) for i in range(5))
         candidates = Candidates(points, scores, boxes, np.array([0.9, 0.85, 0.8, 0.6, 0.3], np.float32))
         suppression = Suppression(
@@ -210,7 +211,7 @@ class FakeDesk(QObject):
         self.people: tuple[Person, ...] = (
             Person("p1", "corrected", replace(poses[0], keypoints=moved, track=3), first, poses[0], 7),
             Person("p2", "predicted", poses[1], visible),
-            Person("p4", "predicted", replace(poses[2], score=0.37, track=9), visible),
+            Person("p4", "predicted", replace(poses[2], score=0.33, track=9, scores=poses[2].scores * 0.4), visible),
         )
 
     def _crop(self, box: np.ndarray, points: np.ndarray, scores: np.ndarray) -> CropEvidence:
@@ -302,6 +303,10 @@ class FakeDesk(QObject):
     def apply(self, edit: Any) -> None:
         """Record an edit."""
         self.edits.append(edit)
+
+    def evidence_config(self) -> PipelineConfig:
+        """What the evidence was computed with."""
+        return self.run_config
 
     def set_config(self, config: PipelineConfig) -> None:
         """Use another configuration."""

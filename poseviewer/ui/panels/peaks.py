@@ -117,22 +117,32 @@ def sample(heatmap: Array, points: npt.NDArray[np.floating]) -> npt.NDArray[np.f
     return total
 
 
-def spread_cells(heatmap: Array, peak: Peak, *, rays: int = 32, step: float = 0.1) -> float:
+def half_peak_radii(
+    heatmap: Array, peak: Peak, angles: npt.NDArray[np.float64], *, step: float = 0.1
+) -> npt.NDArray[np.float64]:
+    """Return for each of ``(n,)`` angles how many cells from ``peak`` the map first falls below half of it."""
+    reach = np.arange(step, float(sum(heatmap.shape)) + 2, step)
+    directions = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
+    points = np.asarray(peak.cell) + directions[:, None, :] * reach[None, :, None]
+    values = sample(heatmap, points.reshape(-1, 2)).reshape(len(angles), -1)
+    half = peak.value / 2
+    place = (values < half).argmax(axis=1)
+    # Between the last step above and the first below, the crossing is found by a straight line.
+    rows = np.arange(len(angles))
+    below, above = values[rows, place], values[rows, np.maximum(place - 1, 0)]
+    part = np.where(above > below, (above - half) / np.maximum(above - below, 1e-12), 1.0)
+    radii: npt.NDArray[np.float64] = reach[place] - step * (1 - np.clip(part, 0, 1))
+    return radii
+
+
+def spread_cells(heatmap: Array, peak: Peak, *, rays: int = 32) -> float:
     """Return sigma of the hill around ``peak`` in cells.
 
-    The radius at which the hill first falls below half of its peak is measured along ``rays`` directions; a Gaussian
-    falls to one half at sigma * sqrt(2 ln 2). The root mean square over the directions keeps an elongated hill honest,
-    and a second hill further away does not count.
+    A Gaussian falls to half of its peak at sigma * sqrt(2 ln 2). The root mean square over the directions keeps an
+    elongated hill honest, and a second hill further away does not count.
     """
-    reach = np.arange(step, float(max(heatmap.shape)), step)
-    angles = np.arange(rays) * (2 * np.pi / rays)
-    directions = np.stack([np.cos(angles), np.sin(angles)], axis=-1)
-    centre = np.asarray(peak.cell)
-    points = centre + directions[:, None, :] * reach[None, :, None]
-    values = sample(heatmap, points.reshape(-1, 2)).reshape(rays, -1)
-    half = max(float(sample(heatmap, centre[None])[0]), peak.value) / 2
-    radius = reach[(values < half).argmax(axis=1)]
-    return float(np.sqrt(np.mean(radius**2)) / np.sqrt(2 * np.log(2)))
+    radii = half_peak_radii(heatmap, peak, np.linspace(0, 2 * np.pi, rays, endpoint=False))
+    return float(np.sqrt(np.mean(radii**2)) / np.sqrt(2 * np.log(2)))
 
 
 def look_at(heatmap: Array, heatmap_to_frame: npt.NDArray[np.float64]) -> JointView:

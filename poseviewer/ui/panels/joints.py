@@ -1,0 +1,364 @@
+"""The joints of the selected person: seen or not, how sure, and how far a correction moved them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QPainter
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QStackedLayout,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+    QWidget,
+)
+
+from poseviewer.core.skeleton import Skeleton
+from poseviewer.core.values import ABSENT, OCCLUDED, VISIBLE, Person
+from poseviewer.project.doubts import LOW_SCORE
+from poseviewer.session.actions import action
+from poseviewer.ui import theme
+from poseviewer.ui.panels.glyphs import OUTLINE, draw_diamond, draw_seen, draw_side
+from poseviewer.ui.panels.peaks import two_peaked
+from poseviewer.ui.panels.widgets import EmptyState, Heading, KeyCap, Label, Panel, Segments, column, row
+from poseviewer.ui.text import tr
+
+if TYPE_CHECKING:
+    from poseviewer.ui.desk import Desk
+
+ROW = 21
+BAR = 24
+JOINT, SEEN, SCORE, MOVED = range(4)
+CYCLE = {VISIBLE: OCCLUDED, OCCLUDED: ABSENT, ABSENT: VISIBLE}
+HINTS = (("occluded", "occluded"), ("absent", "absent"), ("swap_sides", "swap sides"))
+Index = QModelIndex | QPersistentModelIndex
+Flags = npt.NDArray[np.bool_]
+ROW_ROLE = Qt.ItemDataRole.UserRole + 1
+
+
+@dataclass(frozen=True, slots=True)
+class JointRow:
+    """What one row shows.
+
+    Attributes:
+        joint: index. name: translated. side: left, right or centre.
+        visibility: 0, 1, 2.
+        score: of the prediction, NaN where a hand placed the joint without one.
+        moved: pixels between prediction and correction, 0 where it stayed.
+        doubtful: low score or a second peak.
+    """
+
+    joint: int
+    name: str
+    side: str
+    visibility: int
+    score: float
+    moved: float
+    doubtful: bool
+
+
+def joint_rows(person: Person, skeleton: Skeleton, doubled: Flags | None) -> list[JointRow]:
+    """Return a row for each joint.
+
+    Args:
+        person: whose.
+        skeleton: of K joints.
+        doubled: ``(K,)`` which joints have two peaks, or None without evidence.
+    """
+    rows = []
+    by_hand = not float(np.max(person.pose.scores, initial=0.0))
+    for joint in range(skeleton.count):
+        visibility = int(person.visibility[joint])
+        score = float(person.pose.scores[joint])
+        moved = 0.0
+        if person.prediction is not None and visibility != ABSENT:
+            moved = float(np.linalg.norm(person.pose.keypoints[joint] - person.prediction.keypoints[joint]))
+        two = doubled is not None and joint < len(doubled) and bool(doubled[joint])
+        doubtful = visibility != ABSENT and not by_hand and (score < LOW_SCORE or two)
+        rows.append(
+            JointRow(
+                joint, tr(skeleton.joints[joint]), skeleton.sides[joint], visibility,
+                float("nan") if by_hand else score, moved, doubtful,
+            )
+        )  # fmt: skip
+    return rows
+
+
+class JointsModel(QAbstractTableModel):
+    """The rows as a table model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: list[JointRow] = []
+
+    def show_rows(self, rows: list[JointRow]) -> None:
+        """Show other rows; the same joints keep the view's scroll place."""
+        if [entry.joint for entry in rows] == [entry.joint for entry in self._rows]:
+            self._rows = rows
+            if rows:
+                self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, MOVED))
+            return
+        self.beginResetModel()
+        self._rows = rows
+        self.endResetModel()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        """Return how many joints are listed."""
+        return 0 if parent.isValid() else len(self._rows)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        """Return the four columns."""
+        return 0 if parent.isValid() else 4
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return the heads."""
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return (tr("Joint"), tr("Seen"), tr("Score"), tr("Moved"))[section]
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            right, middle = Qt.AlignmentFlag.AlignRight, Qt.AlignmentFlag.AlignVCenter
+            places = (Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignHCenter, Qt.AlignmentFlag.AlignLeft, right)
+            return places[section] | middle
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return a cell's words, or its row."""
+        if not index.isValid() or index.row() >= len(self._rows):
+            return None
+        entry = self._rows[index.row()]
+        if role == ROW_ROLE:
+            return entry
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+            return cell_text(entry, index.column())
+        if role == Qt.ItemDataRole.ToolTipRole and index.column() == SEEN:
+            return tr("Click: visible, occluded, absent")
+        return None
+
+    def row_at(self, place: int) -> JointRow | None:
+        """Return what a row shows."""
+        return self._rows[place] if 0 <= place < len(self._rows) else None
+
+    def place_of(self, joint: int | None) -> int:
+        """Return the row of a joint, -1 if it is not listed."""
+        return next((i for i, entry in enumerate(self._rows) if entry.joint == joint), -1)
+
+
+def cell_text(entry: JointRow, column_: int) -> str:
+    """Return what a cell says in words and figures."""
+    if column_ == JOINT:
+        return entry.name
+    if column_ == SEEN:
+        return tr(OUTLINE[entry.visibility])
+    if column_ == SCORE:
+        return "–" if entry.visibility == ABSENT or np.isnan(entry.score) else f"{entry.score:.2f}"
+    return f"{entry.moved:.1f}" if entry.moved >= 0.05 else ""
+
+
+class JointDelegate(QStyledItemDelegate):
+    """Draws the cells of the joint table."""
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        """Return the height of a row."""
+        return QSize(40, ROW)
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        """Draw one cell."""
+        entry: JointRow = index.data(ROW_ROLE)
+        looks = theme.current()
+        cell: QRect = option.rect
+        state: QStyle.StateFlag = option.state
+        chosen = bool(state & QStyle.StateFlag.State_Selected)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if chosen:
+            painter.fillRect(cell, looks.colour("selected"))
+        area = QRectF(cell)
+        painter.setFont(theme.font(12))
+        paint = (self._joint, self._seen, self._score, self._moved)[index.column()]
+        paint(painter, area, entry, "t2" if chosen else "t3")
+        painter.restore()
+
+    def _joint(self, painter: QPainter, area: QRectF, entry: JointRow, hint: str) -> None:
+        looks = theme.current()
+        absent = entry.visibility == ABSENT
+        draw_side(painter, entry.side, QPointF(area.left() + 19, area.center().y()), 4.2)
+        painter.setPen(looks.colour(hint if absent else "t1"))
+        words = area.adjusted(30, 0, 0, 0)
+        metrics = painter.fontMetrics()
+        room = words.width() - (12 if entry.doubtful else 0)
+        name = metrics.elidedText(entry.name, Qt.TextElideMode.ElideRight, int(room))
+        painter.drawText(words, Qt.AlignmentFlag.AlignVCenter, name)
+        if entry.doubtful:
+            x = words.left() + metrics.horizontalAdvance(name) + 8
+            draw_diamond(painter, QPointF(x, area.center().y()), 3.2, looks.colour("warn"))
+
+    def _seen(self, painter: QPainter, area: QRectF, entry: JointRow, hint: str) -> None:
+        token = hint if entry.visibility == ABSENT else "t1"
+        draw_seen(painter, entry.visibility, area.center(), theme.current().colour(token))
+
+    def _score(self, painter: QPainter, area: QRectF, entry: JointRow, hint: str) -> None:
+        looks = theme.current()
+        text = cell_text(entry, SCORE)
+        if text == "–":
+            painter.setPen(looks.colour(hint))
+            painter.drawText(area.adjusted(4, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, text)
+            return
+        low = entry.score < LOW_SCORE
+        bar = QRectF(area.left() + 4, area.center().y() - 1.5, BAR, 3.5)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(looks.colour("edge", 0.35))
+        painter.drawRoundedRect(bar, 1.5, 1.5)
+        bar.setWidth(BAR * min(max(entry.score, 0.0), 1.0))
+        painter.setBrush(looks.colour("warn" if low else "t2"))
+        painter.drawRoundedRect(bar, 1.5, 1.5)
+        painter.setPen(looks.colour("t1"))
+        painter.drawText(area.adjusted(10 + BAR, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, text)
+
+    def _moved(self, painter: QPainter, area: QRectF, entry: JointRow, hint: str) -> None:
+        painter.setPen(theme.current().colour("ok"))
+        right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
+        painter.drawText(area.adjusted(0, 0, -11, 0), right, cell_text(entry, MOVED))
+
+
+class JointsTable(QTableView):
+    """The table: rows of 21 px, no grid, whole rows selected."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAccessibleName(tr("Joints"))
+        self.setItemDelegate(JointDelegate(self))
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setShowGrid(False)
+        self.setTabKeyNavigation(False)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.verticalHeader().hide()
+        self.verticalHeader().setDefaultSectionSize(ROW)
+        self.verticalHeader().setMinimumSectionSize(ROW)
+        self.horizontalHeader().setHighlightSections(False)
+        self.horizontalHeader().setSectionsClickable(False)
+
+    def lay_out_columns(self) -> None:
+        """Give the name what the figures leave over."""
+        header = self.horizontalHeader()
+        header.setMinimumSectionSize(30)
+        header.setSectionResizeMode(JOINT, QHeaderView.ResizeMode.Stretch)
+        for section, width in ((SEEN, 38), (SCORE, 62), (MOVED, 52)):
+            header.setSectionResizeMode(section, QHeaderView.ResizeMode.Fixed)
+            header.resizeSection(section, width)
+
+
+class JointsPanel(Panel):
+    """Which joints are there, how sure was the network, and what did a hand change?"""
+
+    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+        super().__init__(desk, parent)
+        self.setAccessibleName(tr("Joints"))
+        self.model = JointsModel()
+        self.table = JointsTable()
+        self.table.setModel(self.model)
+        self.table.lay_out_columns()
+        self.table.selectionModel().currentRowChanged.connect(self._chosen)
+        self.table.clicked.connect(self._clicked)
+        self.whose = Label("", token="t2")
+        self.filter = Segments(tr("Joints"), (("all", tr("All")), ("doubtful", tr("Doubtful"))))
+        self.filter.choose("all")
+        self.filter.chosen.connect(self._filter)
+        self.empty = EmptyState("skeleton")
+        self._only_doubtful = False
+        self._showing = False
+        self._lay_out()
+        for signal in (desk.people_changed, desk.selection_changed, desk.evidence_changed, desk.project_opened):
+            signal.connect(self.mark)
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        head = row(Heading(tr("Joints")), self.whose, None, self.filter, spacing=4)
+        head.setContentsMargins(12, 2, 10, 2)
+        hints = row(spacing=6)
+        hints.setContentsMargins(12, 4, 8, 8)
+        for name, words in HINTS:
+            keys = action(name).keys
+            if keys:
+                hints.addWidget(KeyCap(keys[0]))
+                hints.addWidget(Label(tr(words), size=11, token="t2"))
+                hints.addSpacing(6)
+        hints.addStretch(1)
+        self.pages = QStackedLayout()
+        self.pages.addWidget(self.table)
+        self.pages.addWidget(self.empty)
+        layout = column(self, margin=0, spacing=2)
+        layout.setContentsMargins(0, 4, 0, 0)
+        layout.addLayout(head)
+        layout.addLayout(self.pages, 1)
+        layout.addLayout(hints)
+
+    def sizeHint(self) -> QSize:
+        """Return the size for 17 joints."""
+        return QSize(theme.DOCK_LEFT, 90 + 17 * ROW)
+
+    def refresh(self) -> None:
+        """Show the joints of the selected person."""
+        desk, person = self.desk, self.desk.person
+        if person is None:
+            self._show_nobody()
+            return
+        rows = joint_rows(person, desk.skeleton, self._two_peaked(person))
+        doubtful = [entry for entry in rows if entry.doubtful]
+        self.filter.set_text("doubtful", tr("Doubtful {count}", count=len(doubtful)) if doubtful else tr("Doubtful"))
+        self.whose.setText(tr("person {number}", number=desk.person_number(person.key)))
+        self._showing = True
+        self.model.show_rows(doubtful if self._only_doubtful else rows)
+        place = self.model.place_of(desk.joint)
+        if place >= 0:
+            self.table.setCurrentIndex(self.model.index(place, JOINT))
+        else:
+            self.table.setCurrentIndex(QModelIndex())
+            self.table.clearSelection()
+        self._showing = False
+        self.pages.setCurrentIndex(0)
+        if self._only_doubtful and not doubtful:
+            self.empty.say(tr("No joint is doubtful"), icon="done")
+            self.pages.setCurrentIndex(1)
+
+    def _show_nobody(self) -> None:
+        self.whose.setText("")
+        self.filter.set_text("doubtful", tr("Doubtful"))
+        self.model.show_rows([])
+        hint = tr("Click one in the picture or in the list") if self.desk.people else ""
+        self.empty.say(tr("No person is selected"), hint, "1" if self.desk.people else "", icon="skeleton")
+        self.pages.setCurrentIndex(1)
+
+    def _two_peaked(self, person: Person) -> Flags | None:
+        result = self.desk.evidence
+        candidate = self.desk.candidate_of(person.key)
+        if result is None or result.evidence is None or candidate is None:
+            return None
+        return two_peaked(result.evidence.crops[candidate].heatmaps)
+
+    def _filter(self, key: str) -> None:
+        self._only_doubtful = key == "doubtful"
+        self.refresh()
+
+    def _chosen(self, index: QModelIndex) -> None:
+        entry = self.model.row_at(index.row())
+        if entry is not None and not self._showing:
+            self.desk.select(joint=entry.joint)
+
+    def _clicked(self, index: QModelIndex) -> None:
+        entry, person = self.model.row_at(index.row()), self.desk.person
+        if entry is None or person is None or index.column() != SEEN:
+            return
+        from poseviewer.project import edits
+
+        media, frame = self.desk.place()
+        self.desk.apply(edits.SetVisibility(media, frame, person.key, (entry.joint,), CYCLE[entry.visibility]))
