@@ -133,7 +133,7 @@ def make_window_demo() -> Path:
     from poseviewer.core.resources import state_folder
     from poseviewer.jobs.demo import make_demo
 
-    path: Path = drive(make_demo(state_folder() / "demo", reuse=True), "demo")
+    path: Path = drive(make_demo(state_folder() / "demo"), "demo")
     return path
 
 

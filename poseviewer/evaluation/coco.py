@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,9 @@ def evaluate(truth: str | Path, results: str | Path) -> Report:
 def _results(path: Path, annotations: Annotations, category: CategoryEntry, notes: list[str]) -> list[ResultEntry]:
     """Read the results, with image ids and categories of the truth."""
     entries = _read(path)
-    by_name = {Path(image.file_name).name: image.id for image in annotations.file.images}
+    # A bare name that two folders share says nothing.
+    shared = Counter(Path(image.file_name).name for image in annotations.file.images)
+    by_name = {name: image.id for image in annotations.file.images if shared[name := Path(image.file_name).name] == 1}
     ids: dict[int | str, int] = {image.id: image.id for image in annotations.file.images}
     ids.update((name, number) for name, number in by_name.items())
     companion = read_companion(path)

@@ -96,7 +96,7 @@ def _fixed(point: npt.NDArray[np.floating]) -> tuple[int, int]:
     return round(float(x) * (1 << SHIFT)), round(float(y) * (1 << SHIFT))
 
 
-def contact_sheet(crops: Sequence[CropEvidence], kit: Skeleton, *, cell_px: int = 96, columns: int = 9) -> Pixels:
+def contact_sheet(crops: Sequence[CropEvidence], kit: Skeleton, *, cell_px: int = 104, columns: int = 10) -> Pixels:
     """Return one picture with, for each person, the proposal crop, the STN crop, and every joint's heatmap over it.
 
     The scale of all heatmaps is 0..1; each is titled with its joint and peak.
