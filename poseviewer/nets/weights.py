@@ -7,7 +7,7 @@ AlphaPose files (.pth, .pt) are recognised by their keys and may hold nothing bu
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from poseviewer.core.errors import WeightsError
+from poseviewer.core.skeleton import skeleton_names
 from poseviewer.nets.fastpose import PUBLISHED_DEPTHS, FastPose, FastPoseConfig, published
+from poseviewer.nets.hrnet import HRNet
+from poseviewer.nets.simplepose import SimplePose
 from poseviewer.nets.stn import Localiser, LocaliserConfig
 from poseviewer.nets.unpickle import (
     SAFETENSORS_SUFFIX,
@@ -29,6 +32,7 @@ from poseviewer.nets.unpickle import (
 
 METADATA_KEY = "poseviewer"
 STN_PREFIX = "stn."
+OLD_JOINTS = 33
 ALPHAPOSE_MEAN = (0.406, 0.457, 0.480)
 # A weight file may not make us build a network that no memory holds.
 LARGEST_WIDTH = 8192
@@ -94,12 +98,13 @@ def load_estimator(path: Path, device: str | torch.device = "cpu") -> LoadedEsti
     """
     path = require_file(Path(path))
     digest = sha256_of(path)
-    own_format = path.suffix.lower() == SAFETENSORS_SUFFIX
-    header, tensors = read_own(path) if own_format else _read_published(path)
+    if path.suffix.lower() != SAFETENSORS_SUFFIX:
+        net, spec = _load_published(path)
+        return LoadedEstimator(_ready(net, device), spec, digest)
+    header, tensors = read_own(path)
     _check_header(header, path)
     net = FastPose(header.network)
-    own = {key: value for key, value in tensors.items() if not key.startswith(STN_PREFIX)}
-    _fill(net, own, path)
+    _fill(net, {key: value for key, value in tensors.items() if not key.startswith(STN_PREFIX)}, path)
     stn: nn.Module | None = None
     if header.spec.stn and header.localiser is not None:
         stn = Localiser(header.localiser)
@@ -137,15 +142,35 @@ def read_own(path: Path) -> tuple[EstimatorHeader, dict[str, Tensor]]:
         raise WeightsError(f"{path.name} is not an estimator of this program: {error}.", file=path) from error
 
 
-def sniff_fastpose(shapes: Mapping[str, tuple[int, ...]]) -> FastPoseConfig | None:
-    """The published FastPose that a set of tensor shapes belongs to, or None."""
-    needed = ("preact.conv1.weight", "preact.layer1.0.se.fc.0.weight", "duc2.conv.weight", "conv_out.weight")
-    if any(key not in shapes for key in needed):
+@dataclass(frozen=True)
+class Published:
+    """A published network that a file of tensors belongs to: family, number of joints and how to build it."""
+
+    family: str
+    joints: int
+    build: Callable[[], nn.Module]
+
+
+def sniff_published(shapes: Mapping[str, tuple[int, ...]]) -> Published | None:
+    """The published network that a set of tensor shapes belongs to, or None.
+
+    Knows FastPose and SimplePose of depth 50, 101 and 152, and HRNet-W32.
+    """
+    last = shapes.get("conv_out.weight") or shapes.get("final_layer.weight")
+    if not last:
         return None
+    joints = last[0]
+    if "stage4.2.fuse_layers.0.3.0.weight" in shapes and "transition1.0.0.weight" in shapes:
+        return Published("hrnet", joints, lambda: HRNet(joints))
     depths = tuple(_stage_depth(shapes, stage) for stage in (1, 2, 3, 4))
-    for depth, published_depths in PUBLISHED_DEPTHS.items():
-        if depths == published_depths:
-            return published(depth, shapes["conv_out.weight"][0], shapes["duc2.conv.weight"][0] // 4)
+    depth = next((depth for depth, known in PUBLISHED_DEPTHS.items() if known == depths), None)
+    if depth is None:
+        return None
+    if "deconv_layers.0.weight" in shapes:
+        return Published("simplepose", joints, lambda: SimplePose(depth, joints))
+    if "preact.layer1.0.se.fc.0.weight" in shapes and "duc2.conv.weight" in shapes:
+        conv_dim = shapes["duc2.conv.weight"][0] // 4
+        return Published("fastpose", joints, lambda: FastPose(published(depth, joints, conv_dim)))
     return None
 
 
@@ -154,7 +179,7 @@ def _stage_depth(shapes: Mapping[str, tuple[int, ...]], stage: int) -> int:
     return len({match.group(1) for key in shapes if (match := pattern.match(key))})
 
 
-def _read_published(path: Path) -> tuple[EstimatorHeader, dict[str, Tensor]]:
+def _load_published(path: Path) -> tuple[nn.Module, EstimatorSpec]:
     """A published AlphaPose file: a state dict of tensors, perhaps under "state_dict" or "model"."""
     content = read_torch(path, kind="an estimator")
     if isinstance(content, dict):
@@ -162,21 +187,41 @@ def _read_published(path: Path) -> tuple[EstimatorHeader, dict[str, Tensor]]:
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
         raise WeightsError(f"{path.name} holds no table of tensors.", file=path)
     tensors = {str(key).removeprefix("module."): value for key, value in content.items()}
-    network = sniff_fastpose({key: tuple(value.shape) for key, value in tensors.items()})
-    if network is None:
-        raise WeightsError(f"{path.name} is not a FastPose network that this program can build.", file=path)
-    return EstimatorHeader(spec=_published_spec(network), network=network), tensors
+    known = sniff_published({key: tuple(value.shape) for key, value in tensors.items()})
+    if known is None:
+        raise WeightsError(f"{path.name} is not a pose network that this program can build.", file=path)
+    net = known.build()
+    _fill(net, tensors, path)
+    spec = _published_spec(known)
+    return (net if spec.joints == known.joints else FirstJoints(net, spec.joints)), spec
 
 
-def _published_spec(network: FastPoseConfig) -> EstimatorSpec:
-    """Published models say nothing about themselves: 33 outputs are the 2018 model, others the current line."""
-    skeletons = {17: "coco_17", 26: "halpe_26", 33: "", 136: "halpe_136"}
-    old = network.joints == 33
+class FirstJoints(nn.Module):
+    """A network of which only the first outputs are wanted."""
+
+    def __init__(self, net: nn.Module, joints: int) -> None:
+        super().__init__()
+        self.net = net
+        self.joints = joints
+
+    def forward(self, x: Tensor) -> Tensor:
+        heatmaps: Tensor = self.net(x)
+        return heatmaps[:, : self.joints]
+
+
+def _published_spec(known: Published) -> EstimatorSpec:
+    """Published models say nothing about themselves.
+
+    33 outputs are the 2018 model, whose first 17 are COCO's joints and the others MPII's.
+    """
+    old = known.joints == OLD_JOINTS
+    joints = 17 if old else known.joints
+    name = {17: "coco_17", 26: "halpe_26", 136: "halpe_136"}.get(joints, "")
     width, height = (256, 320) if old else (192, 256)
     return EstimatorSpec(
-        family="fastpose",
-        skeleton=skeletons.get(network.joints, ""),
-        joints=network.joints,
+        family=known.family,
+        skeleton=name if name in skeleton_names() else "",
+        joints=joints,
         input_wh=(width, height),
         heatmap_wh=(width // 4, height // 4),
         mean=ALPHAPOSE_MEAN,

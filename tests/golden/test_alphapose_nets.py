@@ -1,10 +1,11 @@
-"""FastPose against the public networks: state-dict keys and shapes, and outputs for reproducible weights."""
+"""Networks against the public code: state-dict keys and shapes, and outputs for reproducible weights."""
 
 from __future__ import annotations
 
 import gzip
 import json
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,25 @@ import pytest
 import torch
 from torch import nn
 
-from poseviewer.nets.fastpose import FastPose, FastPoseConfig, published
+from poseviewer.nets.fastpose import FastPose, published
+from poseviewer.nets.hrnet import HRNet
+from poseviewer.nets.simplepose import SimplePose
 
-NETWORKS: dict[str, FastPoseConfig] = {
-    "coco/resnet/256x192_res50_lr1e-3_1x": published(50),
-    "halpe_136/resnet/256x192_res50_lr1e-3_2x-regression": published(50, 136, 256),
-    "old_duc_se_33": published(101, 33),
-    "x/fastpose_r152_17": published(152),
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "coco/resnet/256x192_res50_lr1e-3_1x": lambda: FastPose(published(50)),
+    "halpe_136/resnet/256x192_res50_lr1e-3_2x-regression": lambda: FastPose(published(50, 136, 256)),
+    "old_duc_se_33": lambda: FastPose(published(101, 33)),
+    "x/fastpose_r152_17": lambda: FastPose(published(152)),
+    "coco/resnet/256x192_res50_lr1e-3_1x-simple": SimplePose,
+    "x/simplepose_r101": lambda: SimplePose(101),
+    "coco/hrnet/256x192_w32_lr1e-3": HRNet,
 }
+FORWARD = (
+    "coco/resnet/256x192_res50_lr1e-3_1x",
+    "old_duc_se_33",
+    "coco/resnet/256x192_res50_lr1e-3_1x-simple",
+    "coco/hrnet/256x192_w32_lr1e-3",
+)
 
 
 def rule_weights(net: nn.Module) -> None:
@@ -54,7 +66,7 @@ def test_keys_and_shapes_are_the_published_ones(golden: Path, name: str) -> None
     with gzip.open(golden / "alphapose" / "state_dicts.json.gz") as stream:
         wanted = json.load(stream)[name]
     with torch.device("meta"):
-        own = FastPose(NETWORKS[name]).state_dict()
+        own = NETWORKS[name]().state_dict()
     assert {key: list(value.shape) for key, value in own.items()} == {k: shape_of(v) for k, v in wanted.items()}
 
 
@@ -63,11 +75,11 @@ def shape_of(text: str) -> list[int]:
     return [int(part) for part in inside.split(",") if part.strip()]
 
 
-@pytest.mark.parametrize("name", ["coco/resnet/256x192_res50_lr1e-3_1x", "old_duc_se_33"])
+@pytest.mark.parametrize("name", FORWARD)
 def test_forward_equals_the_public_code(golden: Path, name: str) -> None:
     index = json.loads((golden / "alphapose" / "nets_index.json").read_text())[name]
     stored = np.load(golden / "alphapose" / "nets.npz")[f"{name}__out"]
-    net = FastPose(NETWORKS[name]).eval()
+    net = NETWORKS[name]().eval()
     rule_weights(net)
     with torch.no_grad():
         found = net(rule_input(name, index["input_shape"])).numpy()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from poseviewer.core.errors import WeightsError
 from poseviewer.nets.fastpose import FastPose, FastPoseConfig, initialise, published
+from poseviewer.nets.hrnet import HRNet
+from poseviewer.nets.simplepose import SimplePose
 from poseviewer.nets.stn import Localiser, LocaliserConfig
 from poseviewer.nets.weights import (
     METADATA_KEY,
@@ -19,7 +23,7 @@ from poseviewer.nets.weights import (
     EstimatorSpec,
     load_estimator,
     save_estimator,
-    sniff_fastpose,
+    sniff_published,
 )
 
 TINY = FastPoseConfig(
@@ -147,12 +151,29 @@ def test_safetensors_without_or_with_a_broken_header(tmp_path: Path) -> None:
             load_estimator(path)
 
 
-def test_published_networks_are_recognised_by_their_shapes() -> None:
-    for config in (published(50), published(101, 33), published(152, 136, 256)):
-        with torch.device("meta"):
-            state = FastPose(config).state_dict()
-        assert sniff_fastpose({key: tuple(value.shape) for key, value in state.items()}) == config
-    assert sniff_fastpose({"conv_out.weight": (17, 128, 3, 3)}) is None
+@pytest.mark.parametrize(
+    ("family", "build"),
+    [
+        ("fastpose", lambda: FastPose(published(50, 26))),
+        ("fastpose", lambda: FastPose(published(101, 33))),
+        ("fastpose", lambda: FastPose(published(152, 136, 256))),
+        ("simplepose", lambda: SimplePose(101, 17)),
+        ("hrnet", lambda: HRNet(17)),
+    ],
+)
+def test_published_networks_are_recognised_by_their_shapes(family: str, build: Callable[[], nn.Module]) -> None:
+    with torch.device("meta"):
+        state = build().state_dict()
+        known = sniff_published({key: tuple(value.shape) for key, value in state.items()})
+        assert known is not None
+        assert known.family == family
+        again = known.build().state_dict()
+    assert {k: v.shape for k, v in again.items()} == {k: v.shape for k, v in state.items()}
+
+
+def test_other_tensors_are_no_published_network() -> None:
+    assert sniff_published({"conv_out.weight": (17, 128, 3, 3)}) is None
+    assert sniff_published({}) is None
 
 
 def test_a_published_file_loads(tmp_path: Path) -> None:
@@ -164,3 +185,14 @@ def test_a_published_file_loads(tmp_path: Path) -> None:
     assert loaded.spec.joints == 26
     assert loaded.spec.input_wh == (192, 256)
     torch.testing.assert_close(loaded.module.state_dict()["conv_out.weight"], net.conv_out.weight.detach())
+
+
+def test_the_2018_model_gives_its_coco_joints(tmp_path: Path) -> None:
+    net = FastPose(published(50, 33)).eval()
+    path = tmp_path / "duc_se.pth"
+    torch.save(net.state_dict(), path)
+    loaded = load_estimator(path)
+    x = torch.randn(1, 3, 64, 64)
+    assert (loaded.spec.joints, loaded.spec.skeleton, loaded.spec.decode) == (17, "coco_17", "old")
+    with torch.no_grad():
+        torch.testing.assert_close(loaded.module(x), net(x)[:, :17], atol=1e-4, rtol=1e-3)
