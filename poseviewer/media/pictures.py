@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from poseviewer.media.base import Media
 from poseviewer.media.fingerprint import folder_fingerprint
 from poseviewer.media.opencv import cv2
 
+REPORT_S = 0.1
 PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".jp2"})
 
 
@@ -90,6 +93,18 @@ def read_picture(path: Path) -> Pixels:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
+def is_cut_jpeg(path: Path) -> bool:
+    """Return whether a JPEG ends inside its picture: decoders then fill the rest with grey and say nothing."""
+    if path.suffix.lower() not in (".jpg", ".jpeg", ".jpe"):
+        return False
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return False
+    # Entropy-coded data never holds a marker, so an end before the last start of a scan is a thumbnail's.
+    return data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+
+
 class Pictures(Media):
     """An ordered list of picture files. A file that cannot be decoded fails alone, when it is asked for."""
 
@@ -128,16 +143,8 @@ class Pictures(Media):
             codec="",
             rotation=0,
             fingerprint=fingerprint,
-            findings=self._findings(),
             colour="rgb full",
         )
-
-    def _findings(self) -> tuple[Finding, ...]:
-        bad = [file.name for file in self._files if not cv2.haveImageReader(str(file))]
-        if not bad:
-            return ()
-        more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-        return (Finding("damaged", f"{bad[0]}{more} cannot be decoded."),)
 
     @property
     def info(self) -> MediaInfo:
@@ -155,14 +162,33 @@ class Pictures(Media):
     def frame(self, index: int) -> Frame:
         self._check(index, len(self._files))
         file = self._files[index]
-        return Frame(index=index, timestamp_s=0.0, pixels=read_picture(file), name=file.name)
+        pixels = read_picture(file)
+        return Frame(index=index, timestamp_s=0.0, pixels=pixels, name=file.name, corrupt=is_cut_jpeg(file))
 
     def confirm(
         self,
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> MediaInfo:
-        """Return the info: a list of files needs no confirmation."""
+        """Look at the head of every file and return the info, with those that are no pictures among the findings.
+
+        The list of files is settled from the start, so nothing is decoded.
+        """
+        bad, last = [], 0.0
+        for done, file in enumerate(self._files):
+            if cancelled is not None and cancelled():
+                return self._info
+            if not cv2.haveImageReader(str(file)):
+                bad.append(file.name)
+            now = time.monotonic()
+            if progress is not None and now - last >= REPORT_S:
+                progress(done, len(self._files))
+                last = now
+        if progress is not None:
+            progress(len(self._files), len(self._files))
+        if bad:
+            more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+            self._info = replace(self._info, findings=(Finding("damaged", f"{bad[0]}{more} cannot be decoded."),))
         return self._info
 
     def reopen(self) -> Media:

@@ -111,6 +111,14 @@ def test_broken_picture_fails_alone(tmp_path: Path) -> None:
     assert "damaged" in {finding.code for finding in probe(tmp_path).findings}
 
 
+def test_cut_jpeg_is_badged(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    data = write(tmp_path / "1.jpg", noise).read_bytes()
+    (tmp_path / "2.jpg").write_bytes(data[: len(data) // 2])
+    (tmp_path / "3.jpg").write_bytes(data + b"a trailer of some camera")
+    assert [frame.corrupt for frame in open_media(tmp_path).frames(range(3))] == [False, True, False]
+
+
 def test_folder_of_broken_pictures_is_refused(tmp_path: Path) -> None:
     for name in ("1.png", "2.png"):
         (tmp_path / name).write_bytes(b"not a picture")

@@ -296,6 +296,22 @@ def test_pictures_are_served_too(tmp_path: Path, people_picture: Path, serve: Ma
     assert ear.frames[0].name == "bus.jpg"
 
 
+def test_overtaken_requests_leave_something_right_to_look_at(
+    clips: Clips, serve: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("poseviewer.media.server.PATIENCE_S", 0.0)
+    ear = Ear()
+    with open_media(clips.path("gop250.mkv")) as media:
+        server = serve(media, ear, 500 * FRAME_BYTES)
+        for round_ in range(6):
+            for index in range(240 - round_, 5, -23):
+                server.request(index)
+                time.sleep(0.003)
+            server.request(round_)
+            ear.wait_frame(round_)
+    assert all(read(frame.pixels) == frame.index for frame in ear.frames)
+
+
 # --- the cache by itself ---
 
 
