@@ -6,8 +6,8 @@ import sqlite3
 
 from poseviewer.core.errors import ProjectError
 from poseviewer.core.skeleton import Skeleton
-from poseviewer.project.lanes import BLOCK
 from poseviewer.project.summary import refresh
+from poseviewer.project.tracks import BLOCK
 
 
 def problems(db: sqlite3.Connection, skeleton: Skeleton) -> tuple[str, ...]:

@@ -29,8 +29,8 @@ class Image(msgspec.Struct, frozen=True, array_like=True):
 
     table: str
     id: int
-    before: dict[str, int | float | str | bytes | None] | None
-    after: dict[str, int | float | str | bytes | None] | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,9 +245,14 @@ def _decoded(data: bytes) -> list[Image]:
     for image in images:
         columns = JOURNALED.get(image.table)
         rows = [row for row in (image.before, image.after) if row is not None]
-        if columns is None or any(not columns.issuperset(row) or row.get("id") != image.id for row in rows):
+        if columns is None or any(set(row) != columns or not _plain(row, image.id) for row in rows):
             raise ProjectError("The project file is damaged: an undo step names what no edit changes.")
     return images
+
+
+def _plain(row: Row, own: int) -> bool:
+    kinds = (int, float, str, bytes, type(None))
+    return row["id"] == own and all(isinstance(value, kinds) for value in row.values())
 
 
 def put_image(db: sqlite3.Connection, table: str, row: int, values: Row | None) -> None:

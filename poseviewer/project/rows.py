@@ -220,11 +220,12 @@ class ExportRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PredictionRow:
-    """A stored prediction; ``pose`` is what the run produced, with renamed tracks applied."""
+    """A stored prediction; ``pose`` is what the run produced with renamed tracks applied, ``track`` the run's own."""
 
     id: int
     run: int
     pose: Pose
+    track: int | None
 
     COLUMNS = "id, run, score, track, box, keypoints, scores"
 
@@ -238,7 +239,7 @@ class PredictionRow:
             score=row[2],
             track=row[3],
         )
-        return PredictionRow(row[0], row[1], pose)
+        return PredictionRow(row[0], row[1], pose, row[3])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,7 +21,8 @@ from poseviewer.project.blobs import pack
 from poseviewer.project.lanes import Cell, write_cells
 from poseviewer.project.people import read_people
 from poseviewer.project.rows import EMPTY, PREDICTED, Outcome, RunRow, frames_of, spans_of
-from poseviewer.project.summary import cell_of, summarise, write_frame
+from poseviewer.project.summary import cell_of, owners_of, summarise, write_frame
+from poseviewer.project.tracks import Owner, write_presence
 
 
 def start(
@@ -135,22 +136,24 @@ def store(
     """
     taken = 0
     cells: dict[int, Cell] = {}
+    present: dict[int, set[Owner]] = {}
     trail = doubts.Trail(db, skeleton, media, run)
     for result in results:
         taken += 1
-        cell = _store_frame(db, skeleton, run, media, result, trail)
-        if cell is not None:
-            cells[result.frame] = cell
+        stored = _store_frame(db, skeleton, run, media, result, trail)
+        if stored is not None:
+            cells[result.frame], present[result.frame] = stored
         if time.perf_counter() >= until:
             break
     write_cells(db, media, cells)
+    write_presence(db, media, present)
     return taken, list(cells)
 
 
 def _store_frame(
     db: sqlite3.Connection, skeleton: Skeleton, run: int, media: int, result: FrameResult, trail: doubts.Trail
-) -> Cell | None:
-    """Store one frame; return its cell, or None if this run did it before (a run never says a thing twice)."""
+) -> tuple[Cell, set[Owner]] | None:
+    """Store one frame; return its cell and who is present, or None if this run did it before: it is not redone."""
     frame = result.frame
     known = db.execute("INSERT OR IGNORE INTO run_frame (run, frame) VALUES (?, ?)", (run, frame))
     if known.rowcount == 0:
@@ -165,12 +168,14 @@ def _store_frame(
     cell = cell_of(state, len(result.poses), result.poses, skeleton.count)
     write_frame(db, media, frame, result.timestamp_s, fingerprint, newest, cell)
     corrected = db.execute("SELECT 1 FROM correction WHERE media = ? AND frame = ? LIMIT 1", (media, frame)).fetchone()
+    present = {(run, pose.track) for pose in result.poses if pose.track is not None}
     if corrected or newest != run:
-        cell = summarise(read_people(db, skeleton, media, frame), skeleton.count)
+        people = read_people(db, skeleton, media, frame)
+        cell, present = summarise(people, skeleton.count), owners_of(people)
         write_frame(db, media, frame, result.timestamp_s, fingerprint, newest, cell)
     if newest == run:
         doubts.store(db, skeleton, media, frame, keys, result.poses, trail)
-    return cell
+    return cell, present
 
 
 def _insert(db: sqlite3.Connection, run: int, media: int, frame: int, rank: int, pose: Pose) -> int:

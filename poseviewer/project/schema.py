@@ -85,7 +85,6 @@ CREATE TABLE prediction (
     scores BLOB NOT NULL
 );
 CREATE INDEX prediction_by_frame ON prediction (media, frame, run, rank);
-CREATE INDEX prediction_by_track ON prediction (media, track, frame, run) WHERE track IS NOT NULL;
 
 CREATE TABLE correction (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -118,6 +117,15 @@ CREATE TABLE track (
     mapping TEXT NOT NULL
 );
 CREATE INDEX track_by_media ON track (media, first);
+
+CREATE TABLE track_lane (
+    media INTEGER NOT NULL REFERENCES media (id),
+    block INTEGER NOT NULL,
+    run INTEGER NOT NULL,
+    track INTEGER NOT NULL,
+    bits BLOB NOT NULL,
+    PRIMARY KEY (media, block, run, track)
+) WITHOUT ROWID;
 
 CREATE TABLE doubt (
     id INTEGER PRIMARY KEY,
@@ -167,7 +175,7 @@ JOURNALED: dict[str, frozenset[str]] = {
 NAMES = frozenset(
     {
         *("media", "run", "run_frame", "frame", "lane", "joint_lane", "prediction", "correction", "track", "doubt"),
-        *("journal", "setting"),
+        *("track_lane", "journal", "setting"),
     }
 )
 

@@ -12,6 +12,7 @@ from poseviewer.core.values import Array, Pose
 from poseviewer.project.lanes import Cell, write_cells
 from poseviewer.project.people import FramePeople, read_people
 from poseviewer.project.rows import CORRECTED, EMPTY, NONE, PREDICTED, FrameRow
+from poseviewer.project.tracks import Owner, write_presence
 
 _COLUMNS = "media, frame, timestamp, fingerprint, run, state, people, conf_min, conf_mean, conf_max"
 
@@ -25,8 +26,10 @@ def read_frame(db: sqlite3.Connection, media: int, frame: int) -> FrameRow | Non
 def refresh(db: sqlite3.Connection, skeleton: Skeleton, media: int, frames: Iterable[int]) -> None:
     """Work out the summaries of ``frames`` again after their corrections or tracks changed."""
     cells: dict[int, Cell] = {}
+    present: dict[int, set[Owner]] = {}
     for frame in frames:
         people = read_people(db, skeleton, media, frame)
+        present[frame] = owners_of(people)
         cell = summarise(people, skeleton.count)
         held = read_frame(db, media, frame)
         if cell.state == NONE:
@@ -38,6 +41,18 @@ def refresh(db: sqlite3.Connection, skeleton: Skeleton, media: int, frames: Iter
             write_frame(db, media, frame, told.timestamp_s, told.fingerprint, None, cell)
         cells[frame] = cell
     write_cells(db, media, cells)
+    write_presence(db, media, present)
+
+
+def owners_of(people: FramePeople) -> set[Owner]:
+    """Return the owners of the tracks that a frame shows."""
+    found: set[Owner] = set()
+    for entry in people.shown:
+        if entry.correction is not None and entry.correction.pose.track is not None:
+            found.add((0, entry.correction.pose.track))
+        elif entry.correction is None and entry.prediction is not None and entry.prediction.track is not None:
+            found.add((entry.prediction.run, entry.prediction.track))
+    return found
 
 
 def write_frame(

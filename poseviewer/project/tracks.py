@@ -1,17 +1,20 @@
 """Identities over frames: renaming them by rule, and where each one is present.
 
 Predictions are never edited, so giving a track another number "from here on" is one small row in the table ``track``:
-in frames first..last, what this run called a is shown as b. Corrections carry their own number.
+in frames first..last, what this run called a is shown as b. Corrections carry their own number. The table
+``track_lane`` keeps who is shown where, as bits, under the run's own numbers, so that such a rule need not touch it.
 """
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
 import sqlite3
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from poseviewer.core.errors import ProjectError
 from poseviewer.project.rows import Span
@@ -22,7 +25,12 @@ if TYPE_CHECKING:
 END = 2**62
 """Last frame of a rule that goes on to the end."""
 
+BLOCK = 512
+"""Frames in one row of ``track_lane``, a bit for each."""
+
 Mapping = dict[int, int | None]
+Owner = tuple[int, int]
+"""Who a presence bit belongs to: (run, the run's own track) for a prediction, (0, track) for a correction."""
 
 
 def renamed(db: sqlite3.Connection, media: int, frame: int, found: list[PredictionRow]) -> list[PredictionRow]:
@@ -61,51 +69,95 @@ def write_mapping(mapping: Mapping) -> str:
     return msgspec.json.encode(mapping).decode()
 
 
+def write_presence(
+    db: sqlite3.Connection, media: int, present: collections.abc.Mapping[int, collections.abc.Set[Owner]]
+) -> None:
+    """Note who is shown in some frames.
+
+    Args:
+        db: connection, in a transaction.
+        media: id.
+        present: frame -> owners of the people shown there.
+    """
+    blocks: dict[int, dict[int, collections.abc.Set[Owner]]] = {}
+    for frame, owners in present.items():
+        blocks.setdefault(frame // BLOCK, {})[frame % BLOCK] = owners
+    for block, inner in blocks.items():
+        rows = db.execute("SELECT run, track, bits FROM track_lane WHERE media = ? AND block = ?", (media, block))
+        before = {(run, track): bits for run, track, bits in rows}
+        for owner in before.keys() | set().union(*inner.values()):
+            held = _bits(before.get(owner, _NOBODY)).copy()
+            held[list(inner)] = [owner in owners for owners in inner.values()]
+            _write_bits(db, media, block, owner, held, before.get(owner))
+
+
+def _write_bits(
+    db: sqlite3.Connection, media: int, block: int, owner: Owner, held: npt.NDArray[np.uint8], before: bytes | None
+) -> None:
+    after = np.packbits(held).tobytes()
+    if after == before:
+        return
+    if held.any():
+        db.execute("INSERT OR REPLACE INTO track_lane VALUES (?, ?, ?, ?, ?)", (media, block, *owner, after))
+    else:
+        where = "media = ? AND block = ? AND run = ? AND track = ?"
+        db.execute(f"DELETE FROM track_lane WHERE {where}", (media, block, *owner))
+
+
 def spans(db: sqlite3.Connection, media: int, first: int, last: int) -> tuple[Span, ...]:
     """Return where each track is present in frames first..last (inclusive), by track and frame.
 
-    Reads index entries only. Its cost grows with the tracked people in the range, not with the project.
+    Reads one short row for each track in each block of 512 frames, so a long video costs a few milliseconds.
     """
+    low = first // BLOCK
+    count = last // BLOCK - low + 1
+    present: dict[Owner, npt.NDArray[np.uint8]] = {}
+    for block, run, track, bits in db.execute(
+        "SELECT block, run, track, bits FROM track_lane WHERE media = ? AND block BETWEEN ? AND ?",
+        (media, low, last // BLOCK),
+    ):
+        held = present.setdefault((run, track), np.zeros((count, BLOCK), dtype=np.uint8))
+        held[block - low] = _bits(bits)
+    rows = {owner: held.reshape(-1)[first - low * BLOCK : last - low * BLOCK + 1] for owner, held in present.items()}
     rules = db.execute(
         "SELECT run, first, last, mapping FROM track WHERE media = ? AND first <= ? AND last >= ? ORDER BY id",
         (media, last, first),
     ).fetchall()
-    present: set[tuple[int, int]] = set()
-    decided = [(run, low, high, read_mapping(text)) for run, low, high, text in rules]
-    for run, track, frame in db.execute(_PREDICTED, (media, first, last)):
-        shown = _shown(run, track, frame, decided)
-        if shown is not None:
-            present.add((shown, frame))
-    present.update(db.execute(_CORRECTED, (media, first, last)))
-    return _joined(sorted(present))
+    for run, begin, end, text in rules:
+        inside = slice(max(begin - first, 0), min(end, last) - first + 1)
+        rows = _reassigned(rows, run, inside, read_mapping(text))
+    merged: dict[int, npt.NDArray[np.uint8]] = {}
+    for (_, track), held in rows.items():
+        merged[track] = merged[track] | held if track in merged else held
+    return tuple(span for track in sorted(merged) for span in _runs(track, merged[track], first))
 
 
-_PREDICTED = """
-SELECT prediction.run, prediction.track, prediction.frame
-FROM prediction INDEXED BY prediction_by_track
-JOIN frame ON frame.media = prediction.media AND frame.frame = prediction.frame AND frame.run = prediction.run
-WHERE prediction.media = ? AND prediction.track IS NOT NULL AND prediction.frame BETWEEN ? AND ?
-  AND NOT EXISTS (SELECT 1 FROM correction WHERE correction.origin = prediction.id)
-"""
-_CORRECTED = """
-SELECT track, frame FROM correction
-WHERE media = ? AND track IS NOT NULL AND frame BETWEEN ? AND ? AND deleted = 0
-"""
+def _reassigned(
+    rows: dict[Owner, npt.NDArray[np.uint8]], run: int, inside: slice, mapping: Mapping
+) -> dict[Owner, npt.NDArray[np.uint8]]:
+    """Apply one rule: in the frames ``inside``, what ``run`` calls a is shown as b."""
+    result = {owner: held.copy() for owner, held in rows.items()}
+    for before in mapping:
+        if (run, before) in result:
+            result[run, before][inside] = 0
+    for before, after in mapping.items():
+        if (run, before) not in rows or after is None:
+            continue
+        target = result.setdefault((run, after), np.zeros_like(rows[run, before]))
+        target[inside] |= rows[run, before][inside]
+    return result
 
 
-def _shown(run: int, track: int, frame: int, rules: Sequence[tuple[int, int, int, Mapping]]) -> int | None:
-    shown: int | None = track
-    for of, first, last, mapping in rules:
-        if of == run and first <= frame <= last and shown is not None:
-            shown = mapping.get(shown, shown)
-    return shown
+def _runs(track: int, held: npt.NDArray[np.uint8], first: int) -> list[Span]:
+    """Return the stretches of ones in ``held`` (any length, 0 or 1)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], held.astype(np.int8), [0]])))
+    return [Span(track, first + int(a), first + int(b) - 1) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def _joined(present: Sequence[tuple[int, int]]) -> tuple[Span, ...]:
-    joined: list[Span] = []
-    for track, frame in present:
-        if joined and joined[-1].track == track and joined[-1].last == frame - 1:
-            joined[-1] = Span(track, joined[-1].first, frame)
-        else:
-            joined.append(Span(track, frame, frame))
-    return tuple(joined)
+def _bits(data: bytes) -> npt.NDArray[np.uint8]:
+    if len(data) * 8 != BLOCK:
+        raise ProjectError("The project file is damaged: a lane of tracks has the wrong length.")
+    return np.unpackbits(np.frombuffer(data, dtype=np.uint8))
+
+
+_NOBODY = bytes(BLOCK // 8)

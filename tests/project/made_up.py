@@ -13,17 +13,17 @@ def media_info(
     path: str = "/videos/walk.mp4", *, fingerprint: str = "aa11", frames: int = 1000, **fields: object
 ) -> MediaInfo:
     """What is known about a made-up video."""
-    known = dict(
-        path=path,
-        kind="video",
-        frame_count=frames,
-        size_wh=(640, 480),
-        fps=25.0,
-        duration_s=frames / 25,
-        codec="h264",
-        rotation=0,
-        fingerprint=fingerprint,
-    )
+    known = {
+        "path": path,
+        "kind": "video",
+        "frame_count": frames,
+        "size_wh": (640, 480),
+        "fps": 25.0,
+        "duration_s": frames / 25,
+        "codec": "h264",
+        "rotation": 0,
+        "fingerprint": fingerprint,
+    }
     return MediaInfo(**{**known, **fields})  # type: ignore[arg-type]
 
 
