@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen, QPixmap, QShowEvent
+from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPalette, QPen, QPixmap, QShowEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
+    QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
-    QLayout,
+    QLineEdit,
     QPushButton,
     QSizePolicy,
     QToolButton,
@@ -196,6 +197,70 @@ class Segments(QFrame):
         painter.setPen(QPen(looks.colour("line"), 1))
         painter.setBrush(looks.colour("sunken"))
         painter.drawRoundedRect(self.rect().toRectF().adjusted(0.5, 0.5, -0.5, -0.5), 5, 5)
+        painter.end()
+
+
+class NumberField(QLineEdit):
+    """A figure that can be typed, or stepped by the up and down keys. ``changed`` carries a value somebody entered.
+
+    (A spin box without buttons loses its text under a stylesheet in Qt 6.11.)
+    """
+
+    changed = Signal(float)
+
+    def __init__(self, name: str, *, decimals: int, step: float) -> None:
+        super().__init__()
+        self.setAccessibleName(name)
+        self.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self._decimals, self._step = decimals, step
+        self._value, self._top = 0.0, 1.0
+        self.editingFinished.connect(self._entered)
+        self.show_value(0.0)
+
+    @property
+    def value(self) -> float:
+        """The value, with all its digits."""
+        return self._value
+
+    def set_top(self, top: float) -> None:
+        """Let values go from 0 to ``top``."""
+        self._top = top
+
+    def show_value(self, value: float) -> None:
+        """Show a value, without a signal."""
+        self._value = min(max(value, 0.0), self._top)
+        self.setText(f"{self._value:.{self._decimals}f}")
+
+    def _entered(self) -> None:
+        try:
+            typed = float(self.text().replace(",", "."))
+        except ValueError:
+            self.show_value(self._value)
+            return
+        if self.text() != f"{self._value:.{self._decimals}f}":
+            self.show_value(typed)
+            self.changed.emit(self._value)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Step by the up and down keys."""
+        way = {Qt.Key.Key_Up: 1, Qt.Key.Key_Down: -1}.get(Qt.Key(event.key()), 0)
+        if way:
+            self.show_value(self._value + way * self._step)
+            self.changed.emit(self._value)
+        else:
+            super().keyPressEvent(event)
+
+
+class Choice(QComboBox):
+    """A combo box with the look's chevron."""
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the box, then the chevron."""
+        super().paintEvent(event)
+        token = "t2" if self.isEnabled() else "t3"
+        pixmap = icons.pixmap("chevron-down", theme.current().text(token), 14, self.devicePixelRatioF())
+        painter = QPainter(self)
+        painter.drawPixmap(self.width() - 21, (self.height() - 14) // 2, pixmap)
         painter.end()
 
 
@@ -403,13 +468,3 @@ def pixmap_painter(pixmap: QPixmap, paint: Callable[[QPainter], None]) -> QPixma
     finally:
         painter.end()
     return pixmap
-
-
-def clear(layout: QLayout) -> None:
-    """Remove and delete everything in ``layout``."""
-    while layout.count():
-        item = layout.takeAt(0)
-        widget = item.widget() if item is not None else None
-        if widget is not None:
-            widget.hide()
-            widget.deleteLater()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFocusEvent, QIntValidator, QKeyEvent, QPainter, QPaintEvent, QPen, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
-    QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -22,7 +21,7 @@ from PySide6.QtWidgets import (
 from poseviewer.session.actions import action
 from poseviewer.ui import icons, theme
 from poseviewer.ui.panels.glyphs import draw_diamond
-from poseviewer.ui.panels.widgets import IconButton, KeyCap, Label
+from poseviewer.ui.panels.widgets import Choice, IconButton, KeyCap, Label
 from poseviewer.ui.text import tr
 from poseviewer.ui.timeline.data import LaneSource, place_of
 from poseviewer.ui.timeline.view import timecode
@@ -229,7 +228,7 @@ class Transport(QWidget):
         self.count = Label("", token="t2")
         self.time = Label("", token="t2")
         self.rate = Label("", size=11, token="t3")
-        self.speed = QComboBox()
+        self.speed = Choice()
         self.speed.setAccessibleName(tr("Speed"))
         self.speed.setToolTip(tr("Speed of playing"))
         for speed in SPEEDS:

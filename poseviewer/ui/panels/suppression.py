@@ -1,0 +1,255 @@
+"""Why did this person vanish or appear twice? Candidates, who removed whom and why, and what other limits would do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSlider, QVBoxLayout, QWidget
+
+from poseviewer.core.values import Evidence, Suppression
+from poseviewer.ops.nms_config import WHOLE_BODY, NmsConfig
+from poseviewer.ui.panels.evidence_panel import EvidencePanel
+from poseviewer.ui.panels.suppressionviews import CandidatePicture, CandidatesTable, SimilarityStrip
+from poseviewer.ui.panels.verdicts import candidate_rows, reason_words, summary_words, warnings, what_if_words
+from poseviewer.ui.panels.widgets import Card, Heading, Label, NumberField, SmallButton, row
+from poseviewer.ui.text import tr
+
+if TYPE_CHECKING:
+    from poseviewer.ui.desk import Desk
+
+ASK_MS = 40
+"""A dragged slider asks the engine at most this often."""
+
+
+class Limit:
+    """One threshold: a slider and a field that follow each other.
+
+    Args:
+        panel: whose ``limits_moved`` is called when a person moves it.
+        field: of NmsConfig.
+        name: as shown.
+        step: of the slider.
+        decimals: of the field.
+    """
+
+    def __init__(self, panel: SuppressionPanel, field: str, name: str, step: float, decimals: int) -> None:
+        self.field, self.name, self._step, self._panel = field, name, step, panel
+        self.label = Label(name)
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setAccessibleName(name)
+        self.box = NumberField(name, decimals=decimals, step=step)
+        self.box.setFixedWidth(60)
+        self.slider.valueChanged.connect(lambda value: self._moved(value * self._step))
+        self.box.changed.connect(self._moved)
+        self._quiet = False
+        self.set_range(1.0)
+
+    def set_range(self, top: float) -> None:
+        """Let the threshold go from 0 to ``top``."""
+        quiet, self._quiet = self._quiet, True
+        self.box.set_top(top)
+        self.slider.setRange(0, round(top / self._step))
+        self._quiet = quiet
+
+    @property
+    def value(self) -> float:
+        """The threshold."""
+        return self.box.value
+
+    def show_value(self, value: float) -> None:
+        """Show a value without asking."""
+        quiet, self._quiet = self._quiet, True
+        self.box.show_value(value)
+        self.slider.setValue(round(value / self._step))
+        self._quiet = quiet
+
+    def _moved(self, value: float) -> None:
+        if not self._quiet:
+            self.show_value(value)
+            self._panel.limits_moved()
+
+
+class SuppressionPanel(EvidencePanel):
+    """Why did this person vanish or appear twice?"""
+
+    def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
+        question = tr("Why did this person vanish or appear twice?")
+        super().__init__(desk, tr("Suppression"), question, "person", parent)
+        self.picture = CandidatePicture()
+        self.cards = [Card(warning=True) for _ in range(3)]
+        self.summary = Label("", token="t2")
+        self.table = CandidatesTable()
+        self.reason = Label("", size=11, token="t2", wrap=True)
+        self.strip = SimilarityStrip()
+        self.limits = (
+            Limit(self, "gamma", tr("Pose similarity"), 0.1, 2),
+            Limit(self, "match_threshold", tr("Matched joints"), 1.0, 0),
+            Limit(self, "score_floor", tr("Score floor"), 0.01, 2),
+        )
+        self.answer = Label("", token="t2", wrap=True)
+        self.reset = SmallButton(tr("As in the run"), flat=True)
+        self.use = SmallButton(tr("Use for the next run"), "run")
+        self._run = NmsConfig()
+        self._touched = False
+        self._asked: tuple[int, NmsConfig] | None = None
+        self._selected: int | None = None
+        self._selected_for: object = None
+        self._ask = QTimer(self, singleShot=True, interval=ASK_MS)
+        self._ask.timeout.connect(self._ask_now)
+        self._lay_out()
+        self._connect()
+        self.refresh()
+
+    def _connect(self) -> None:
+        desk = self.desk
+        self.picture.chosen.connect(self.choose)
+        self.table.chosen.connect(self.choose)
+        self.strip.dragged.connect(self._drag_gamma)
+        self.reset.clicked.connect(self.reset_limits)
+        self.use.clicked.connect(self.use_limits)
+        for signal in (desk.what_if_changed, desk.frame_changed, desk.config_changed):
+            signal.connect(self.mark)
+
+    def _lay_out(self) -> None:
+        self.body.addWidget(self.picture)
+        for card in self.cards:
+            card.hide()
+            self.body.addWidget(card)
+        self.body.addLayout(row(Heading(tr("Candidates")), self.summary, None))
+        self.body.addWidget(self.table)
+        self.body.addWidget(self.reason)
+        self.body.addLayout(row(Heading(tr("What if")), None, self.reset))
+        self.body.addWidget(self.strip)
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(12)
+        grid.setVerticalSpacing(4)
+        for line, limit in enumerate(self.limits):
+            grid.addWidget(limit.label, line, 0)
+            grid.addWidget(limit.slider, line, 1)
+            grid.addWidget(limit.box, line, 2)
+        grid.setColumnStretch(1, 1)
+        self.body.addLayout(grid)
+        self.body.addStretch(1)
+        foot = QHBoxLayout()
+        foot.setSpacing(8)
+        foot.addWidget(self.answer, 1)
+        foot.addWidget(self.use, 0, Qt.AlignmentFlag.AlignBottom)
+        self._foot = QVBoxLayout()
+        self._foot.addLayout(foot)
+        self.body.addLayout(self._foot)
+
+    # --- showing ---
+
+    @property
+    def nms(self) -> NmsConfig:
+        """The run's thresholds with those of the sliders in their place."""
+        return msgspec.structs.replace(self._run, **{limit.field: limit.value for limit in self.limits})
+
+    def show_evidence(self, evidence: Evidence) -> bool:
+        """Show the candidates of the selected frame."""
+        desk = self.desk
+        if not len(evidence.candidates.scores):
+            self.say_empty(tr("The detector found nobody in this frame"), tr("Draw a box around a person"), "B")
+            return False
+        self._follow_run(desk.evidence_config().nms)
+        self._ask_if_due(evidence)
+        original = evidence.suppression
+        shown = desk.what_if[0] if desk.what_if is not None and self._touched else original
+        self._follow_selection(evidence)
+        nms = self.nms if shown is not original else self._run
+        rows = candidate_rows(evidence.candidates, shown, original)
+        frame = desk.frame if desk.frame_exact else None
+        self.picture.show_candidates(frame, evidence.candidates, shown, self._selected)
+        self.table.show_rows(rows, shown, nms, self._selected)
+        self.summary.setText(summary_words(shown))
+        top = max(self._run.gamma * 1.4, self.nms.gamma, *(row_.similarity * 1.05 for row_ in rows))
+        self.strip.show_rows(rows, shown, self.nms.gamma, top, self._selected)
+        chosen = next((entry for entry in rows if entry.index == self._selected), None)
+        words = tr("{number}: {why}.", number=chosen.number, why=reason_words(chosen, nms)) if chosen else ""
+        self.reason.setText(words)
+        self.reason.setVisible(bool(words))
+        self._show_warnings(evidence)
+        self._show_answer(original, shown)
+        return True
+
+    def _show_warnings(self, evidence: Evidence) -> None:
+        found = warnings(evidence.candidates, evidence.suppression, self.desk.skeleton, self._run)
+        for place, card in enumerate(self.cards):
+            card.setVisible(place < len(found))
+            if place < len(found):
+                card.text.setText(found[place])
+
+    def _show_answer(self, original: Suppression, shown: Suppression) -> None:
+        changed = self.nms != self._run
+        self.reset.setVisible(changed)
+        self.use.setEnabled(self.nms != self.desk.config.nms)
+        if not changed:
+            self.answer.setText(tr("Move a threshold to see what it would change"))
+        elif shown is not original:
+            self.answer.setText(what_if_words(original, shown, self.nms, self._run))
+
+    def _follow_run(self, run: NmsConfig) -> None:
+        """Take the thresholds of the run that made this evidence, unless a person moved them."""
+        whole_body = self.desk.skeleton.count in WHOLE_BODY and run.version == "master"
+        count = self.desk.skeleton.count
+        most = 10.0 if whole_body else count * (1.0 + run.mu)
+        for limit, top in zip(self.limits, (max(most, run.gamma * 1.4), count + 1.0, 1.0), strict=True):
+            limit.set_range(top)
+            if not self._touched:
+                limit.show_value(getattr(run, limit.field))
+        self._run = run
+
+    def _follow_selection(self, evidence: Evidence) -> None:
+        """Show the selected person's candidate; a removed one that was clicked stays until the selection changes."""
+        selection = (id(evidence), self.desk.selection.person)
+        if selection != self._selected_for:
+            self._selected_for = selection
+            key = self.desk.selection.person
+            self._selected = self.desk.candidate_of(key) if key is not None else None
+
+    # --- what a person does ---
+
+    def choose(self, candidate: int) -> None:
+        """Select a candidate, and the person it became if it was kept."""
+        self._selected = candidate
+        person = next((p for p in self.desk.people if self.desk.candidate_of(p.key) == candidate), None)
+        result = self.desk.evidence
+        kept = result is not None and result.evidence is not None and candidate in result.evidence.suppression.kept
+        if person is not None and kept and person.key != self.desk.selection.person:
+            self.desk.select(person=person.key)
+        self.mark()
+
+    def limits_moved(self) -> None:
+        """Ask soon what the moved thresholds would do."""
+        self._touched = self.nms != self._run
+        if not self._ask.isActive():
+            self._ask.start()
+        self.mark()
+
+    def _drag_gamma(self, value: float) -> None:
+        self.limits[0].show_value(value)
+        self.limits_moved()
+
+    def _ask_now(self) -> None:
+        result = self.desk.evidence
+        if result is not None and result.evidence is not None:
+            self._asked = (id(result.evidence), self.nms)
+            self.desk.what_if_nms(self.nms)
+
+    def _ask_if_due(self, evidence: Evidence) -> None:
+        """Ask again for a new frame's candidates while other thresholds are tried."""
+        if self._touched and self._asked != (id(evidence), self.nms) and not self._ask.isActive():
+            self._ask.start()
+
+    def reset_limits(self) -> None:
+        """Go back to the run's thresholds."""
+        self._touched = False
+        for limit in self.limits:
+            limit.show_value(getattr(self._run, limit.field))
+        self.mark()
+
+    def use_limits(self) -> None:
+        """Use these thresholds for the next run."""
+        self.desk.set_config(msgspec.structs.replace(self.desk.config, nms=self.nms))

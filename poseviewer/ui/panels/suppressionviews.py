@@ -1,0 +1,527 @@
+"""Pictures of the suppression panel: candidates on the frame with arrows, their table, and the similarity strip."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QLineF,
+    QModelIndex,
+    QPersistentModelIndex,
+    QPointF,
+    QRectF,
+    QSize,
+    Qt,
+    Signal,
+)
+from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QHeaderView,
+    QSizePolicy,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QTableView,
+    QWidget,
+)
+
+from poseviewer.core.values import BY_BOTH, BY_MATCHES, BY_SIMILARITY, KEPT, Candidates, Frame, Suppression
+from poseviewer.ops.nms_config import NmsConfig
+from poseviewer.ui import icons, theme
+from poseviewer.ui.panels.heat import colour_image
+from poseviewer.ui.panels.mapview import axis_values
+from poseviewer.ui.panels.verdicts import CandidateRow, outcome_words, owners, ranks, reason_words
+from poseviewer.ui.text import tr
+
+NUMBER, SCORE, OUTCOME, SIMILARITY, MATCHES = range(5)
+ROW = 22
+BADGE = 9.0
+ROW_ROLE = Qt.ItemDataRole.UserRole + 1
+Index = QModelIndex | QPersistentModelIndex
+
+
+def candidate_colour(suppression: Suppression, index: int) -> QColor:
+    """Return the colour of the kept candidate that ``index`` belongs to, grey for one below the floor."""
+    owner = int(owners(suppression)[index]) if index < len(suppression.outcome) else -1
+    return theme.track_colour(ranks(suppression)[owner]) if owner >= 0 else theme.current().colour("edge")
+
+
+def spread_out(places: npt.NDArray[np.float64], least: float, box: QRectF, *, rounds: int = 60) -> None:
+    """Push ``(n, 2)`` places apart in place until they are ``least`` apart, inside ``box``."""
+    for _ in range(rounds):
+        moved = False
+        for i in range(len(places)):
+            for j in range(i):
+                gap = places[i] - places[j]
+                distance = float(np.hypot(*gap))
+                if distance < least:
+                    # Exactly equal places are pushed in a direction that depends on the index.
+                    way = gap / distance if distance > 1e-6 else np.array([np.cos(2.4 * i), np.sin(2.4 * i)])
+                    places[i] += way * (least - distance) * 0.55
+                    places[j] -= way * (least - distance) * 0.45
+                    moved = True
+        low = [box.left() + BADGE + 2, box.top() + BADGE + 2]
+        np.clip(places, low, [box.right() - BADGE - 2, box.bottom() - BADGE - 2], out=places)
+        if not moved:
+            break
+
+
+class CandidatePicture(QWidget):
+    """Boxes of the candidates, numbered; an arrow points from who was removed to who removed it.
+
+    ``chosen`` carries the candidate that a person clicked.
+    """
+
+    chosen = Signal(int)
+    MOST = 40
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._frame: Frame | None = None
+        self._image = QImage()
+        self._candidates: Candidates | None = None
+        self._suppression: Suppression | None = None
+        self._selected: int | None = None
+        self._badges: dict[int, QPointF] = {}
+        self.setAccessibleName(tr("Candidates on the picture"))
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
+        theme.notifier().changed.connect(self.update)
+
+    def sizeHint(self) -> QSize:
+        """Return the size of look.md's inspector."""
+        return QSize(320, self.heightForWidth(320))
+
+    def hasHeightForWidth(self) -> bool:
+        """Return True: the picture's aspect is kept."""
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        """Return the height of the picture at a width, at most 0.8 of it."""
+        if self._image.isNull():
+            return round(width * 9 / 16)
+        return round(width * min(self._image.height() / self._image.width(), 0.8))
+
+    def show_candidates(
+        self, frame: Frame | None, candidates: Candidates, suppression: Suppression, selected: int | None
+    ) -> None:
+        """Show candidates and what was decided."""
+        if frame is not self._frame:
+            self._frame = frame
+            image = colour_image(frame.pixels) if frame is not None else QImage()
+            wide = not image.isNull() and image.width() > 960
+            smooth = Qt.TransformationMode.SmoothTransformation
+            self._image = image.scaledToWidth(960, smooth) if wide else image
+            self.updateGeometry()
+        self._candidates, self._suppression, self._selected = candidates, suppression, selected
+        self._badges = {}
+        self.update()
+
+    def _placement(self) -> tuple[QRectF, float]:
+        width, height = self._frame_size()
+        scale = min(self.width() / width, self.height() / height)
+        box = QRectF(0, 0, width * scale, height * scale)
+        box.moveCenter(QRectF(self.rect()).center())
+        return box, scale
+
+    def _frame_size(self) -> tuple[int, int]:
+        if self._frame is not None:
+            return self._frame.pixels.shape[1], self._frame.pixels.shape[0]
+        return 16, 9
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the picture, boxes, arrows and numbers."""
+        painter = QPainter(self)
+        try:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            shape = QPainterPath()
+            shape.addRoundedRect(QRectF(self.rect()), 4, 4)
+            painter.setClipPath(shape)
+            painter.fillRect(self.rect(), theme.current().colour("canvas"))
+            self._paint(painter)
+        finally:
+            painter.end()
+
+    def _paint(self, painter: QPainter) -> None:
+        candidates, suppression = self._candidates, self._suppression
+        box, scale = self._placement()
+        if not self._image.isNull():
+            painter.drawImage(box, self._image)
+            painter.fillRect(box, theme.data_colour("halo", 0.4))
+        if candidates is None or suppression is None or self._frame is None:
+            return
+        count = min(len(candidates.boxes), len(suppression.outcome), self.MOST)
+        kept = [i for i in range(count) if suppression.outcome[i] == KEPT]
+        removed = [i for i in range(count) if suppression.by[i] >= 0 and suppression.outcome[i] != KEPT]
+        for i in (*[i for i in range(count) if i not in kept], *kept):
+            self._paint_box(painter, i, box, scale)
+        places = self._places(candidates, count, box, scale)
+        for i in removed:
+            if int(suppression.by[i]) < count:
+                self._paint_arrow(painter, places[i], places[int(suppression.by[i])], i)
+        for i in (*removed, *kept):
+            self._paint_badge(painter, QPointF(*places[i]), i)
+            self._badges[i] = QPointF(*places[i])
+
+    def _places(self, candidates: Candidates, count: int, box: QRectF, scale: float) -> npt.NDArray[np.float64]:
+        corner = np.array([box.left(), box.top()])
+        boxes = candidates.boxes[:count].astype(np.float64)
+        places: npt.NDArray[np.float64] = ((boxes[:, :2] + boxes[:, 2:]) / 2 + 0.5) * scale + corner
+        spread_out(places, 3.6 * BADGE, box)
+        return places
+
+    def _paint_box(self, painter: QPainter, index: int, box: QRectF, scale: float) -> None:
+        candidates, suppression = self._candidates, self._suppression
+        if candidates is None or suppression is None:
+            return
+        x1, y1, x2, y2 = ((float(v) + 0.5) * scale for v in candidates.boxes[index])
+        area = QRectF(x1 + box.left(), y1 + box.top(), x2 - x1, y2 - y1)
+        kept = suppression.outcome[index] == KEPT
+        colour = candidate_colour(suppression, index)
+        chosen = index == self._selected
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        if kept or chosen:
+            painter.setPen(QPen(theme.data_colour("halo", 0.72), 3.6 if chosen else 3))
+            painter.drawRect(area)
+        pen = QPen(theme.data_colour("mark") if chosen else colour, 1.8 if kept or chosen else 1.0)
+        if not kept:
+            pen.setDashPattern([2, 2])
+        painter.setPen(pen)
+        painter.drawRect(area)
+
+    def _paint_arrow(self, painter: QPainter, start: Any, end: Any, index: int) -> None:
+        if self._suppression is None:
+            return
+        line = QLineF(QPointF(*start), QPointF(*end))
+        if line.length() < 2 * BADGE + 4:
+            return
+        line = QLineF(line.pointAt(BADGE / line.length()), line.pointAt(1 - (BADGE + 2) / line.length()))
+        colour = candidate_colour(self._suppression, index)
+        for tone, width in ((theme.data_colour("halo", 0.72), 3.2), (colour, 1.4)):
+            painter.setPen(QPen(tone, width))
+            painter.drawLine(line)
+        unit = line.unitVector()
+        along = QPointF(unit.dx(), unit.dy())
+        across = QPointF(-along.y(), along.x())
+        tip = line.p2()
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colour)
+        painter.drawPolygon(QPolygonF([tip, tip - along * 7 + across * 3.5, tip - along * 7 - across * 3.5]))
+
+    def _paint_badge(self, painter: QPainter, place: QPointF, index: int) -> None:
+        if self._suppression is None:
+            return
+        kept = self._suppression.outcome[index] == KEPT
+        colour = candidate_colour(self._suppression, index)
+        pen = QPen(colour, 1.8 if kept else 1.2)
+        if not kept:
+            pen.setDashPattern([1.5, 1.5])
+        painter.setPen(pen)
+        painter.setBrush(theme.data_colour("inside"))
+        radius = BADGE + (1 if kept else 0)
+        painter.drawEllipse(place, radius, radius)
+        if index == self._selected:
+            painter.setPen(QPen(theme.data_colour("mark"), 2))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawEllipse(place, radius + 3, radius + 3)
+        painter.setFont(theme.font(10, 600))
+        painter.setPen(theme.data_colour("ink"))
+        words = QRectF(place.x() - 12, place.y() - 9, 24, 18)
+        painter.drawText(words, Qt.AlignmentFlag.AlignCenter, str(index + 1))
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Choose the candidate whose number was clicked."""
+        at = event.position()
+        for index, place in self._badges.items():
+            if QLineF(at, place).length() <= BADGE + 4:
+                self.chosen.emit(index)
+                return
+
+
+class CandidatesModel(QAbstractTableModel):
+    """The candidates as a table model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: list[CandidateRow] = []
+        self.suppression: Suppression | None = None
+        self.nms = NmsConfig()
+
+    def show_rows(self, rows: list[CandidateRow], suppression: Suppression, nms: NmsConfig) -> None:
+        """Show other rows; an equal number keeps the view's scroll place."""
+        same = len(rows) == len(self._rows)
+        if not same:
+            self.beginResetModel()
+        self._rows, self.suppression, self.nms = rows, suppression, nms
+        if not same:
+            self.endResetModel()
+        elif rows:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, MATCHES))
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        """Return how many candidates there are."""
+        return 0 if parent.isValid() else len(self._rows)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        """Return the five columns."""
+        return 0 if parent.isValid() else 5
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return the heads."""
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return (tr("No."), tr("Score"), tr("Outcome"), tr("Similarity"), tr("Matches"))[section]
+        if role == Qt.ItemDataRole.TextAlignmentRole:
+            side = Qt.AlignmentFlag.AlignLeft if section in (NUMBER, OUTCOME) else Qt.AlignmentFlag.AlignRight
+            return side | Qt.AlignmentFlag.AlignVCenter
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return a cell's words, its row, or the reason as tooltip."""
+        if not index.isValid() or index.row() >= len(self._rows):
+            return None
+        entry = self._rows[index.row()]
+        if role == ROW_ROLE:
+            return entry
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return reason_words(entry, self.nms)
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+            return cell_text(entry, index.column())
+        return None
+
+
+def cell_text(entry: CandidateRow, column: int) -> str:
+    """Return what a cell says."""
+    if column == NUMBER:
+        return str(entry.number)
+    if column == SCORE:
+        return f"{entry.score:.2f}"
+    if column == OUTCOME:
+        return outcome_words(entry)
+    if entry.other < 0:
+        return "–"
+    if column == SIMILARITY:
+        figure = f"{entry.similarity:.2f}"
+        kept = tr("{figure} to {number}", figure=figure, number=entry.other + 1)
+        return kept if entry.outcome == KEPT else figure
+    return f"{entry.matches:g}"
+
+
+class CandidateDelegate(QStyledItemDelegate):
+    """Draws the cells of the candidate table; the figure that decided is bright, the other one dim."""
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        """Draw one cell."""
+        entry: CandidateRow = index.data(ROW_ROLE)
+        model = index.model()
+        looks = theme.current()
+        chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+        painter.save()
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        if chosen:
+            painter.fillRect(option.rect, looks.colour("selected"))
+        area = QRectF(option.rect)
+        painter.setFont(theme.font(12))
+        dim = "t2" if chosen else "t3"
+        text = str(index.data())
+        suppression = model.suppression if isinstance(model, CandidatesModel) else None
+        colour = candidate_colour(suppression, entry.index) if suppression is not None else looks.colour("t2")
+        if index.column() == NUMBER:
+            self._number(painter, area, entry, colour, text)
+        elif index.column() == OUTCOME:
+            self._outcome(painter, area, entry, colour, dim)
+        else:
+            decided = {SIMILARITY: (BY_SIMILARITY, BY_BOTH), MATCHES: (BY_MATCHES, BY_BOTH)}.get(index.column(), ())
+            bright = index.column() == SCORE and (entry.outcome == KEPT or entry.removed)
+            if entry.outcome in decided:
+                painter.setFont(theme.font(12, 600))
+            painter.setPen(looks.colour("t1" if bright or entry.outcome in decided else dim))
+            right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            painter.drawText(area.adjusted(0, 0, -6, 0), right, text)
+        painter.restore()
+
+    def _number(self, painter: QPainter, area: QRectF, entry: CandidateRow, colour: QColor, text: str) -> None:
+        looks = theme.current()
+        centre = QPointF(area.left() + 10, area.center().y())
+        if entry.outcome == KEPT or entry.removed:
+            painter.setPen(QPen(colour, 1.6))
+            painter.setBrush(colour if entry.outcome == KEPT else Qt.BrushStyle.NoBrush)
+            painter.drawEllipse(centre, 3.4, 3.4)
+        painter.setPen(looks.colour("t1" if entry.outcome == KEPT or entry.removed else "t3"))
+        painter.drawText(area.adjusted(20, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, text)
+
+    def _outcome(self, painter: QPainter, area: QRectF, entry: CandidateRow, colour: QColor, dim: str) -> None:
+        looks = theme.current()
+        words = area.adjusted(6, 0, -2, 0)
+        if entry.outcome == KEPT:
+            pixmap = icons.pixmap("done", looks.text("ok"), 13, painter.device().devicePixelRatioF())
+            painter.drawPixmap(QPointF(words.left(), words.center().y() - 6.5), pixmap)
+            words.setLeft(words.left() + 17)
+            painter.setPen(looks.colour("ok"))
+        else:
+            painter.setPen(looks.colour("t2" if entry.removed else dim))
+        if entry.changed:
+            painter.setFont(theme.font(12, 600))
+            painter.setPen(looks.colour("accent"))
+        text = painter.fontMetrics().elidedText(outcome_words(entry), Qt.TextElideMode.ElideRight, int(words.width()))
+        painter.drawText(words, Qt.AlignmentFlag.AlignVCenter, text)
+
+
+class CandidatesTable(QTableView):
+    """The table of candidates. ``chosen`` carries the one that a person selected."""
+
+    chosen = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAccessibleName(tr("Candidates"))
+        self.candidates = CandidatesModel()
+        self.setModel(self.candidates)
+        self.setItemDelegate(CandidateDelegate(self))
+        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setShowGrid(False)
+        self.setTabKeyNavigation(False)
+        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.verticalHeader().hide()
+        self.verticalHeader().setMinimumSectionSize(ROW)
+        self.verticalHeader().setDefaultSectionSize(ROW)
+        header = self.horizontalHeader()
+        header.setSectionsClickable(False)
+        header.setHighlightSections(False)
+        header.setMinimumSectionSize(30)
+        header.setSectionResizeMode(OUTCOME, QHeaderView.ResizeMode.Stretch)
+        for section, width in ((NUMBER, 40), (SCORE, 44), (SIMILARITY, 74), (MATCHES, 60)):
+            header.setSectionResizeMode(section, QHeaderView.ResizeMode.Fixed)
+            header.resizeSection(section, width)
+        self.selectionModel().currentRowChanged.connect(self._row_changed)
+        self._quiet = False
+
+    def show_rows(
+        self, rows: list[CandidateRow], suppression: Suppression, nms: NmsConfig, selected: int | None
+    ) -> None:
+        """Show candidates with one selected, without a signal."""
+        self._quiet = True
+        self.candidates.show_rows(rows, suppression, nms)
+        self.setFixedHeight(self.horizontalHeader().sizeHint().height() + ROW * min(max(len(rows), 1), 10) + 2)
+        if selected is not None and selected < len(rows):
+            self.setCurrentIndex(self.candidates.index(selected, 0))
+        else:
+            self.setCurrentIndex(QModelIndex())
+            self.clearSelection()
+        self._quiet = False
+
+    def _row_changed(self, index: QModelIndex) -> None:
+        if not self._quiet and index.isValid():
+            self.chosen.emit(index.row())
+
+
+class SimilarityStrip(QWidget):
+    """All similarities on one axis with the threshold, which can be dragged. ``dragged`` carries its new value."""
+
+    dragged = Signal(float)
+    AXIS = 16
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rows: list[CandidateRow] = []
+        self._suppression: Suppression | None = None
+        self._gamma = 0.0
+        self._top = 1.0
+        self._selected: int | None = None
+        self.setFixedHeight(46 + self.AXIS)
+        self.setMouseTracking(True)
+        self.setAccessibleName(tr("Pose similarities and their threshold"))
+        theme.notifier().changed.connect(self.update)
+
+    def show_rows(
+        self, rows: list[CandidateRow], suppression: Suppression, gamma: float, top: float, selected: int | None
+    ) -> None:
+        """Show candidates' similarities on an axis from 0 to ``top``."""
+        self._rows = [row for row in rows if row.other >= 0]
+        self._suppression, self._gamma, self._top, self._selected = suppression, gamma, max(top, 1e-6), selected
+        self.update()
+
+    def _x(self, value: float) -> float:
+        return 8 + (self.width() - 16) * min(max(value / self._top, 0.0), 1.0)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw axis, points and threshold."""
+        painter = QPainter(self)
+        try:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            self._paint(painter)
+        finally:
+            painter.end()
+
+    def _paint(self, painter: QPainter) -> None:
+        looks = theme.current()
+        box = QRectF(0.5, 0.5, self.width() - 1, self.height() - self.AXIS - 1)
+        painter.setPen(QPen(looks.colour("line"), 1))
+        painter.setBrush(looks.colour("plot"))
+        painter.drawRoundedRect(box, 4, 4)
+        limit = self._x(self._gamma)
+        beyond = QRectF(limit, box.top() + 1, box.right() - limit - 0.5, box.height() - 2)
+        painter.fillRect(beyond, looks.colour("err", 0.12))
+        painter.setFont(theme.font(10))
+        painter.setPen(looks.colour("t2"))
+        if box.right() - limit > 60:
+            painter.drawText(QPointF(limit + 6, box.top() + 12), tr("removed"))
+        painter.setPen(looks.colour("t3"))
+        for value in axis_values(0.0, self._top, most=7):
+            words = QRectF(self._x(value) - 20, box.bottom() + 2, 40, self.AXIS - 2)
+            words.moveLeft(min(max(words.left(), 2 - 12), self.width() - 2 - 28))
+            painter.drawText(words, Qt.AlignmentFlag.AlignCenter, f"{value:g}")
+        self._paint_points(painter, box)
+        painter.setPen(QPen(looks.colour("accent"), 1.8))
+        painter.drawLine(QLineF(limit, box.top(), limit, box.bottom()))
+        painter.setBrush(looks.colour("accent"))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.drawRoundedRect(QRectF(limit - 4, box.top() - 0.5, 8, 8), 2, 2)
+
+    def _paint_points(self, painter: QPainter, box: QRectF) -> None:
+        looks = theme.current()
+        if self._suppression is None:
+            return
+        for row in self._rows:
+            # Spread in height by number, so that equal similarities stay countable.
+            y = box.top() + 18 + (row.index * 7) % 22
+            spot = QPointF(self._x(row.similarity), y)
+            colour = candidate_colour(self._suppression, row.index)
+            painter.setPen(QPen(colour, 1.6))
+            painter.setBrush(colour if row.outcome == KEPT else Qt.BrushStyle.NoBrush)
+            painter.drawEllipse(spot, 3.8, 3.8)
+            if row.index == self._selected:
+                painter.setPen(QPen(looks.colour("t1"), 1.5))
+                painter.setBrush(Qt.BrushStyle.NoBrush)
+                painter.drawEllipse(spot, 7, 7)
+                words = tr("{number} against {other}", number=row.number, other=row.other + 1)
+                painter.setPen(looks.colour("t1"))
+                width = painter.fontMetrics().horizontalAdvance(words)
+                on_left = spot.x() - 14 - width > 2 and spot.x() <= self._x(self._gamma)
+                left = spot.x() - 12 - width if on_left else spot.x() + 12
+                left = left if left + width < box.right() - 4 else spot.x() - 12 - width
+                painter.drawText(QPointF(left, spot.y() + 4), words)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Put the threshold where the pointer is."""
+        self._drag(event)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Drag the threshold; show that it can be."""
+        near = abs(event.position().x() - self._x(self._gamma)) < 6
+        self.setCursor(Qt.CursorShape.SizeHorCursor if near else Qt.CursorShape.ArrowCursor)
+        if event.buttons() & Qt.MouseButton.LeftButton:
+            self._drag(event)
+
+    def _drag(self, event: QMouseEvent) -> None:
+        part = (event.position().x() - 8) / max(self.width() - 16, 1)
+        self.dragged.emit(min(max(part, 0.0), 1.0) * self._top)
