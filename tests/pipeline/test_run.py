@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
-from conftest import BrightDetector, DotReader, FixedTheta, draw_people, make_networks
+from dot_people import BrightDetector, DotReader, FixedTheta, draw_people, make_networks
 
 from poseviewer.core import geometry
 from poseviewer.core.errors import CallError, DeviceError, MediaError, MissingPartError
@@ -186,7 +186,7 @@ def test_an_unreadable_frame_comes_after_what_precedes_it(dots) -> None:
     seen = []
     with pytest.raises(MediaError, match="Frame 4"):  # noqa: PT012
         for result in run(dots, range(9), CONFIG, networks=make_networks()):
-            seen.append(result.frame)
+            seen.append(result.frame)  # noqa: PERF401 (extend would lose them when it raises)
     assert seen == [0, 1, 2, 3]
     assert not decode_threads()
 
@@ -261,19 +261,18 @@ def test_broken_theta_becomes_the_identity(dots) -> None:
 def test_decoding_overlaps_with_computing(dots) -> None:
     """While the estimator works on one batch, the next frames are read."""
 
-    class Slow(DotReader):
-        seen: list[int] = []
+    seen: list[int] = []
 
+    class Slow(DotReader):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             deadline = time.monotonic() + 5
             while len(dots.reads) < 6 and time.monotonic() < deadline:
                 time.sleep(0.005)
-            self.seen.append(len(dots.reads))
+            seen.append(len(dots.reads))
             return super().forward(x)
 
-    module = Slow()
-    list(run(dots, range(9), CONFIG, networks=make_networks(module=module)))
-    assert module.seen[0] >= 6  # the first batch had three frames
+    list(run(dots, range(9), CONFIG, networks=make_networks(module=Slow())))
+    assert seen[0] >= 6  # the first batch had three frames
 
 
 def test_config_travels_as_json_and_its_hash_ignores_batch_sizes() -> None:
