@@ -182,9 +182,9 @@ def standard_sources(data: Path) -> list[Source]:
     labelled joints; the human labels of photos and voc are boxes only.
     """
     known = (
-        ("lspet", "train.json", 0.40, "human", "teacher_train.json"),
-        ("coco", "train.json", 0.23, "human", None),
-        ("coco2", "train.json", 0.25, "human", None),
+        ("lspet", "train.json", 0.45, "human", "teacher_train.json"),
+        ("coco", "train.json", 0.20, "human", None),
+        ("coco2", "train.json", 0.22, "human", None),
         ("photos", "teacher_train.json", 0.07, "teacher", None),
         ("lspet", "teacher_train.json", 0.04, "teacher-unlabelled", None),
         ("voc", "teacher_train.json", 0.01, "teacher", None),

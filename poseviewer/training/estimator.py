@@ -396,6 +396,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument("--validate-minutes", type=float, default=10, help="between two validations")
     parser.add_argument("--strength", type=float, default=1.0, help="of the augmentation when it is fully grown")
     parser.add_argument(
         "--stage",
@@ -417,6 +418,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             batch=options.batch,
             rate=options.rate,
             strength=options.strength,
+            validate_every=options.validate_minutes * 60,
         )
         for event in train(config):
             print(datetime.datetime.now().strftime("%H:%M:%S"), event, flush=True)

@@ -38,13 +38,11 @@ from poseviewer.training.batches import Mixture, ahead
 from poseviewer.training.datasets import Source, load_sources, standard_sources
 from poseviewer.training.ema import Average
 from poseviewer.training.schedule import cosine_rate
-from poseviewer.training.validate import normalise
+from poseviewer.training.validate import erring_box, normalise
 
 Float = npt.NDArray[np.floating]
 # Around the proposal lies more picture, because the transformer may look beyond it.
 CONTEXT = 1.5
-# The detector's errors in box sizes: mean and deviation of left, top, right, bottom (AlphaPose's DPG constants).
-BOX_ERRORS = ((-0.0142, 0.1158), (0.0043, 0.068), (0.0154, 0.1337), (-0.0013, 0.0711))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +119,7 @@ class ProposalMixture(Mixture):
         box, joints, weights = people.boxes[place], people.joints[place], people.weights[place]
         mirrored = bool(rng.random() < 0.5)
         centred = _mirror(box_window(box, input_wh), mirrored)
-        proposal = _mirror(box_window(erring_box(box, rng), input_wh), mirrored)
+        proposal = _mirror(box_window(erring_box(box, rng, rng.uniform(0.3, 1.6)), input_wh), mirrored)
         context_wh = (int(input_wh[0] * CONTEXT), int(input_wh[1] * CONTEXT))
         wide = Window(proposal.centre, (proposal.size[0] * CONTEXT, proposal.size[1] * CONTEXT), 0.0, mirrored)
         picture = self.stores[chosen][int(people.image_index[place])]
@@ -132,15 +130,6 @@ class ProposalMixture(Mixture):
         if mirrored:
             moved, weights = moved[self.flip], weights[self.flip]
         return context, theta, moved, weights
-
-
-def erring_box(box: Float, rng: np.random.Generator) -> Float:
-    """A box xyxy as a detector might have it."""
-    means, deviations = np.array(BOX_ERRORS).T
-    size = np.tile(box[2:] - box[:2], 2)
-    moved = box + rng.normal(means, deviations * rng.uniform(0.3, 1.6)) * size
-    middle, half = (moved[:2] + moved[2:]) / 2, np.maximum((moved[2:] - moved[:2]) / 2, 2.0)
-    return np.concatenate([middle - half, middle + half])
 
 
 def normalised_theta(proposal: Float, wanted: Float, input_wh: tuple[int, int]) -> Float:

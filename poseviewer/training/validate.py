@@ -1,8 +1,9 @@
 """Measure an estimator with given boxes: PCK@0.2 of the torso and OKS AP.
 
-    python -m poseviewer.training.validate --weights W.safetensors --data FOLDER [--no-flip]
+    python -m poseviewer.training.validate --weights W.safetensors --data FOLDER [--no-flip] [--box-errors] [--stn]
 
-FOLDER holds lspet/ and coco/ with val.json and images/, as COCO keypoint files.
+FOLDER holds lspet/ and coco/ with val.json and images/, as COCO keypoint files. --box-errors moves the boxes as a
+detector might have them; --stn cuts again through the file's spatial transformer.
 """
 
 from __future__ import annotations
@@ -19,18 +20,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from poseviewer.core.errors import KnownError
-from poseviewer.core.geometry import invert, transform
+from poseviewer.core.errors import CallError, KnownError
+from poseviewer.core.geometry import compose, invert, transform
 from poseviewer.core.skeleton import Skeleton, skeleton
 from poseviewer.evaluation.pck import PckPerson, count_pck
 from poseviewer.formats.coco_eval import coco_scores, load_coco
 from poseviewer.nets.weights import EstimatorSpec, load_estimator
+from poseviewer.ops.crops import normalising_matrix, square
 from poseviewer.ops.decode import decode_heatmaps, merge_flip
 from poseviewer.training.augment import box_window, cut, window_matrix
 from poseviewer.training.datasets import Annotation, read_annotations
 from poseviewer.training.pixels import read_picture
 
 Float = npt.NDArray[np.floating]
+# A detector's errors in box sizes: mean and deviation of left, top, right, bottom (reference/alphapose.md section 8).
+BOX_ERRORS = ((-0.0142, 0.1158), (0.0043, 0.068), (0.0154, 0.1337), (-0.0013, 0.0711))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,16 +61,47 @@ class Pck:
     persons: int
 
 
-def cut_given_boxes(people: Sequence[Annotation], input_wh: tuple[int, int]) -> GivenBoxes:
-    """Cut every person by the annotated box; raises MediaError for a missing picture."""
-    pictures: dict[Path, npt.NDArray[np.uint8]] = {}
-    matrices = np.array([window_matrix(box_window(p.box, input_wh), input_wh) for p in people])
-    crops = []
+def cut_given_boxes(
+    people: Sequence[Annotation], input_wh: tuple[int, int], boxes: Float | None = None
+) -> GivenBoxes:
+    """Cut every person by the annotated box, or by `boxes` (N, 4); raises MediaError for a missing picture."""
+    chosen = [p.box for p in people] if boxes is None else list(boxes)
+    return cut_windows(people, [window_matrix(box_window(box, input_wh), input_wh) for box in chosen], input_wh)
+
+
+def cut_windows(
+    people: Sequence[Annotation], matrices: Sequence[npt.NDArray[np.float64]], input_wh: tuple[int, int]
+) -> GivenBoxes:
+    """Cut every person by a matrix (2, 3) from picture to crop pixels; raises MediaError."""
+    crops: list[npt.NDArray[np.uint8]] = []
+    path, picture = None, np.zeros((1, 1, 3), dtype=np.uint8)
     for person, matrix in zip(people, matrices, strict=True):
-        if person.image not in pictures:
-            pictures = {person.image: read_picture(person.image)}
-        crops.append(cut(pictures[person.image], matrix, input_wh))
-    return GivenBoxes(people, np.array(crops), matrices)
+        if person.image != path:
+            path, picture = person.image, read_picture(person.image)
+        crops.append(cut(picture, matrix, input_wh))
+    return GivenBoxes(people, np.array(crops), np.array(matrices))
+
+
+def erring_box(box: Float, rng: np.random.Generator, strength: float = 1.0) -> Float:
+    """A box xyxy as a detector might have it (AlphaPose's DPG constants), at least four pixels wide and high."""
+    means, deviations = np.array(BOX_ERRORS).T
+    size = np.tile(box[2:] - box[:2], 2)
+    moved = box + rng.normal(means, deviations * strength) * size
+    middle, half = (moved[:2] + moved[2:]) / 2, np.maximum((moved[2:] - moved[:2]) / 2, 2.0)
+    return np.concatenate([middle - half, middle + half])
+
+
+@torch.no_grad()
+def through_transformer(stn: nn.Module, spec: EstimatorSpec, given: GivenBoxes, batch: int = 32) -> GivenBoxes:
+    """The same people cut again by the theta that the transformer answers to their crops."""
+    unit = normalising_matrix(spec.input_wh)
+    matrices: list[npt.NDArray[np.float64]] = []
+    for start in range(0, len(given.crops), batch):
+        theta = stn(normalise(torch.from_numpy(given.crops[start : start + batch]), spec)).double()
+        inner = torch.linalg.inv(unit) @ square(theta) @ unit
+        for step, matrix in zip(inner.numpy(), given.matrices[start : start + batch], strict=True):
+            matrices.append(compose(invert(step[:2]), matrix))
+    return cut_windows(given.people, matrices, spec.input_wh)
 
 
 def normalise(crops: Tensor, spec: EstimatorSpec) -> Tensor:
@@ -145,15 +180,23 @@ def validation_people(data: Path, name: str, shape: Skeleton) -> list[Annotation
     return [person for person in people if person.joints[:, 2].any()]
 
 
-def report(weights: Path, data: Path, *, flip: bool) -> str:
+def report(weights: Path, data: Path, *, flip: bool, box_errors: bool = False, stn: bool = False) -> str:
     """The figures of a weight file as text; raises KnownError."""
     loaded = load_estimator(weights)
-    shape = skeleton(loaded.spec.skeleton)
-    lines = [f"{weights.name}: {loaded.spec.family}, {loaded.spec.input_wh}, flip test {flip}"]
+    spec, shape = loaded.spec, skeleton(loaded.spec.skeleton)
+    if stn and loaded.stn is None:
+        raise CallError(f"{weights.name} has no spatial transformer.", file=weights)
+    lines = [
+        f"{weights.name}: {spec.family} {spec.input_wh}, flip test {flip}, box errors {box_errors}, STN {stn}"
+    ]
     for name in ("lspet", "coco"):
         people = validation_people(data, name, shape)
-        given = cut_given_boxes(people, loaded.spec.input_wh)
-        found, scores = predict(loaded.module, loaded.spec, given, shape, flip=flip)
+        rng = np.random.default_rng(0)
+        boxes = np.array([erring_box(p.box, rng) for p in people]) if box_errors else None
+        given = cut_given_boxes(people, spec.input_wh, boxes)
+        if stn and loaded.stn is not None:
+            given = through_transformer(loaded.stn, spec, given)
+        found, scores = predict(loaded.module, spec, given, shape, flip=flip)
         result = pck(found, people, shape)
         lines.append(f"{name}/val PCK@0.2 torso {result.mean:.3f} ({result.persons} persons)")
         lines.extend(f"  {joint:15s} {value:.3f}" for joint, value in result.joints.items())
@@ -169,11 +212,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, required=True, help="estimator weights")
     parser.add_argument("--data", type=Path, required=True, help="folder with lspet/ and coco/")
     parser.add_argument("--no-flip", action="store_true", help="one pass instead of the flip test")
+    parser.add_argument("--box-errors", action="store_true", help="boxes as a detector might have them")
+    parser.add_argument("--stn", action="store_true", help="cut again through the spatial transformer")
     parser.add_argument("--threads", type=int, default=1, help="torch threads")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     try:
-        print(report(options.weights, options.data, flip=not options.no_flip))
+        print(
+            report(
+                options.weights,
+                options.data,
+                flip=not options.no_flip,
+                box_errors=options.box_errors,
+                stn=options.stn,
+            )
+        )
     except KnownError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -13,7 +13,7 @@ from poseviewer.core.skeleton import skeleton
 from poseviewer.nets.fastpose import FastPose, initialise
 from poseviewer.nets.stn import LocaliserConfig
 from poseviewer.nets.weights import EstimatorHeader, load_estimator, save_estimator
-from poseviewer.training import transformer
+from poseviewer.training import transformer, validate
 from poseviewer.training.augment import NONE, box_window, cut, window_matrix
 from poseviewer.training.datasets import Source, load_sources
 from poseviewer.training.estimator import estimator_spec
@@ -76,6 +76,32 @@ def test_cutting_with_theta_equals_cutting_from_the_picture(tmp_path: Path) -> N
     inside = (slice(12, -12), slice(12, -12))
     # Sampled twice against once: the same place, a little softer.
     assert np.abs(found[inside] - wanted[inside]).mean() < 8
+
+
+class CentringOracle(torch.nn.Module):
+    """Answers with thetas made beforehand."""
+
+    def __init__(self, theta: torch.Tensor) -> None:
+        super().__init__()
+        self.theta = theta
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.theta[: len(x)]
+
+
+def test_the_right_theta_turns_erring_boxes_into_the_given_ones(tmp_path: Path) -> None:
+    draw_people(tmp_path / "coco", "val", 5)
+    people = validate.validation_people(tmp_path, "coco", SHAPE)
+    spec = estimator_spec(tiny_config(tmp_path, 1.0), Stage(0.0, INPUT, 2.0))
+    rng = np.random.default_rng(0)
+    erring = validate.cut_given_boxes(people, INPUT, np.array([validate.erring_box(p.box, rng) for p in people]))
+    exact = validate.cut_given_boxes(people, INPUT)
+    assert np.abs(erring.matrices - exact.matrices).max() > 1
+    pairs = zip(erring.matrices, exact.matrices, strict=True)
+    theta = np.array([transformer.normalised_theta(a, b, INPUT) for a, b in pairs])
+    found = validate.through_transformer(CentringOracle(torch.from_numpy(theta)), spec, erring)
+    np.testing.assert_allclose(found.matrices, exact.matrices, atol=1e-6)
+    assert np.abs(found.crops.astype(int) - exact.crops).mean() < 0.1
 
 
 def test_training_lowers_the_loss_below_the_untouched_proposals(tmp_path: Path) -> None:
