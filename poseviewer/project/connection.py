@@ -129,6 +129,7 @@ def connect(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(
             path, timeout=0, isolation_level=None, check_same_thread=False, cached_statements=256
         )
+        connection.text_factory = _text
         try:
             for pragma in (
                 "trusted_schema = OFF",
@@ -162,6 +163,11 @@ def known_errors(path: Path) -> Iterator[None]:
         if sentence is None:
             raise
         raise ProjectError(sentence.format(name=path.name), file=path, remedy=_REMEDIES.get(code, "")) from error
+
+
+def _text(data: bytes) -> str:
+    """Damaged text reads as question marks, so that it ends in a sentence about the file and not in a traceback."""
+    return data.decode(errors="replace")
 
 
 _SENTENCES = {

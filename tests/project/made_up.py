@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from poseviewer.core.values import FrameResult, MediaInfo, Pose
+from poseviewer.project import Project
+from poseviewer.project.schema import NAMES
 
 JOINTS = 17
 
@@ -67,3 +69,12 @@ def pose(
 def result(frame: int, *poses: Pose) -> FrameResult:
     """What a run found in a frame."""
     return FrameResult(frame, frame / 25, tuple(poses), f"{frame:016x}")
+
+
+def contents(project: Project) -> dict[str, list[tuple[object, ...]]]:
+    """Return the rows of every table but the journal."""
+    with project._database.read() as db:
+        return {
+            table: sorted(db.execute(f"SELECT * FROM {table}").fetchall(), key=repr)
+            for table in sorted(NAMES - {"journal"})
+        }
