@@ -93,9 +93,9 @@ class DetectionConfig:
     finish: float | None = None
     pictures: int | None = None
     stages: tuple[Stage, ...] = (
-        Stage(0.35, 256, 0.6),
-        Stage(0.85, 320, 0.5),
-        Stage(1.0, 320, 0.1, gentle=True),
+        Stage(0.35, 256, 0.5),
+        Stage(0.8, 320, 0.35),
+        Stage(1.0, 384, 0.1, gentle=True),
     )
     batch: int = 16
     rate: float = 2e-3

@@ -132,10 +132,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--weights", type=Path, default=None, help="detector weights (default: the bundled ones)")
     parser.add_argument("--data", type=Path, required=True, help="the folder that holds coco/ and photos/")
     parser.add_argument("--size", type=int, default=None, help="input size in pixels (default: as the weights say)")
+    parser.add_argument("--confidence", type=float, default=None, help="for precision and recall only")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(arguments)
     try:
-        detector = Detector.load(options.weights, input_size=options.size)
+        detector = Detector.load(options.weights, input_size=options.size, confidence=options.confidence)
         results = {
             "coco/val": validate_boxes(detector, options.data / "coco" / "val.json"),
             "photos/val, human boxes": validate_boxes(detector, options.data / "photos" / "val.json", only_human=True),

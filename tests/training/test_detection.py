@@ -127,3 +127,18 @@ def test_grey_pictures_have_three_channels() -> None:
     picture = np.zeros((8, 8, 3), np.uint8)
     for seed in range(60):
         assert _recoloured(picture, np.random.default_rng(seed), gentle=False).shape == (8, 8, 3)
+
+
+def test_released_weights_carry_their_settings(config: DetectionConfig, tmp_path: Path) -> None:
+    from poseviewer.training.release_detector import main as release
+
+    out = tmp_path / "released.safetensors"
+    call = ["--weights", str(config.teacher), "--out", str(out), "--size", "96", "--confidence", "0.3"]
+    assert release(call) == 0
+    spec = Detector.load(out).spec
+    assert (spec.input_size, spec.confidence, spec.iou) == (96, 0.3, 0.6)
+    before, after = load_yolo(config.teacher), load_yolo(out)
+    for name, value in before.network.state_dict().items():
+        assert torch.equal(value, after.network.state_dict()[name])
+    assert release([*call[:5], "100", *call[6:]]) == 2
+    assert release([*call[:-1], "0"]) == 2
