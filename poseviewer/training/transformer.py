@@ -71,6 +71,8 @@ class TransformerConfig(msgspec.Struct, frozen=True):
         batch: proposals a step.
         rate: highest learning rate; warm_up: steps.
         heatmap_weight: of the frozen estimator's loss beside the theta loss.
+        onto: estimator file that gets the transformer instead of `weights`, for instance one of the same network
+            that was still being trained meanwhile.
         heatmap_every: the estimator judges every n-th step: it costs many times the localisation network.
     """
 
@@ -85,6 +87,7 @@ class TransformerConfig(msgspec.Struct, frozen=True):
     warm_up: int = 100
     heatmap_weight: float = 3.0
     heatmap_every: int = 4
+    onto: Path | None = None
     seed: int = 1
 
 
@@ -166,7 +169,6 @@ class TransformerTrainer:
     def __init__(self, config: TransformerConfig) -> None:
         torch.manual_seed(config.seed)
         self.config = config
-        self.header, _ = read_own(config.weights)
         self.estimator = load_estimator(config.weights)
         self.net = Localiser(config.localiser)
         self.average = Average(self.net)
@@ -218,14 +220,13 @@ class TransformerTrainer:
         return TransformerStep(self.step, self.progress, means["theta"], means["heatmap"], means["untouched"])
 
     def write(self) -> None:
-        """Write the estimator together with its transformer."""
-        net, stn = self.estimator.module, self.average.module
+        """Write the estimator, or `onto` as it is by now, together with the transformer."""
+        target = self.config.onto or self.config.weights
+        header, _ = read_own(target)
         header = msgspec.structs.replace(
-            self.header,
-            spec=msgspec.structs.replace(self.header.spec, stn=True),
-            localiser=self.config.localiser,
+            header, spec=msgspec.structs.replace(header.spec, stn=True), localiser=self.config.localiser
         )
-        save_estimator(self.config.out, net, header, stn)
+        save_estimator(self.config.out, load_estimator(target).module, header, self.average.module)
 
 
 def theta_loss(found: Tensor, wanted: Tensor) -> Tensor:
@@ -268,6 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with lspet/, coco/, ...")
     parser.add_argument("--out", type=Path, required=True, help="estimator weights to write")
     parser.add_argument("--cache", type=Path, required=True, help="folder for decoded pictures")
+    parser.add_argument("--onto", type=Path, help="estimator weights that get the transformer (default: --weights)")
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
@@ -279,6 +281,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.out,
         options.cache,
         seconds=options.minutes * 60,
+        onto=options.onto,
     )
     try:
         for event in train_transformer(config):
