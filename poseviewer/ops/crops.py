@@ -217,7 +217,9 @@ class FrameSampler:
         ):
             step = 1 << level
             left, top = (max(0, int(value)) // step * step for value in low)
-            right, bottom = min(width, int(high[0]) + step), min(height, int(high[1]) + step)
+            # Whole squares, so that they average what whole frames would.
+            right = min(width, (int(high[0]) // step + 2) * step)
+            bottom = min(height, (int(high[1]) // step + 2) * step)
             part = self._frames[frame : frame + 1, top : max(bottom, top), left : max(right, left)]
             parts.append(self._less_fill(_averaged(part, level))[0])
             origins.append((left // step, top // step))
