@@ -216,7 +216,7 @@ class FrameSampler:
             frame_index.tolist(), levels.tolist(), lows.tolist(), highs.tolist(), strict=True
         ):
             step = 1 << level
-            left, top = (max(0, int(value)) // step * step for value in low)
+            left, top = (max(0, int(value) - step) // step * step for value in low)
             # Whole squares, so that they average what whole frames would.
             right = min(width, (int(high[0]) // step + 2) * step)
             bottom = min(height, (int(high[1]) // step + 2) * step)
