@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer, QUrl
+from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import (
     QCloseEvent,
-    QDesktopServices,
     QDragEnterEvent,
     QDragLeaveEvent,
     QDropEvent,
@@ -22,7 +21,6 @@ from PySide6.QtWidgets import (
     QAbstractSlider,
     QApplication,
     QComboBox,
-    QDialog,
     QDockWidget,
     QFileDialog,
     QInputDialog,
@@ -36,10 +34,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from poseviewer.core.log import log_path
 from poseviewer.ui import settings, theme
 from poseviewer.ui.canvas.view import Canvas
 from poseviewer.ui.desk import Desk
+from poseviewer.ui.dialogs.opener import Dialogs
 from poseviewer.ui.empty import EmptyPage
 from poseviewer.ui.menus import Actions, build_menus
 from poseviewer.ui.messagebar import MessageBar
@@ -64,6 +62,7 @@ class Window(QMainWindow):
     Attributes:
         desk: what every view is given.
         canvas, timeline, people, joints, inspector: the views.
+        dialogs: opens dialogs by action id.
         messages: the bar under the toolbar.
     """
 
@@ -79,9 +78,12 @@ class Window(QMainWindow):
         self._name = QLabel(self)
         self._name.setProperty("level", "2")
         self._name.setContentsMargins(0, 0, 16, 0)
+        self._name.setFixedHeight(28)
+        self._name.setAlignment(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight)
         self.menuBar().setCornerWidget(self._name)
         self.toolbar = ToolBar(self.desk, self.actions_, self)
         self.addToolBar(self.toolbar)
+        self.dialogs = Dialogs(self.desk, self)
         self._build_middle()
         self._build_docks()
         self.status = StatusBar(self.desk, self)
@@ -212,8 +214,8 @@ class Window(QMainWindow):
         self.stack.setCurrentWidget(self.canvas if desk.info is not None else self.empty)
         name = Path(desk.project.path).name if desk.project is not None else ""
         self._name.setText(name)
-        self._name.adjustSize()
-        self.menuBar().setCornerWidget(self._name)
+        # The menu bar gives its corner the room it asked for once.
+        self._name.setMinimumWidth(self._name.sizeHint().width())
         self.setWindowTitle(f"{name} - PoseViewer" if name else "PoseViewer")
         if desk.info is None:
             self.empty.refresh()
@@ -242,8 +244,6 @@ class Window(QMainWindow):
             "focus_previous": lambda: self.move_focus(-1),
             "full_screen": self.toggle_full_screen,
             "layout_reset": self._default_layout,
-            "show_log": self.show_log,
-            "import": self.ask_import,
         }
         if action_id.startswith("panel_"):
             dock = self.docks[action_id.removeprefix("panel_")]
@@ -251,20 +251,13 @@ class Window(QMainWindow):
         elif action_id in acts:
             acts[action_id]()
         else:
-            self.show_dialog(action_id)
+            self.dialogs.do(action_id)
 
     def _message_action(self, act: str | Callable[[], object]) -> None:
         if callable(act):
             act()
         else:
             self.desk.do(act)
-
-    def show_dialog(self, action_id: str) -> None:
-        """Show the dialog of an action; each is imported when it is wanted."""
-        made = make_dialog(action_id, self.desk, self)
-        if made is not None:
-            made.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-            made.open()
 
     def ask_open(self, wanted: str = "") -> None:
         """Ask for a video, pictures or a project."""
@@ -293,24 +286,6 @@ class Window(QMainWindow):
         if name:
             self.desk.relink(name)
 
-    def ask_import(self) -> None:
-        """Ask for an annotation file and the folder of its pictures, and read them into the project."""
-        project = self.desk.project
-        if project is None:
-            return
-        name, _ = QFileDialog.getOpenFileName(self, tr("Import"), "", "COCO (*.json)")
-        if not name:
-            return
-        folder = QFileDialog.getExistingDirectory(self, tr("Folder of its pictures"), str(Path(name).parent))
-        if not folder:
-            return
-        from poseviewer.jobs.importing import import_file
-
-        thread = self.desk.start_job(import_file(Path(name), Path(folder), project))
-        thread.result.connect(
-            lambda _: self.desk.tell(Message(tr("Imported {file}.", file=Path(name).name), level="done"))
-        )
-
     def ask_frame(self) -> None:
         """Ask for a frame number."""
         info = self.desk.info
@@ -331,10 +306,6 @@ class Window(QMainWindow):
         self.desk.tell(Message(tr("Making the demo: a clip, its predictions and a few corrections."), key="demo"))
         thread = self.desk.start_job(make_demo(cache_folder() / "demo"))
         thread.result.connect(lambda path: self.desk.open_paths([path]))
-
-    def show_log(self) -> None:
-        """Open the folder of the log file."""
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(log_path().parent)))
 
     # --- panels and focus ---
 
@@ -405,6 +376,7 @@ class Window(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Remember the layout, let runs finish their step, stop every thread."""
         self._save_layout()
+        self.dialogs.close_all()
         self.desk.shutdown()
         super().closeEvent(event)
 
@@ -430,28 +402,3 @@ def keeps_key(focus: QWidget | None, event: QKeyEvent) -> bool:
     if isinstance(focus, QComboBox):
         return event.key() in (*press, *arrows)
     return isinstance(focus, (QAbstractSlider, QTabBar)) and event.key() in arrows
-
-
-def make_dialog(action_id: str, desk: Desk, parent: QWidget) -> QDialog | None:
-    """Return the dialog of an action, or None if it has none."""
-    if action_id == "run_panel":
-        from poseviewer.ui.dialogs.run import RunDialog
-
-        return RunDialog(desk, parent)
-    if action_id == "export":
-        from poseviewer.ui.dialogs.export import ExportDialog
-
-        return ExportDialog(desk, parent)
-    if action_id == "settings":
-        from poseviewer.ui.dialogs.settings import SettingsDialog
-
-        return SettingsDialog(parent)
-    if action_id == "shortcuts":
-        from poseviewer.ui.dialogs.shortcuts import ShortcutsDialog
-
-        return ShortcutsDialog(parent)
-    if action_id == "about":
-        from poseviewer.ui.dialogs.about import AboutDialog
-
-        return AboutDialog(parent)
-    return None

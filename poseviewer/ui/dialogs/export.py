@@ -142,8 +142,8 @@ class ExportDialog(Dialog):
     def _choose(self, include: Include) -> None:
         self._include = include
         self.include.choose(include)
+        self.export.setEnabled(False)
         if self.desk.project is None:
-            self.export.setEnabled(False)
             return
         from poseviewer.jobs.summary import summarise
 

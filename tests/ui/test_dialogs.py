@@ -1,0 +1,135 @@
+"""The dialogs, on a real desk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from poseviewer.pipeline.config import NmsConfig, PipelineConfig
+from poseviewer.project import edits
+from poseviewer.session.actions import ACTIONS
+from poseviewer.ui.desk import Desk
+from poseviewer.ui.dialogs.export import ExportDialog
+from poseviewer.ui.dialogs.importing import ImportDialog
+from poseviewer.ui.dialogs.run import RunDialog
+from poseviewer.ui.dialogs.run_progress import time_left
+from poseviewer.ui.dialogs.run_settings import RunSettings
+from poseviewer.ui.dialogs.shortcuts import ShortcutsDialog, key_text
+from tests.ui.desk_tools import FRAMES, open_desk
+
+
+@pytest.fixture
+def desk(qtbot: QtBot, tmp_path: Path) -> Iterator[Desk]:
+    made = open_desk(qtbot, tmp_path)
+    yield made
+    made.shutdown()
+
+
+def test_every_key_is_listed_and_typing_narrows_the_list(qtbot: QtBot) -> None:
+    dialog = ShortcutsDialog()
+    qtbot.addWidget(dialog)
+    everything = "\n".join(dialog.shown_rows())
+    for action in ACTIONS:
+        if action.where == "mouse" or action.id.startswith("person_"):
+            continue
+        for key in action.keys:
+            assert key_text(key) in everything, action.id
+    dialog.search.setText("undo")
+    assert [row.split(":")[0] for row in dialog.shown_rows()] == ["Undo"]
+    dialog.search.setText("")
+    assert len(dialog.shown_rows()) > 60
+
+
+def test_the_form_of_a_run_returns_what_it_was_given(qtbot: QtBot) -> None:
+    config = PipelineConfig(
+        detector="a.pt", estimator="b.safetensors", confidence=0.4, iou=0.55, enlargement=0.25, stn=False, flip=True,
+        nms=NmsConfig(version="old", gamma=20.5, match_threshold=7, score_floor=0.15, mu=1.1), device="cpu",
+        precision="bf16", batch_frames=3, batch_people=17,
+    )  # fmt: skip
+    form = RunSettings(PipelineConfig())
+    qtbot.addWidget(form)
+    form.show_config(config)
+    assert form.config() == config
+    with qtbot.waitSignal(form.changed):
+        form.suppress.setChecked(False)
+    assert form.config().nms == msgspec.structs.replace(config.nms, enabled=False)
+    assert not form.gamma.isEnabled()
+
+
+def test_the_run_panel_knows_its_frames_and_says_what_is_wrong(qtbot: QtBot, desk: Desk) -> None:
+    dialog = RunDialog(desk)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    assert dialog.frames() == list(range(FRAMES))
+    desk.play(first=3, last=6)
+    qtbot.mouseClick(dialog.range.button("range"), Qt.MouseButton.LeftButton)
+    assert dialog.frames() == [3, 4, 5, 6]
+    assert dialog.some.text() == "3-6"
+    dialog.some.clear()
+    qtbot.keyClicks(dialog.some, "2,99")
+    assert not dialog.start.isEnabled()
+    assert "99" in dialog.problem.text()
+    dialog.some.clear()
+    qtbot.keyClicks(dialog.some, "2,8-9")
+    assert dialog.frames() == [2, 8, 9]
+    assert dialog.start.isEnabled()
+    assert dialog.earlier.rowCount() == 1
+    assert [dialog.earlier.item(0, column).text() for column in (2, 3, 4)] == ["made up", "10", "done"]
+
+
+def test_the_export_dialog_counts_writes_and_refuses_a_taken_folder(qtbot: QtBot, desk: Desk, tmp_path: Path) -> None:
+    assert desk.apply(edits.MoveJoint(desk.media_id, 0, desk.people[0].key, 9, 50.25, 90.5))
+    dialog = ExportDialog(desk)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    qtbot.waitUntil(dialog.export.isEnabled, timeout=5_000)
+    assert [figure.text() for figure in dialog.counts._figures] == ["1", "1", "17"]
+    folder = tmp_path / "taken"
+    folder.mkdir()
+    (folder / "mine.txt").write_text("keep me")
+    dialog.folder.setText(str(folder))
+    dialog.export.click()
+    qtbot.waitUntil(lambda: dialog.problem.isVisible(), timeout=10_000)
+    assert "taken" in dialog.problem.text()
+    assert (folder / "mine.txt").read_text() == "keep me"
+    dialog.folder.setText(str(tmp_path / "out"))
+    with qtbot.waitSignal(dialog.accepted, timeout=20_000):
+        dialog.export.click()
+    written = json.loads((tmp_path / "out" / "annotations" / "person_keypoints.json").read_text())
+    assert written["annotations"][0]["keypoints"][27:30] == [50.25, 90.5, 2]
+    assert "--include corrections" in dialog.command()
+
+
+def test_what_was_exported_can_be_imported_again(qtbot: QtBot, desk: Desk, tmp_path: Path) -> None:
+    assert desk.apply(edits.AcceptPrediction(desk.media_id, 0, desk.people[0].key))
+    dialog = ExportDialog(desk)
+    qtbot.addWidget(dialog)
+    qtbot.waitUntil(dialog.export.isEnabled, timeout=5_000)
+    dialog.folder.setText(str(tmp_path / "out"))
+    with qtbot.waitSignal(dialog.accepted, timeout=20_000):
+        dialog.export.click()
+    incoming = ImportDialog(desk)
+    qtbot.addWidget(incoming)
+    incoming.show()
+    assert not incoming.start.isEnabled()
+    incoming.file.setText(str(tmp_path / "out" / "annotations" / "nothing.json"))
+    incoming.pictures.setText(str(tmp_path / "out" / "images"))
+    incoming.start.click()
+    qtbot.waitUntil(lambda: incoming.problem.isVisible(), timeout=10_000)
+    assert "nothing.json" in incoming.problem.text()
+    incoming.file.setText(str(tmp_path / "out" / "annotations" / "person_keypoints.json"))
+    assert desk.project is not None
+    before = len(desk.project.media_list())
+    with qtbot.waitSignal(incoming.accepted, timeout=20_000):
+        incoming.start.click()
+    assert len(desk.project.media_list()) == before + 1
+
+
+def test_time_left_is_worded_like_everywhere() -> None:
+    assert [time_left(seconds) for seconds in (4.2, 130, 3905)] == ["4 s left", "2 min 10 s left", "1 h 5 min left"]
