@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,44 @@ def box_matrix(box: np.ndarray, grow: float = 1.0) -> np.ndarray:
     centre, side = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
     scale = max(side[0] / 192, side[1] / 256) * grow
     return np.array([[scale, 0, centre[0] - scale * 95.5], [0, scale, centre[1] - scale * 127.5]])
+
+
+@cache
+def made_result(K: int) -> FrameResult:
+    """Three people, one doubled candidate and one below the floor, with all their evidence."""
+    pixels = picture()
+    shapes = [(60, 60, 220, 400), (240, 80, 400, 420), (66, 64, 226, 404), (420, 100, 560, 440), (10, 10, 40, 60)]
+    boxes = np.array(shapes, dtype=np.float32)
+    points = np.stack([box[:2] + body(K) * (box[2:] - box[:2]) for box in boxes]).astype(np.float32)
+    rng = np.random.default_rng(2)
+    scores = rng.uniform(0.62, 0.95, (5, K)).astype(np.float32)
+    scores[4] = 0.2
+    scores[0, 9 % K], scores[0, 11 % K] = 0.72, 0.31
+    crops = tuple(made_crop(pixels, boxes[i], points[i], scores[i]) for i in range(5))
+    candidates = Candidates(points, scores, boxes, np.array([0.9, 0.85, 0.8, 0.6, 0.3], np.float32))
+    suppression = Suppression(
+        np.array([KEPT, KEPT, BY_BOTH, KEPT, BELOW_FLOOR]), np.array([-1, -1, 0, -1, -1]),
+        np.array([0.0, 1.2, 31.5, 20.4, 0.0], np.float32), np.array([-1, 0, 0, 1, -1]), np.array([0, 0, 12, 3, 0]),
+        np.array([0, 1, 3]),
+    )  # fmt: skip
+    poses = tuple(Pose(points[i], scores[i], boxes[i], float(scores[i].mean()), i + 1) for i in (0, 1, 3))
+    return FrameResult(812, 812 / 25.0, poses, "ff", Evidence(crops, candidates, suppression, {"estimator": 0.02}))
+
+
+def made_crop(pixels: np.ndarray, box: np.ndarray, points: np.ndarray, scores: np.ndarray) -> CropEvidence:
+    """A crop that the STN zoomed by 1.25, with one Gaussian per joint and a second one for the left wrist."""
+    proposal = box_matrix(box, 1.3)
+    theta = np.array([[0.8, 0, -0.05], [0, 0.8, 0.03]])
+    half = np.array([[95.5, 0, 95.5], [0, 127.5, 127.5]])
+    crop = compose(compose(proposal, compose(half, theta)), invert(half))
+    to_frame = compose(crop, np.array([[4.0, 0, 1.5], [0, 4.0, 1.5]]))
+    cells = transform(invert(to_frame), points)
+    maps = gaussians(cells, scores, 2.0, (64, 48))
+    second = gaussians(cells[10 % len(cells)][None], np.array([0.44]), 2.0, (64, 48))[0]
+    maps[9 % len(maps)] = np.maximum(maps[9 % len(maps)], second)
+    return CropEvidence(
+        box, proposal, crop, theta, invert(theta), crop_of(pixels, proposal), crop_of(pixels, crop), maps, to_frame
+    )
 
 
 class FakeProject:
@@ -184,25 +223,10 @@ class FakeDesk(QObject):
     # --- what is on the desk ---
 
     def _make(self) -> None:
+        self.evidence: FrameResult | None = made_result(self.skeleton.count)
+        poses = self.evidence.poses
+        points = self.evidence.evidence.candidates.keypoints  # type: ignore[union-attr]
         K = self.skeleton.count
-        shapes = [(60, 60, 220, 400), (240, 80, 400, 420), (66, 64, 226, 404), (420, 100, 560, 440), (10, 10, 40, 60)]
-        boxes = np.array(shapes, dtype=np.float32)
-        points = np.stack([box[:2] + body(K) * (box[2:] - box[:2]) for box in boxes]).astype(np.float32)
-        rng = np.random.default_rng(2)
-        scores = rng.uniform(0.62, 0.95, (5, K)).astype(np.float32)
-        scores[4] = 0.2
-        scores[0, 9 % K], scores[0, 11 % K] = 0.72, 0.31
-        crops = tuple(self._crop(boxes[i], points[i], scores[i]) for i in range(5))
-        candidates = Candidates(points, scores, boxes, np.array([0.9, 0.85, 0.8, 0.6, 0.3], np.float32))
-        suppression = Suppression(
-            np.array([KEPT, KEPT, BY_BOTH, KEPT, BELOW_FLOOR]), np.array([-1, -1, 0, -1, -1]),
-            np.array([0.0, 1.2, 31.5, 20.4, 0.0], np.float32), np.array([-1, 0, 0, 1, -1]), np.array([0, 0, 12, 3, 0]),
-            np.array([0, 1, 3]),
-        )  # fmt: skip
-        poses = tuple(Pose(points[i], scores[i], boxes[i], float(scores[i].mean()), i + 1) for i in (0, 1, 3))
-        self.evidence: FrameResult | None = FrameResult(
-            812, 812 / 25.0, poses, "ff", Evidence(crops, candidates, suppression, {"estimator": 0.02})
-        )
         visible = np.full(K, 2, np.uint8)
         first = visible.copy()
         first[11 % K], first[3 % K] = 1, 0
@@ -213,21 +237,6 @@ class FakeDesk(QObject):
             Person("p2", "predicted", poses[1], visible),
             Person("p4", "predicted", replace(poses[2], score=0.33, track=9, scores=poses[2].scores * 0.4), visible),
         )
-
-    def _crop(self, box: np.ndarray, points: np.ndarray, scores: np.ndarray) -> CropEvidence:
-        proposal = box_matrix(box, 1.3)
-        theta = np.array([[0.8, 0, -0.05], [0, 0.8, 0.03]])
-        half = np.array([[95.5, 0, 95.5], [0, 127.5, 127.5]])
-        crop = compose(compose(proposal, compose(half, theta)), invert(half))
-        to_frame = compose(crop, np.array([[4.0, 0, 1.5], [0, 4.0, 1.5]]))
-        cells = transform(invert(to_frame), points)
-        maps = gaussians(cells, scores, 2.0, (64, 48))
-        second = gaussians(cells[10 % len(cells)][None], np.array([0.44]), 2.0, (64, 48))[0]
-        maps[9 % len(maps)] = np.maximum(maps[9 % len(maps)], second)
-        return CropEvidence(
-            box, proposal, crop, theta, invert(theta), crop_of(self.pixels, proposal), crop_of(self.pixels, crop),
-            maps, to_frame,
-        )  # fmt: skip
 
     @property
     def selection(self) -> Selection:

@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from poseviewer.core.skeleton import Skeleton
-from poseviewer.core.values import ABSENT, OCCLUDED, VISIBLE, Person
+from poseviewer.core.values import ABSENT, OCCLUDED, VISIBLE, Array, Person
 from poseviewer.project.doubts import LOW_SCORE
 from poseviewer.session.actions import action
 from poseviewer.ui import theme
@@ -276,6 +276,7 @@ class JointsPanel(Panel):
         self.empty = EmptyState("skeleton")
         self._only_doubtful = False
         self._showing = False
+        self._peaked: tuple[Array, Flags] | None = None
         self._lay_out()
         for signal in (desk.people_changed, desk.selection_changed, desk.evidence_changed, desk.project_opened):
             signal.connect(self.mark)
@@ -343,7 +344,10 @@ class JointsPanel(Panel):
         candidate = self.desk.candidate_of(person.key)
         if result is None or result.evidence is None or candidate is None:
             return None
-        return two_peaked(result.evidence.crops[candidate].heatmaps)
+        heatmaps = result.evidence.crops[candidate].heatmaps
+        if self._peaked is None or self._peaked[0] is not heatmaps:
+            self._peaked = (heatmaps, two_peaked(heatmaps))
+        return self._peaked[1]
 
     def _filter(self, key: str) -> None:
         self._only_doubtful = key == "doubtful"

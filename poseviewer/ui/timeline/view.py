@@ -92,9 +92,8 @@ class View:
         """
         if self.first <= frame and frame + 1 <= self.last:
             return self
-        if frame >= self.first:
-            return self.limited(first=frame - 0.1 * self.span)
-        return self.limited(first=frame - 0.9 * self.span)
+        share = 0.1 if frame >= self.first else 0.9
+        return self.limited(first=frame - max(min(share * self.span, self.span - 1), 0.0))
 
     @property
     def zoom(self) -> float:

@@ -1,0 +1,223 @@
+"""The suppression panel: figures equal the report, sliders ask the desk, words say what would change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, Qt
+
+from poseviewer.core.skeleton import skeleton
+from poseviewer.core.values import BY_SIMILARITY, KEPT, Candidates, Suppression
+from poseviewer.ops.nms_config import NmsConfig
+from poseviewer.ui.panels.suppression import SuppressionPanel
+from poseviewer.ui.panels.suppressionviews import MATCHES, NUMBER, OUTCOME, SCORE, SIMILARITY
+from poseviewer.ui.panels.verdicts import candidate_rows, owners, reason_words, warnings, what_if_words
+from tests.ui.fake_desk import FakeDesk
+
+
+@pytest.fixture
+def desk() -> FakeDesk:
+    return FakeDesk()
+
+
+@pytest.fixture
+def panel(qtbot: Any, desk: FakeDesk) -> SuppressionPanel:
+    made = SuppressionPanel(desk)  # type: ignore[arg-type]
+    qtbot.addWidget(made)
+    made.resize(344, 900)
+    made.show()
+    return made
+
+
+def texts(panel: SuppressionPanel, row: int) -> list[str]:
+    model = panel.table.candidates
+    return [str(model.data(model.index(row, column))) for column in (NUMBER, SCORE, OUTCOME, SIMILARITY, MATCHES)]
+
+
+def test_the_table_equals_the_report(panel: SuppressionPanel, desk: FakeDesk) -> None:
+    scores = desk.evidence.evidence.candidates.scores  # type: ignore[union-attr]
+    assert texts(panel, 0) == ["1", f"{scores[0].mean():.2f}", "kept", "–", "–"]
+    assert texts(panel, 2) == ["3", f"{scores[2].mean():.2f}", "removed by 1", "31.50", "12"]
+    assert texts(panel, 3)[2:] == ["kept", "20.40 to 2", "3"]
+    assert texts(panel, 4)[2:] == ["below the floor", "–", "–"]
+    assert panel.summary.text() == "3 kept, 1 removed, 1 below the floor"
+    tip = panel.table.candidates.data(panel.table.candidates.index(2, 0), Qt.ItemDataRole.ToolTipRole)
+    assert tip == "similarity 31.50 above 22.48, and 12 matched joints, 5 suffice"
+
+
+def test_the_selected_persons_candidate_is_selected(panel: SuppressionPanel, desk: FakeDesk) -> None:
+    assert panel.table.currentIndex().row() == 0
+    desk.session.select(person="p4")
+    panel.flush()
+    assert panel.table.currentIndex().row() == 3
+
+
+def test_a_kept_candidate_selects_its_person_and_a_removed_one_stays(
+    qtbot: Any, panel: SuppressionPanel, desk: FakeDesk
+) -> None:
+    for row in (1, 2):
+        place = panel.table.visualRect(panel.table.candidates.index(row, OUTCOME)).center()
+        qtbot.mouseClick(panel.table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+        panel.flush()
+        assert panel.table.currentIndex().row() == row
+    assert desk.selection.person == "p2"
+    assert panel.reason.text() == "3: similarity 31.50 above 22.48, and 12 matched joints, 5 suffice."
+
+
+def test_numbers_on_the_picture_are_clicked(qtbot: Any, panel: SuppressionPanel) -> None:
+    panel.grab()
+    place = panel.picture._badges[2]
+    qtbot.mouseClick(panel.picture, Qt.MouseButton.LeftButton, pos=QPoint(int(place.x()), int(place.y())))
+    panel.flush()
+    assert panel.table.currentIndex().row() == 2
+
+
+def asked(desk: FakeDesk) -> list[NmsConfig]:
+    return [call[1] for call in desk.calls if call[0] == "what_if_nms"]
+
+
+def test_a_lower_limit_removes_one_more(qtbot: Any, panel: SuppressionPanel, desk: FakeDesk) -> None:
+    similarity = panel.limits[0]
+    assert similarity.value == 22.48
+    similarity.slider.setValue(190)
+    qtbot.waitUntil(lambda: len(asked(desk)) == 1, timeout=2000)
+    assert asked(desk)[-1] == NmsConfig(gamma=pytest.approx(19.0))
+    panel.flush()
+    assert texts(panel, 3)[2:4] == ["removed by 2", "20.40"]
+    assert panel.summary.text() == "2 kept, 2 removed, 1 below the floor"
+    assert panel.answer.text() == "At 19.00: candidate 4 goes, 2 people stay"
+    assert desk.config.nms == NmsConfig()
+
+
+def test_limits_can_be_used_and_taken_back(qtbot: Any, panel: SuppressionPanel, desk: FakeDesk) -> None:
+    assert not panel.use.isEnabled()
+    panel.limits[2].box.setText("0.45")
+    panel.limits[2].box.editingFinished.emit()
+    qtbot.waitUntil(lambda: len(asked(desk)) == 1, timeout=2000)
+    panel.flush()
+    qtbot.mouseClick(panel.use, Qt.MouseButton.LeftButton)
+    assert desk.config.nms == NmsConfig(score_floor=0.45)
+    qtbot.mouseClick(panel.reset, Qt.MouseButton.LeftButton)
+    panel.flush()
+    assert [limit.value for limit in panel.limits] == [22.48, 5.0, 0.3]
+    assert texts(panel, 3)[2] == "kept"
+    assert panel.answer.text() == "Move a threshold to see what it would change"
+
+
+def test_dragging_asks_seldom(qtbot: Any, panel: SuppressionPanel, desk: FakeDesk) -> None:
+    for value in range(100, 200):
+        panel.limits[0].slider.setValue(value)
+    qtbot.waitUntil(lambda: bool(asked(desk)), timeout=2000)
+    qtbot.wait(80)
+    assert len(asked(desk)) <= 3
+    assert asked(desk)[-1].gamma == pytest.approx(19.9)
+
+
+def test_the_threshold_in_the_strip_is_dragged(qtbot: Any, panel: SuppressionPanel, desk: FakeDesk) -> None:
+    strip = panel.strip
+    qtbot.mouseClick(strip, Qt.MouseButton.LeftButton, pos=QPoint(round(strip._x(10.0)), 20))
+    assert panel.limits[0].value == pytest.approx(10.0, abs=0.15)
+    qtbot.waitUntil(lambda: bool(asked(desk)), timeout=2000)
+
+
+def test_tried_limits_are_asked_again_for_the_next_frame(
+    qtbot: Any, panel: SuppressionPanel, desk: FakeDesk
+) -> None:
+    panel.limits[0].slider.setValue(190)
+    qtbot.waitUntil(lambda: len(asked(desk)) == 1, timeout=2000)
+    result = desk.evidence
+    assert result is not None
+    assert result.evidence is not None
+    desk.what_if = None
+    desk.evidence = replace(result, frame=813, evidence=replace(result.evidence))
+    desk.evidence_changed.emit()
+    qtbot.waitUntil(lambda: len(asked(desk)) == 2, timeout=2000)
+    assert asked(desk)[1].gamma == pytest.approx(19.0)
+
+
+def test_sliders_follow_the_run(panel: SuppressionPanel, desk: FakeDesk) -> None:
+    import msgspec
+
+    desk.run_config = msgspec.structs.replace(desk.run_config, nms=NmsConfig(gamma=11.25, match_threshold=7))
+    desk.evidence_changed.emit()
+    panel.flush()
+    assert [limit.value for limit in panel.limits] == [11.25, 7.0, 0.3]
+    assert asked(desk) == []
+
+
+def test_a_candidate_added_by_hand_has_no_verdict_of_other_limits(desk: FakeDesk) -> None:
+    evidence = desk.evidence.evidence  # type: ignore[union-attr]
+    old = evidence.suppression
+    shorter = Suppression(
+        old.outcome[:4], old.by[:4], old.similarity[:4], old.nearest[:4], old.matches[:4], old.kept
+    )
+    assert len(candidate_rows(evidence.candidates, shorter, old)) == 4
+
+
+def poses(*shifts: float) -> Candidates:
+    base = FakeDesk().evidence.evidence.candidates  # type: ignore[union-attr]
+    points = np.stack([base.keypoints[0] + [shift, 0] for shift in shifts]).astype(np.float32)
+    boxes = np.stack([base.boxes[0] + [shift, 0, shift, 0] for shift in shifts]).astype(np.float32)
+    count = len(shifts)
+    return Candidates(points, np.repeat(base.scores[:1], count, 0), boxes, np.ones(count, np.float32))
+
+
+def report(outcome: list[int], by: list[int], nearest: list[int]) -> Suppression:
+    count = len(outcome)
+    return Suppression(
+        np.array(outcome), np.array(by), np.full(count, 9.0, np.float32), np.array(nearest), np.full(count, 2),
+        np.flatnonzero(np.array(outcome) == KEPT),
+    )  # fmt: skip
+
+
+def test_a_double_that_was_kept_is_warned_of() -> None:
+    (text,) = warnings(poses(0, 4), report([KEPT, KEPT], [-1, -1], [-1, 0]), skeleton(), NmsConfig())
+    assert text.startswith("<b>Candidate 2 may be candidate 1 again.</b>")
+    assert "9.00, below 22.48" in text
+
+
+def test_a_pose_that_mixes_two_is_warned_of() -> None:
+    candidates = poses(0, 400, 0)
+    candidates.keypoints[2, 9:] += [400, 0]
+    found = warnings(candidates, report([KEPT] * 3, [-1] * 3, [-1, 0, 0]), skeleton(), NmsConfig())
+    assert [text.split(".")[0] for text in found] == ["<b>Candidate 3 mixes two people"]
+
+
+def test_a_removed_neighbour_is_warned_of() -> None:
+    found = warnings(poses(0, 150), report([KEPT, BY_SIMILARITY], [-1, 0], [-1, 0]), skeleton(), NmsConfig())
+    assert found[0].startswith("<b>Candidate 2 may be another person.</b> It was removed by 1")
+
+
+def test_distinct_people_and_a_plain_double_give_no_warning() -> None:
+    candidates = poses(0, 400, 3)
+    assert warnings(candidates, report([KEPT, KEPT, BY_SIMILARITY], [-1, -1, 0], [-1, 0, 0]), skeleton(), NmsConfig()) == []
+
+
+def test_words_of_changes() -> None:
+    run = NmsConfig()
+    before = report([KEPT, KEPT, BY_SIMILARITY], [-1, -1, 0], [-1, 0, 0])
+    same = what_if_words(before, before, NmsConfig(gamma=22.0), run)
+    assert same == "At 22.00: nothing changes, 2 people stay"
+    fewer = report([KEPT, BY_SIMILARITY, BY_SIMILARITY], [-1, 0, 0], [-1, 0, 0])
+    assert what_if_words(before, fewer, NmsConfig(match_threshold=3), run) == (
+        "At 3 joints: candidate 2 goes, 1 person stays"
+    )
+    more = report([KEPT] * 3, [-1] * 3, [-1, 0, 0])
+    assert what_if_words(fewer, more, NmsConfig(gamma=30.0, score_floor=0.1), run) == (
+        "At 30.00, floor 0.10: candidates 2 and 3 stay too, 3 people stay"
+    )
+
+
+def test_owners_follow_removers_to_a_kept_one() -> None:
+    chain = report([KEPT, BY_SIMILARITY, BY_SIMILARITY, BY_SIMILARITY], [-1, 0, 1, 3], [-1, 0, 1, 3])
+    assert owners(chain).tolist() == [0, 0, 0, -1]
+
+
+def test_a_kept_one_says_why_it_stayed() -> None:
+    row = candidate_rows(poses(0, 400), report([KEPT, KEPT], [-1, -1], [-1, 0]))[1]
+    assert reason_words(row, NmsConfig()) == (
+        "similarity to 1 is 9.00, not above 22.48; 2 matched joints, 5 needed"
+    )

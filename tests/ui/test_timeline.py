@@ -1,0 +1,200 @@
+"""The timeline driven by hand: scrubbing, zooming, range, queue, and what it asks of the project."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QColor, QWheelEvent
+from PySide6.QtWidgets import QApplication
+
+from poseviewer.project.rows import CORRECTED
+from poseviewer.ui import theme
+from poseviewer.ui.timeline import TimelineDock
+from poseviewer.ui.timeline.data import TRACK_FRAMES
+from tests.ui.fake_desk import FakeDesk
+
+
+@pytest.fixture
+def desk(qtbot: Any) -> FakeDesk:
+    theme.apply("dark")
+    return FakeDesk()
+
+
+@pytest.fixture
+def dock(qtbot: Any, desk: FakeDesk) -> Iterator[TimelineDock]:
+    made = TimelineDock(desk)  # type: ignore[arg-type]
+    made.resize(1600, 212)
+    made.show()
+    qtbot.waitExposed(made)
+    yield made
+    made.close()
+
+
+def row_middle(dock: TimelineDock, name: str) -> int:
+    top, height = getattr(dock.lanes._place().rows, name)
+    return int(top + height / 2)
+
+
+def test_dragging_in_the_lanes_scrubs(qtbot: Any, dock: TimelineDock, desk: FakeDesk) -> None:
+    lanes = dock.lanes
+    y = row_middle(dock, "confidence")
+    qtbot.mousePress(lanes, Qt.MouseButton.LeftButton, pos=QPoint(int(lanes.view.centre(100)), y))
+    expected = lanes.view.frame_at(int(lanes.view.centre(100)))
+    assert desk.selection.frame == expected
+    qtbot.mouseMove(lanes, QPoint(int(lanes.view.centre(2000)), y))
+    qtbot.mouseRelease(lanes, Qt.MouseButton.LeftButton)
+    selected = [fields["frame"] for name, fields in desk.calls if name == "select"]
+    assert selected[0] == expected
+    assert abs(selected[-1] - 2000) <= 1 / lanes.view.pixels
+
+
+def test_ctrl_and_wheel_zoom_at_the_pointer(qtbot: Any, dock: TimelineDock) -> None:
+    lanes = dock.lanes
+    x = lanes.view.centre(1500)
+    event = QWheelEvent(
+        QPointF(x, 60), QPointF(x, 60), QPoint(), QPoint(0, 480), Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.ControlModifier, Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    QApplication.sendEvent(lanes, event)
+    assert lanes.view.span < 4210 / 2
+    assert lanes.view.frame_at(x) in (1499, 1500, 1501)
+    assert dock.transport.zoom.value() == round(lanes.view.zoom * 1000)
+
+
+def test_the_zoom_slider_zooms_around_the_playhead(dock: TimelineDock) -> None:
+    dock.transport.zoom.setValue(1000)
+    first, last = dock.lanes.view.frames
+    assert first <= 812 <= last
+    assert dock.lanes.view.pixels == pytest.approx(24, rel=1e-3)
+
+
+def test_the_strip_moves_the_window_only(qtbot: Any, dock: TimelineDock, desk: FakeDesk) -> None:
+    lanes = dock.lanes
+    lanes.set_view(lanes.view.limited(first=600, span=300))
+    place = lanes._place()
+    x = int(place.left + place.width * 3000 / 4210)
+    qtbot.mouseClick(lanes, Qt.MouseButton.LeftButton, pos=QPoint(x, row_middle(dock, "strip")))
+    assert lanes.view.first == pytest.approx(3000 - 150, abs=4)
+    assert desk.selection.frame == 812
+
+
+def test_brackets_are_dragged(qtbot: Any, dock: TimelineDock, desk: FakeDesk) -> None:
+    desk.session.play(first=780, last=860)
+    lanes = dock.lanes
+    lanes.set_view(lanes.view.limited(first=700, span=300))
+    y = row_middle(dock, "state")
+    qtbot.mousePress(lanes, Qt.MouseButton.LeftButton, pos=QPoint(round(lanes.view.x(861)), y))
+    qtbot.mouseMove(lanes, QPoint(int(lanes.view.centre(900)), y))
+    qtbot.mouseRelease(lanes, Qt.MouseButton.LeftButton)
+    assert desk.playhead.last == 900
+    assert desk.playhead.first == 780
+    assert dock.transport.range.text() == "780 to 900"
+
+
+def test_a_diamond_selects_its_frame_person_and_joint(qtbot: Any, dock: TimelineDock, desk: FakeDesk) -> None:
+    frame = desk.project.dips[5]
+    lanes = dock.lanes
+    place = QPoint(round(lanes.view.centre(frame)), row_middle(dock, "worth"))
+    qtbot.mouseClick(lanes, Qt.MouseButton.LeftButton, pos=place)
+    assert desk.selection.frame == frame
+    assert desk.selection.person == "p1"
+    assert desk.selection.joint == 9
+    assert dock.transport.worth.place.text() == f"6 of {len(desk.project.dips)}"
+    assert dock.transport.worth.words.text() == "low score at left wrist, person 1"
+
+
+def test_buttons_ask_the_desk(qtbot: Any, dock: TimelineDock, desk: FakeDesk) -> None:
+    bar = dock.transport
+    for button in (*bar.buttons.values(), bar.play, bar.worth.next):
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    done = [call[1] for call in desk.calls if call[0] == "do"]
+    assert done == [
+        "previous_corrected", "frame_previous", "frame_next", "next_corrected", "loop", "play", "next_doubt"
+    ]  # fmt: skip
+    bar.speed.activated.emit(0)
+    assert desk.playhead.speed == 0.1
+
+
+def test_a_typed_frame_number_is_gone_to(qtbot: Any, dock: TimelineDock, desk: FakeDesk) -> None:
+    field = dock.transport.field
+    field.selectAll()
+    qtbot.keyClicks(field, "1234")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert desk.selection.frame == 1234
+    assert field.text() == "1234"
+    assert dock.transport.time.text() == "00:49.360"
+
+
+def test_without_media_nothing_is_asked(qtbot: Any) -> None:
+    empty = FakeDesk()
+    empty.info, empty.project, empty.media_id, empty.people, empty.timestamps = None, None, None, (), np.zeros(0)
+    dock = TimelineDock(empty)  # type: ignore[arg-type]
+    dock.resize(900, 212)
+    dock.show()
+    dock.grab()
+    assert not dock.transport.play.isEnabled()
+    assert not dock.transport.worth.isVisible()
+    qtbot.mouseClick(dock.lanes, Qt.MouseButton.LeftButton, pos=QPoint(500, 100))
+    assert empty.calls == []
+    dock.close()
+
+
+def test_moving_the_playhead_asks_the_project_for_nothing(qtbot: Any, dock: TimelineDock, desk: FakeDesk) -> None:
+    dock.grab()
+    asked = desk.project.calls
+    for frame in range(812, 832):
+        desk.select(frame=frame)
+        dock.grab()
+    assert desk.project.calls == asked
+
+
+def test_changes_are_fetched_once_per_pause(qtbot: Any, dock: TimelineDock, desk: FakeDesk) -> None:
+    dock.grab()
+    asked = desk.project.calls
+    for _ in range(50):
+        desk.changes.emit(object())
+    qtbot.waitUntil(lambda: desk.project.calls > asked, timeout=2000)
+    dock.grab()
+    assert desk.project.calls - asked <= 4
+
+
+def test_long_windows_leave_tracks_out(qtbot: Any) -> None:
+    desk = FakeDesk(frames=TRACK_FRAMES * 3)
+    dock = TimelineDock(desk)  # type: ignore[arg-type]
+    dock.resize(1200, 212)
+    dock.show()
+    dock.grab()
+    assert dock.lanes._order == ()
+    dock.lanes.set_view(dock.lanes.view.limited(first=700, span=400))
+    dock.grab()
+    assert 3 in dock.lanes._order
+    dock.close()
+
+
+def test_a_corrected_frame_is_seen_among_thousands(dock: TimelineDock, desk: FakeDesk) -> None:
+    desk.project.state[:] = 2
+    desk.project.state[2100] = CORRECTED
+    dock.lanes.source.forget()
+    image = dock.lanes.grab().toImage()
+    x, y = round(dock.lanes.view.centre(2100)), row_middle(dock, "state")
+    green = theme.current().colour("ok")
+    near = [QColor(image.pixel(x + dx, y - 6)) for dx in (-2, -1, 0, 1, 2)]
+    assert any(abs(c.green() - green.green()) < 30 and c.green() > c.red() + 40 for c in near)
+
+
+@pytest.mark.parametrize("name", ["dark", "light"])
+@pytest.mark.parametrize(("width", "height"), [(1600, 212), (1280, 132), (520, 132)])
+def test_every_size_and_theme_is_painted(qtbot: Any, name: str, width: int, height: int) -> None:
+    theme.apply(name)  # type: ignore[arg-type]
+    dock = TimelineDock(FakeDesk())  # type: ignore[arg-type]
+    dock.resize(width, height)
+    dock.show()
+    image = dock.grab().toImage()
+    colours = {image.pixel(x, y) for x in range(0, width, 7) for y in range(0, height, 5)}
+    assert len(colours) > 6
+    dock.close()
+    theme.apply("dark")
