@@ -44,7 +44,7 @@ def pixmap(name: str, colour: str, size: int = 16, ratio: float = 1.0) -> QPixma
 
 
 def icon(name: str, colour: str | QColor | None = None, *, size: int = 16) -> QIcon:
-    """Return icon ``name``: in ``colour``, or t2 (accent when checked, t3 when disabled) of the theme in use.
+    """Return icon ``name``: in ``colour``, or t2 (accent when checked, off when disabled) of the theme in use.
 
     Ask again when the theme changes.
     """
@@ -52,9 +52,10 @@ def icon(name: str, colour: str | QColor | None = None, *, size: int = 16) -> QI
     plain = colour.name() if isinstance(colour, QColor) else colour or looks.text("t2")
     lit = plain if colour is not None else looks.text("accent")
     made = QIcon()
+    off = looks.text("off")
     for ratio in (1.0, 1.5, 2.0):
         made.addPixmap(pixmap(name, plain, size, ratio), QIcon.Mode.Normal, QIcon.State.Off)
         made.addPixmap(pixmap(name, lit, size, ratio), QIcon.Mode.Normal, QIcon.State.On)
-        made.addPixmap(pixmap(name, looks.text("t3"), size, ratio), QIcon.Mode.Disabled, QIcon.State.Off)
-        made.addPixmap(pixmap(name, looks.text("t3"), size, ratio), QIcon.Mode.Disabled, QIcon.State.On)
+        made.addPixmap(pixmap(name, off, size, ratio), QIcon.Mode.Disabled, QIcon.State.Off)
+        made.addPixmap(pixmap(name, off, size, ratio), QIcon.Mode.Disabled, QIcon.State.On)
     return made

@@ -239,7 +239,11 @@ class StatusBar(QStatusBar):
         desk = self._desk
         text = ""
         if desk.evidence_state == "ready" and desk.evidence_seconds:
-            text = tr("evidence in {n} ms", n=round(desk.evidence_seconds * 1000))
+            seconds = desk.evidence_seconds
+            if seconds < 1:
+                text = tr("evidence in {n} ms", n=round(seconds * 1000))
+            else:
+                text = tr("evidence in {n} s", n=f"{seconds:.1f}")
         elif desk.evidence_state == "loading":
             text = tr("computing evidence")
         self._set(self._evidence, text)

@@ -87,7 +87,7 @@ class ToolBar(QToolBar):
         button = QToolButton(self)
         made = self._actions.by_id[action_id]
         button.setProperty("icon_name", action(action_id).icon)
-        button.setText(text)
+        button.setText(f" {text}")
         button.setToolTip(made.toolTip())
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         button.setFixedHeight(28)

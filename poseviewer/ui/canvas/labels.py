@@ -21,12 +21,17 @@ def person_parts(person: Person, number: int, *, selected: bool) -> list[Part]:
     track = person.pose.track
     parts = [Part(colour=theme.track_colour(track)), Part(str(number), strong=True)]
     if selected:
-        words = [f"{person.pose.score:.2f}"] if person.pose.score > 0 else []
+        words = [f"{mean_score(person):.2f}"] if mean_score(person) > 0 else []
         if track is not None:
             words.append(tr("track {n}", n=track))
         if words:
             parts.append(Part(" · ".join(words), dim=True))
     return parts
+
+
+def mean_score(person: Person) -> float:
+    """Return the mean score of a person's joints: comparable between pipelines, unlike the person's own score."""
+    return float(person.pose.scores.mean()) if len(person.pose.scores) else 0.0
 
 
 def joint_parts(person: Person, joint: int, skeleton: Skeleton) -> list[Part]:

@@ -32,13 +32,19 @@ class Overlay(QGraphicsItem):
     def __init__(self, canvas: Canvas) -> None:
         super().__init__()
         self._canvas = canvas
+        self._scene_area = QRectF()
         self._view = QTransform()
         self._area = QRectF()
         self._bars: list[QRectF] = []
 
     def boundingRect(self) -> QRectF:
         """All of the scene."""
-        return self._canvas.sceneRect()
+        return self._scene_area
+
+    def cover(self, area: QRectF) -> None:
+        """Paint over ``area`` of the scene."""
+        self.prepareGeometryChange()
+        self._scene_area = area
 
     def paint(self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None) -> None:
         """Paint in screen px."""

@@ -128,7 +128,9 @@ class Canvas(QGraphicsView):
         width, height = self.picture.size_wh
         if (width, height) != before:
             # Room around the picture, so that its corners can be brought to the middle.
-            self._scene.setSceneRect(-width, -height, 3 * width, 3 * height)
+            room = QRectF(-width, -height, 3 * width, 3 * height)
+            self._scene.setSceneRect(room)
+            self._overlay.cover(room)
             self._refit()
         for bar in self._bars():
             bar.setVisible(width > 0)
