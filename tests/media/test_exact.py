@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
+import av.error
 import numpy as np
 import pytest
 from barcode_clips import DAMAGED, HEIGHT, RATE, RECIPES, UNREADABLE, WIDTH, Clips, read
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from poseviewer.core.values import MediaInfo
 from poseviewer.media import open_media, probe
+from poseviewer.media.decoder import read_packets
 from poseviewer.media.video import Video
 
 SEEKS = 200
@@ -100,6 +103,56 @@ def test_every_frame_that_damage_garbled_is_badged(clips: Clips) -> None:
         assert badged
         assert len(badged) < 0.3 * len(truth)
         assert "damaged" in codes(info)
+
+
+@pytest.mark.parametrize("name", ["open_gop.ts", "open_gop.mp4", "hevc_open_gop.mp4", "hevc_open_gop.mkv", "mpeg2.ts"])
+def test_leading_pictures_of_an_open_gop_start_one_gop_back(clips: Clips, name: str) -> None:
+    with opened(clips.path(name)) as media:
+        media.confirm()
+        index, table = media._shared.index, media._shared.table
+        last_key = index.keys[np.searchsorted(index.keys, table.ordinals, side="right") - 1]
+        leading = np.flatnonzero(index.pts[table.ordinals] < index.pts[last_key])
+        assert len(leading) >= 4
+        for frame in leading.tolist():
+            media.close()
+            before = media.decoder.landings
+            assert read(media.frame(frame).pixels) == clips.truth(name)[frame]
+            assert media.decoder.landings == before + 1
+
+
+@pytest.mark.parametrize(
+    "name", ["gop12.mp4", "offset.mkv", "closed.ts", "vfr.mp4", "av1.mkv", "fragmented.mp4", "h264_b.avi"]
+)
+def test_a_seek_lands_at_once(clips: Clips, name: str) -> None:
+    with opened(clips.path(name)) as media:
+        media.confirm()
+        for index in (190, 20, 130, 70):
+            before = media.decoder.landings
+            media.frame(index)
+            assert media.decoder.landings == before + 1
+        assert media.decoder.restarts == 0
+
+
+def test_a_read_error_does_not_end_the_video(clips: Clips) -> None:
+    class Stumbling:
+        """A container that fails once in the middle."""
+
+        name = "stumbling"
+
+        def __init__(self, container: av.container.InputContainer) -> None:
+            self.container, self.read = container, 0
+
+        def demux(self, stream: av.VideoStream) -> Iterator[av.Packet]:
+            for packet in self.container.demux(stream):
+                self.read += 1
+                if self.read == 100:
+                    raise av.error.InvalidDataError(1, "damaged")
+                yield packet
+
+    with av.open(str(clips.path("gop12.mp4"))) as container:
+        stream = container.streams.video[0]
+        packets = list(read_packets(Stumbling(container), stream))  # type: ignore[arg-type]
+    assert len(packets) == 199
 
 
 def test_stepping_back_within_a_gop_decodes_nothing_again(clips: Clips) -> None:

@@ -140,6 +140,8 @@ def test_start_key_is_earlier_in_file_and_on_screen(data: st.DataObject) -> None
         start = index.start_key(ordinal)
         keys = [k for k in range(ordinal + 1) if key[k]]
         assert start in (keys or [0])
+        if start != (keys or [0])[0] and NO_STAMP not in (pts[start], pts[ordinal]):
+            assert pts[start] <= pts[ordinal]
         for later in (k for k in keys if k > start):
             # A later key packet is passed over only because it is shown after the frame.
             assert pts[later] > pts[ordinal]
