@@ -104,9 +104,7 @@ def suppress_poses(
     """
     config = config or NmsConfig()
     dtype = torch.float64 if config.version in EXACT_VERSIONS else torch.float32
-    boxes, box_scores, keypoints, scores = (
-        t.detach().to("cpu", dtype) for t in (boxes, box_scores, keypoints, scores)
-    )
+    boxes, box_scores, keypoints, scores = (t.detach().to("cpu", dtype) for t in (boxes, box_scores, keypoints, scores))
     scores = _clean_scores(scores, config)
     human = scores.mean(dim=1)
     order = torch.sort(human, descending=True, stable=True).indices
@@ -427,8 +425,6 @@ def _nearest_survivor(
     """Return for each pick the earlier survivor it is most similar to, or -1."""
     if not len(survivors):
         return np.full(len(picks), -1, dtype=np.int64)
-    similarity = np.where(
-        survivors[:, None] < picks[None, :], pairs.similarity[np.ix_(survivors, picks)], -np.inf
-    )
+    similarity = np.where(survivors[:, None] < picks[None, :], pairs.similarity[np.ix_(survivors, picks)], -np.inf)
     best = similarity.argmax(axis=0)
     return np.where(survivors[0] < picks, survivors[best], -1)

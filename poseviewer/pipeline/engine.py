@@ -161,7 +161,7 @@ class Engine:
 
     @property
     def device_name(self) -> str:
-        """"cpu" or "cuda:0"; the wish ("auto") until the first networks are loaded."""
+        """The device, "cpu" or "cuda:0"; what was wished for ("auto") until the first networks are loaded."""
         return str(self._device) if self._device is not None else self._device_wanted
 
     # --- on the engine's thread ---

@@ -200,9 +200,7 @@ def test_windows_centre_the_box_as_master_does() -> None:
     ours = proposal_matrices(boxes, INPUT, enlargement=0.25)
     centre, scale = ref.master_centre_scale(boxes, INPUT)
     near(invert_matrices(ours), ref.master_affine(centre, scale, 0.0, INPUT), 1e-4, 1e-5)
-    near(
-        heatmap_matrices(ours, INPUT, HEATMAP), ref.master_inverse(ref.master_box(centre, scale), HEATMAP), 1e-4, 1e-5
-    )
+    near(heatmap_matrices(ours, INPUT, HEATMAP), ref.master_inverse(ref.master_box(centre, scale), HEATMAP), 1e-4, 1e-5)
 
 
 def test_the_training_code_cuts_the_same_window() -> None:
