@@ -193,7 +193,8 @@ def test_a_removed_neighbour_is_warned_of() -> None:
 
 def test_distinct_people_and_a_plain_double_give_no_warning() -> None:
     candidates = poses(0, 400, 3)
-    assert warnings(candidates, report([KEPT, KEPT, BY_SIMILARITY], [-1, -1, 0], [-1, 0, 0]), skeleton(), NmsConfig()) == []
+    found = report([KEPT, KEPT, BY_SIMILARITY], [-1, -1, 0], [-1, 0, 0])
+    assert warnings(candidates, found, skeleton(), NmsConfig()) == []
 
 
 def test_words_of_changes() -> None:

@@ -22,7 +22,7 @@ from poseviewer.session.actions import action
 from poseviewer.ui import icons, theme
 from poseviewer.ui.panels.glyphs import draw_diamond
 from poseviewer.ui.panels.widgets import Choice, IconButton, KeyCap, Label
-from poseviewer.ui.text import tr
+from poseviewer.ui.text import language, tr
 from poseviewer.ui.timeline.data import LaneSource, place_of
 from poseviewer.ui.timeline.view import timecode
 from poseviewer.ui.timeline.words import doubt_words, frames_words
@@ -313,7 +313,8 @@ class Transport(QWidget):
             doubt = doubts[place - 1]
             words = doubt_words(doubt, self._desk.skeleton, self._desk.people)
             self.worth.say(tr("{place} of {count}", place=place, count=len(doubts)), words)
-            self.worth.setToolTip(tr(doubt.text_en))
+            # The project words doubts in English only.
+            self.worth.setToolTip(doubt.text_en if language() == "en" else words)
             return
         following = doubts[place] if place < len(doubts) else None
         words = tr("next at {frame}", frame=following.frame) if following is not None else ""
