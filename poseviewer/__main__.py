@@ -9,6 +9,9 @@ from collections.abc import Sequence
 
 def main(argv: list[str] | None = None) -> int:
     """Run ``poseviewer`` with ``argv`` (``sys.argv[1:]`` by default) and return the exit status."""
+    # OpenMP workers that wait by spinning fight with the window and with each other for the cores; on a busy machine
+    # with two cores a run took two to five times as long. It is read when torch loads, so it is set before that.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = sys.argv[1:] if argv is None else argv
     from poseviewer.cli.main import is_command, run_command
 
