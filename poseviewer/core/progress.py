@@ -50,7 +50,10 @@ JobEvent = Progress | FrameDone | Note
 
 
 class ProgressMeter:
-    """Makes at most ten :class:`Progress` a second, with the time left from the recent rate.
+    """Makes at most ten :class:`Progress` a second, with the time left from the rate so far.
+
+    What was not said in a quiet second may be said in a burst: frames come in batches, and the last of a batch counts
+    as much as its first.
 
     Args:
         total: how many units there are, 0 if unknown.
@@ -58,12 +61,13 @@ class ProgressMeter:
         clock: seconds, monotonic; given in tests.
     """
 
-    INTERVAL_S = 0.1
+    PER_SECOND = 10
 
     def __init__(self, total: int, unit: str = "frames", clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._start = clock()
-        self._last = -1e9
+        self._last = self._start
+        self._allowance = 1.0
         self.total = total
         self.unit = unit
         self.done = 0
@@ -72,9 +76,12 @@ class ProgressMeter:
         """Count ``count`` units; return a Progress when one is due (always at the end), else None."""
         self.done += count
         now = self._clock()
-        if now - self._last < self.INTERVAL_S and self.done != self.total:
-            return None
+        self._allowance = min(self._allowance + (now - self._last) * self.PER_SECOND, self.PER_SECOND)
         self._last = now
+        # A hair less than one, as the sum of ten tenths is.
+        if self._allowance < 0.999 and self.done != self.total:
+            return None
+        self._allowance -= 1
         return self.snapshot(text)
 
     def snapshot(self, text: str = "") -> Progress:

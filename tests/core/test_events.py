@@ -71,5 +71,16 @@ def test_a_meter_speaks_at_most_ten_times_a_second_and_at_the_end() -> None:
     assert abs(halfway.seconds_left - 0.01 * (100 - halfway.done)) < 0.02
 
 
+def test_a_batch_that_comes_at_once_is_counted_to_its_last_frame() -> None:
+    now = [0.0]
+    meter = ProgressMeter(100, clock=lambda: now[0])
+    now[0] = 2.0
+    said = [meter.step() for _ in range(8)]
+    assert [progress.done for progress in said if progress is not None] == list(range(1, 9))
+    now[0] = 4.0
+    burst = [progress for progress in (meter.step() for _ in range(90)) if progress is not None]
+    assert len(burst) == ProgressMeter.PER_SECOND
+
+
 def test_time_left_in_words() -> None:
     assert [time_left_words(s) for s in (4.4, 130, 3900)] == ["4 s", "2 min 10 s", "1 h 5 min"]
