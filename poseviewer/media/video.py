@@ -98,7 +98,7 @@ class Video(Media):
         shared = self._shared
         table = shared.table
         self._check(index, len(table))
-        identity = self._identity(table, index)
+        identity = self._identity(table, index, overtaken)
         if table.errors:
             self._decoder.threads = 1
         try:
@@ -122,15 +122,17 @@ class Video(Media):
         path = self._shared.path
         return MediaError(f"Frame {index} of {path.name} cannot be decoded: the file is damaged.", file=path)
 
-    def _identity(self, table: FrameTable, index: int) -> tuple[int, int]:
+    def _identity(self, table: FrameTable, index: int, overtaken: Callable[[], bool] | None) -> tuple[int, int]:
         """Return which packet gives frame ``index``."""
         if table.confirmed or self._shared.index.ordered:
+            self._drop_prefix()
             return table.identity(index)
         # Only a decoder knows the order in which frames without usable stamps are shown: ask it, up to this frame.
         if self._prefix is None:
             self._prefix = FrontToBack(self._shared.path, threads=1)
         while len(self._prefix.ordinals) <= index and self._prefix.step():
-            pass
+            if overtaken is not None and overtaken():
+                raise OvertakenError
         if len(self._prefix.ordinals) <= index:
             raise self._undecodable(index)
         return self._prefix.identity(index)
@@ -161,6 +163,9 @@ class Video(Media):
 
     def close(self) -> None:
         self._decoder.close()
+        self._drop_prefix()
+
+    def _drop_prefix(self) -> None:
         if self._prefix is not None:
             self._prefix.close()
             self._prefix = None
