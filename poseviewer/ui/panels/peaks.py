@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from poseviewer.core.geometry import transform
 from poseviewer.core.values import Array
-
-FLOOR = 0.10
-"""Local maxima below this are noise and not called peaks."""
+from poseviewer.pipeline.peaks import heatmap_peaks, heatmap_spread
 
 LIMIT = 6
+HILL = 8.0
+"""Cells further than this from a peak do not belong to its hill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Peak:
 
     Attributes:
         value: of the map at that cell.
-        cell: x, y in cells, refined by a quarter cell towards the higher neighbour.
+        cell: x, y in cells, refined below the size of a cell.
         at: x, y in frame pixels.
     """
 
@@ -69,35 +69,19 @@ def cell_pixels(heatmap_to_frame: npt.NDArray[np.float64]) -> float:
 
 
 def find_peaks(
-    heatmap: Array, heatmap_to_frame: npt.NDArray[np.float64], *, floor: float = FLOOR, limit: int = LIMIT
+    heatmap: Array, heatmap_to_frame: npt.NDArray[np.float64], *, limit: int = LIMIT
 ) -> tuple[Peak, ...]:
-    """Return the local maxima of a ``(h, w)`` map, highest first.
-
-    A cell counts when no cell of its 5x5 neighbourhood is higher (of equal ones the first in row order). The place is
-    refined by a quarter cell as the reference decoder does it (reference/alphapose.md 3.2).
-    """
-    height, width = heatmap.shape
-    padded = np.pad(heatmap, 2, constant_values=-np.inf)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (5, 5)).reshape(height, width, 25)
-    # argmax gives the first of equal cells, so a plateau yields at most one peak per neighbourhood.
-    is_peak = (windows.argmax(axis=-1) == 12) & (heatmap >= floor)
-    rows, columns = np.nonzero(is_peak)
-    order = np.argsort(-heatmap[rows, columns], kind="stable")[:limit]
-    found = [(int(rows[i]), int(columns[i])) for i in order]
+    """Return the peaks of a ``(h, w)`` map, highest first; a map without any above the floor gives its maximum."""
+    found = heatmap_peaks(heatmap, limit=limit)
     if not found and heatmap.size and float(heatmap.max()) > 0:
         row, column = np.unravel_index(int(heatmap.argmax()), heatmap.shape)
-        found = [(int(row), int(column))]
-    return tuple(_peak(heatmap, heatmap_to_frame, row, column) for row, column in found)
-
-
-def _peak(heatmap: Array, heatmap_to_frame: npt.NDArray[np.float64], row: int, column: int) -> Peak:
-    height, width = heatmap.shape
-    x, y = float(column), float(row)
-    if 1 < column < width - 1 and 1 < row < height - 1:
-        x += 0.25 * float(np.sign(heatmap[row, column + 1] - heatmap[row, column - 1]))
-        y += 0.25 * float(np.sign(heatmap[row + 1, column] - heatmap[row - 1, column]))
-    at = transform(heatmap_to_frame, np.array([x, y]))
-    return Peak(float(heatmap[row, column]), (x, y), (float(at[0]), float(at[1])))
+        found = [(float(column), float(row), float(heatmap[row, column]))]
+    if not found:
+        return ()
+    places = transform(heatmap_to_frame, np.array([(x, y) for x, y, _ in found]))
+    return tuple(
+        Peak(value, (x, y), (float(at[0]), float(at[1]))) for (x, y, value), at in zip(found, places, strict=True)
+    )
 
 
 def sample(heatmap: Array, points: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
@@ -135,22 +119,17 @@ def half_peak_radii(
     return radii
 
 
-def spread_cells(heatmap: Array, peak: Peak, *, rays: int = 32) -> float:
-    """Return sigma of the hill around ``peak`` in cells.
-
-    A Gaussian falls to half of its peak at sigma * sqrt(2 ln 2). The root mean square over the directions keeps an
-    elongated hill honest, and a second hill further away does not count.
-    """
-    radii = half_peak_radii(heatmap, peak, np.linspace(0, 2 * np.pi, rays, endpoint=False))
-    return float(np.sqrt(np.mean(radii**2)) / np.sqrt(2 * np.log(2)))
-
-
 def look_at(heatmap: Array, heatmap_to_frame: npt.NDArray[np.float64]) -> JointView:
     """Return the figures of one joint's ``(h, w)`` map."""
     peaks = find_peaks(heatmap, heatmap_to_frame)
     if not peaks:
         return JointView((), float("nan"), float("nan"))
-    cells = spread_cells(heatmap, peaks[0])
+    x, y = peaks[0].cell
+    radius = HILL
+    if len(peaks) > 1:
+        # A second hill begins half-way at the latest and must not widen the first.
+        radius = min(radius, max(float(np.hypot(peaks[1].cell[0] - x, peaks[1].cell[1] - y)) / 2, 2.0))
+    cells = heatmap_spread(heatmap, x, y, radius)
     return JointView(peaks, cells * cell_pixels(heatmap_to_frame), cells / heatmap.shape[1])
 
 
