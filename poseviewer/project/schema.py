@@ -104,7 +104,7 @@ CREATE TABLE correction (
     extra TEXT NOT NULL DEFAULT '',
     changed REAL NOT NULL
 );
-CREATE INDEX correction_by_frame ON correction (media, frame);
+CREATE INDEX correction_by_frame ON correction (media, frame, deleted);
 CREATE INDEX correction_by_origin ON correction (origin) WHERE origin IS NOT NULL;
 CREATE INDEX correction_by_track ON correction (media, track, frame) WHERE track IS NOT NULL;
 

@@ -1,0 +1,98 @@
+"""What is worth a look."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+from made_up import pose, result
+
+from poseviewer.core.values import Pose
+from poseviewer.project import Project, edits
+
+Run = Callable[..., int]
+
+
+def moved(given: Pose, joint: int, x: float, y: float) -> Pose:
+    """The pose with one joint shifted."""
+    keypoints = given.keypoints.copy()
+    keypoints[joint] += (x, y)
+    return dataclasses.replace(given, keypoints=keypoints)
+
+
+def exchanged(given: Pose, flip: tuple[int, ...]) -> Pose:
+    """The pose with left and right exchanged."""
+    return dataclasses.replace(given, keypoints=given.keypoints[list(flip)])
+
+
+def test_a_walk_without_trouble_raises_no_doubt(project: Project, media: int, run: Run) -> None:
+    run(*[result(frame, pose(100 + frame * 3, noise=frame + 1), pose(300 - frame)) for frame in range(40)])
+    assert project.worth_a_look(media) == ()
+
+
+def test_each_kind_is_found_where_it_is(project: Project, media: int, run: Run) -> None:
+    walk = {frame: [pose(100 + frame, noise=frame + 1), pose(400, noise=frame + 50)] for frame in range(40)}
+    walk[5][0] = moved(walk[5][0], 9, 60, -40)
+    walk[10][1] = exchanged(walk[10][1], project.skeleton.flip)
+    del walk[20][1], walk[21][1], walk[22][1]
+    walk[30].append(pose(131, noise=99))
+    walk[35][0] = pose(135, score=0.2)
+    run(*[result(frame, *poses) for frame, poses in walk.items()])
+    doubts = {(doubt.kind, doubt.frame): doubt for doubt in project.worth_a_look(media)}
+    # The leap back and the exchange back are doubts too: which of the two frames is wrong only a person can tell.
+    assert set(doubts) == {
+        ("jump", 5), ("jump", 6), ("sides", 10), ("sides", 11), ("lost", 20), ("doubled", 30), ("low_score", 35),
+    }  # fmt: skip
+    jump = doubts["jump", 5]
+    assert jump.joint == 9
+    np.testing.assert_allclose(jump.figure, np.hypot(61, 40), atol=3)
+    assert jump.person_key == project.people(media, 5)[0].key
+    assert jump.text_en.startswith("The left wrist jumps 7")
+    assert doubts["lost", 20].figure == 3
+    assert doubts["lost", 20].person_key == ""
+    assert doubts["doubled", 30].person_key == project.people(media, 30)[2].key
+    assert doubts["doubled", 30].figure > 0.5
+    assert abs(doubts["low_score", 35].figure - 0.2) < 1e-6
+    weights = [doubt.frame for doubt in project.worth_a_look(media, 2)]
+    assert len(weights) == 2
+
+
+def test_what_was_decided_is_no_longer_worth_a_look(project: Project, media: int, run: Run) -> None:
+    run(result(0, pose(), pose(101, noise=1)), result(1, pose(score=0.1)))
+    assert [doubt.kind for doubt in sorted(project.worth_a_look(media), key=lambda d: d.frame)] == [
+        "doubled",
+        "low_score",
+    ]
+    project.apply(edits.DeletePerson(media, 0, project.people(media, 0)[1].key))
+    assert [doubt.frame for doubt in project.worth_a_look(media)] == [1]
+    project.apply(edits.AcceptPrediction(media, 1, project.people(media, 1)[0].key))
+    assert project.worth_a_look(media) == ()
+    project.undo()
+    assert [doubt.frame for doubt in project.worth_a_look(media)] == [1]
+
+
+def test_a_new_run_replaces_the_doubts_of_its_frames(project: Project, media: int, run: Run) -> None:
+    run(result(0, pose(score=0.1)), result(1, pose(score=0.1)))
+    run(result(0, pose(score=0.9)))
+    assert [doubt.frame for doubt in project.worth_a_look(media)] == [1]
+
+
+def test_doubts_do_not_depend_on_how_a_run_is_cut_into_chunks(project: Project, media: int) -> None:
+    frames = {frame: [pose(100 + frame * 2, noise=frame + 1)] for frame in range(30)}
+    frames[7], frames[8] = [], []
+    frames[15][0] = moved(frames[15][0], 4, 90, 0)
+    results = [result(frame, *poses) for frame, poses in frames.items()]
+    seen = []
+    for size in (30, 1, 4):
+        run = project.start_run(media, {}, {}, range(30))
+        for first in range(0, 30, size):
+            project.store_results(run, results[first : first + size])
+        seen.append([(d.frame, d.kind, d.joint, d.figure) for d in project.worth_a_look(media)])
+    assert seen[0] == seen[1] == seen[2]
+    assert {(kind, frame) for frame, kind, _, _ in seen[0]} == {("lost", 7), ("jump", 15), ("jump", 16)}
+
+
+def test_skipped_frames_say_nothing_about_motion(project: Project, media: int, run: Run) -> None:
+    run(*[result(frame, moved(pose(), 9, frame, 0)) for frame in range(0, 400, 50)])
+    assert project.worth_a_look(media) == ()
