@@ -291,7 +291,7 @@ def test_files_that_are_not_there(project: Project, pictures: Path, tmp_path: Pa
     with pytest.raises(FormatError, match=r"no\.json cannot be read: No such file"):
         finish(import_file(tmp_path / "no.json", pictures, project))
     path = write_json(tmp_path / "in.json", rich())
-    with pytest.raises(FormatError, match="There is no .*nowhere"):
+    with pytest.raises(FormatError, match=r"There is no .*nowhere"):
         finish(import_file(path, tmp_path / "nowhere", project))
 
 

@@ -1,0 +1,232 @@
+"""Frames, probe, drawing, video files, given boxes, doctor."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from cocomade import annotation, dataset, finish, image, keypoints, pose, write_json, write_pictures
+from fakepipeline import write_clip
+
+from poseviewer.core.errors import CallError, FormatError, KnownError, MediaError
+from poseviewer.core.skeleton import skeleton
+from poseviewer.core.values import CropEvidence, FrameResult, Person
+from poseviewer.jobs.doctor import diagnose
+from poseviewer.jobs.draw import SIDE_COLOURS, contact_sheet, draw_people, grid
+from poseviewer.jobs.evaluate import evaluate
+from poseviewer.jobs.frames import extract_frames, picture_names
+from poseviewer.jobs.overlay import overlay_video
+from poseviewer.jobs.probe import info_json, info_lines, probe_media
+from poseviewer.jobs.results import given_boxes, result_rows
+from poseviewer.jobs.video_out import video_writer
+from poseviewer.media import open_media
+
+KIT = skeleton("coco_17")
+
+
+def test_extracted_frames_are_the_exact_frames(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4")
+    paths = finish(extract_frames(clip, "0,7,10-11", tmp_path / "out"))
+    assert [path.name for path in paths] == ["000000.png", "000007.png", "000010.png", "000011.png"]
+    with open_media(clip) as media:
+        for path in paths:
+            read = cv2.imread(str(path))[..., ::-1]
+            np.testing.assert_array_equal(read, media.frame(int(path.stem)).pixels)
+
+
+def test_frames_that_are_not_there(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4")
+    with pytest.raises(CallError, match="Frame 12 is not there"):
+        finish(extract_frames(clip, "12", tmp_path / "out"))
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(FormatError, match="cannot be written"):
+        finish(extract_frames(clip, "0", tmp_path / "file"))
+
+
+def test_probe_says_what_is_there(tmp_path: Path) -> None:
+    info = finish(probe_media(write_clip(tmp_path / "clip.mp4")))
+    said = info_json(info)
+    assert (said["frame_count"], said["fps"], said["width"], said["height"]) == (12, 25, 96, 64)
+    assert said["codec"] == "h264"
+    assert said["confirmed"] is True
+    assert any("12 frames" in line for line in info_lines(info))
+
+
+@pytest.mark.parametrize("content", [b"", b"hello, this is no video\n" * 20, b"\0" * 4000])
+def test_files_that_are_no_video(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "bad.mp4"
+    path.write_bytes(content)
+    with pytest.raises(MediaError, match=r"bad\.mp4"):
+        finish(probe_media(path))
+
+
+def test_video_out_keeps_count_size_and_pictures(tmp_path: Path) -> None:
+    ramp = np.tile(np.linspace(0, 255, 101, dtype=np.uint8)[None, :, None], (51, 1, 3))
+    with video_writer(tmp_path / "odd.mp4", (101, 51), 12.5) as writer:
+        for shift in range(7):
+            writer.add(np.roll(ramp, 3 * shift, axis=1))
+        writer.add(np.zeros((200, 300, 3), np.uint8))
+    with open_media(tmp_path / "odd.mp4") as media:
+        info = media.confirm()
+        assert (info.frame_count, info.size_wh, info.fps) == (8, (100, 50), 12.5)
+        assert np.abs(media.frame(0).pixels[:, 10:90].astype(int) - ramp[:50, 10:90]).mean() < 6
+    assert [path.name for path in tmp_path.iterdir()] == ["odd.mp4"]
+
+
+def test_a_failing_video_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), video_writer(tmp_path / "no.mp4", (64, 48), 25):
+        raise RuntimeError("stop")
+    with pytest.raises(FormatError, match="cannot be written"), video_writer(tmp_path / "x/no.mp4", (64, 48), 25):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_skeletons_are_drawn_where_the_joints_are() -> None:
+    plain = np.full((120, 160, 3), 128, np.uint8)
+    points = np.full((17, 2), 30.0, np.float32)
+    points[9], points[10] = (120, 90), (20, 100)
+    person = Person("c1", "corrected", pose(), np.zeros(17, np.uint8))
+    person.pose.keypoints[:] = points
+    seen = person.visibility.copy()
+    seen[9], seen[10] = 2, 2
+    drawn = draw_people(plain, [Person("c1", "corrected", person.pose, seen)], KIT)
+    assert tuple(drawn[90, 120]) == SIDE_COLOURS["left"]
+    assert tuple(drawn[100, 20]) == SIDE_COLOURS["right"]
+    assert (drawn[30, 30] == 128).all()
+    assert (plain == 128).all()
+    assert (draw_people(plain, [], KIT) == plain).all()
+
+
+def test_wild_coordinates_do_not_stop_the_drawing() -> None:
+    wild = pose()
+    wild.keypoints[0] = (np.nan, np.inf)
+    wild.keypoints[1] = (-1e12, 1e12)
+    assert draw_people(np.zeros((50, 50, 3), np.uint8), [wild], KIT, boxes=True).shape == (50, 50, 3)
+
+
+def test_overlay_has_the_asked_frames(tmp_path: Path) -> None:
+    with open_media(write_clip(tmp_path / "clip.mp4")) as media:
+        media.confirm()
+        people = {3: (pose(),), 5: (), 4: (pose(seed=2),)}
+        finish(overlay_video(media, people, KIT, tmp_path / "seen.mp4", boxes=True))
+    with open_media(tmp_path / "seen.mp4") as drawn:
+        assert drawn.confirm().frame_count == 3
+
+
+def test_the_contact_sheet_shows_every_heatmap() -> None:
+    rng = np.random.default_rng(0)
+    heat = np.zeros((17, 16, 12), np.float32)
+    heat[5, 4, 6] = 0.9
+    eye = np.array([[1.0, 0, 0], [0, 1, 0]])
+    crop = rng.integers(0, 255, (64, 48, 3), dtype=np.uint8)
+    box = np.array([0, 0, 48, 64], np.float32)
+    evidence = CropEvidence(box, eye, eye, eye, eye, crop, crop, heat, eye)
+    sheet = contact_sheet([evidence, evidence], KIT, cell_px=48, columns=10)
+    assert sheet.shape[1] == 480
+    cell = 15 + 64
+    fifth = sheet[15 : 15 + 64, 7 * 48 : 8 * 48].astype(int)
+    other = sheet[15 : 15 + 64, 8 * 48 : 9 * 48].astype(int)
+    assert np.abs(fifth - other).max() > 60
+    assert sheet.shape[0] == 2 * (2 * cell + 8)
+    assert contact_sheet([], KIT).ndim == 3
+    assert grid([crop, crop, crop, crop], columns=3).shape == (128, 144, 3)
+
+
+def boxes_of(path: Path, media_path: Path) -> Any:
+    with open_media(media_path) as media:
+        return given_boxes(path, media.info, picture_names(media))
+
+
+def test_boxes_of_an_annotation_file_keep_its_ids(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "p", ["a.png", "b.png", "c.png"])
+    crowd = annotation(3, 70, iscrowd=1)
+    source = dataset(
+        [image(70, "x/c.png"), image(50, "a.png"), image(60, "elsewhere.png")],
+        [annotation(1, 70, 1), annotation(2, 70, 2), crowd, annotation(4, 60)],
+    )
+    given = boxes_of(write_json(tmp_path / "gt.json", source), tmp_path / "p")
+    assert {frame: key.id for frame, key in given.images.items()} == {0: 50, 2: 70}
+    assert given.persons
+    assert given.boxes[0].shape == (0, 5)
+    np.testing.assert_allclose(given.boxes[2][0], [2.5, 2.25, 52.6, 55.0, 1.0])
+    assert len(given.boxes[2]) == 2
+
+
+def test_boxes_of_a_detection_file(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "p", ["000000000007.png", "000000000009.png"])
+    rows = [
+        {"image_id": 9, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5},
+        {"image_id": 9, "category_id": 3, "bbox": [1, 2, 3, 4], "score": 0.5},
+    ]
+    given = boxes_of(write_json(tmp_path / "dt.json", rows), tmp_path / "p")
+    assert not given.persons
+    assert {frame: key.id for frame, key in given.images.items()} == {0: 7, 1: 9}
+    np.testing.assert_allclose(given.boxes[1], [[1, 2, 4, 6, 0.5]])
+    named = [{**rows[0], "image_id": "000000000009.png"}]
+    given = boxes_of(write_json(tmp_path / "dt.json", named), tmp_path / "p")
+    assert len(given.boxes[1]) == 1
+
+
+def test_boxes_for_a_video_go_by_frame_index(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "clip.mp4")
+    rows = [{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]
+    path = write_json(tmp_path / "dt.json", rows)
+    with pytest.raises(CallError, match=r"no dt\.images\.json"):
+        boxes_of(path, clip)
+    write_json(tmp_path / "dt.images.json", {"images": [image(1, "clip.png", frame_index=8), image(2, "z_000099.png")]})
+    given = boxes_of(path, clip)
+    assert {frame: key.id for frame, key in given.images.items()} == {8: 1}
+
+
+def test_boxes_that_fit_nothing(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "p", ["a.png"])
+    source = dataset([image(1, "other.png")], [annotation(1, 1)])
+    with pytest.raises(CallError, match="names no picture of"):
+        boxes_of(write_json(tmp_path / "gt.json", source), tmp_path / "p")
+
+
+def test_result_rows_refuse_numbers_that_are_not_finite() -> None:
+    from poseviewer.jobs.results import ImageKey
+
+    bad = pose()
+    bad.keypoints[0, 0] = np.nan
+    with pytest.raises(FormatError, match="not finite"):
+        result_rows([FrameResult(0, 0.0, (bad,))], {0: ImageKey(1, "a.png")})
+
+
+def test_evaluate_returns_the_report(tmp_path: Path) -> None:
+    source = dataset([image(1, "a.png")], [annotation(1, 1, 0, bbox=[0, 0, 70, 70])])
+    rows = [{"image_id": 1, "category_id": 1, "keypoints": keypoints(0), "score": 1.0}]
+    report = evaluate(write_json(tmp_path / "gt.json", source), write_json(tmp_path / "dt.json", rows))
+    assert report.oks["AP"] == pytest.approx(1)
+
+
+def test_doctor_knows_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = diagnose()
+    assert found.parts["numpy"] == np.__version__
+    assert found.decoders["h264"]
+    assert found.devices[0].startswith("cpu")
+    assert any("cache" in line for line in found.lines())
+    monkeypatch.setattr(
+        "poseviewer.jobs.doctor._version",
+        lambda name: {"PySide6-Essentials": "6.12.0", "opencv-python-headless": "5.0"}.get(name, "1.0"),
+    )
+    words = " ".join(finding.text for finding in diagnose().findings)
+    assert "6.12.0 crashes" in words
+    assert "opencv-python-headless is installed beside" in words
+
+
+def test_a_disk_that_is_full_while_frames_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = write_clip(tmp_path / "clip.mp4")
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("poseviewer.core.files.os.fsync", full)
+    with pytest.raises(KnownError, match="No space left on device"):
+        finish(extract_frames(clip, "0", tmp_path / "out"))
+    assert not list((tmp_path / "out").iterdir())
