@@ -6,11 +6,12 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from PySide6.QtCore import QLocale, QTimer
+from PySide6.QtCore import QCoreApplication, QEvent, QLocale, QTimer
 from PySide6.QtWidgets import QApplication
 
 from poseviewer.core.log import log_path, start_log
 from poseviewer.ui import settings, text, theme
+from poseviewer.ui.collecting import Collector
 from poseviewer.ui.messages import install_hooks
 from poseviewer.ui.window import Window
 
@@ -40,6 +41,7 @@ def run_window(argv: Sequence[str] = ()) -> int:
     if not isinstance(application, QApplication):
         application = QApplication([sys.argv[0]])
     prepare(application)
+    collector = Collector()
     window = Window()
     restore = install_hooks(window.desk.tell)
     window.show()
@@ -53,3 +55,11 @@ def run_window(argv: Sequence[str] = ()) -> int:
         return int(application.exec())
     finally:
         restore()
+        destroy(window)
+        collector.stop()
+
+
+def destroy(window: Window) -> None:
+    """Destroy a closed window now and in Qt's order, not whenever Python's collector comes by."""
+    window.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
