@@ -85,9 +85,7 @@ def test_nobody_at_all() -> None:
     scale=st.floats(0.1, 20),
     seed=st.integers(0, 50),
 )
-def test_moving_and_scaling_everything_changes_nothing(
-    shift: tuple[float, float], scale: float, seed: int
-) -> None:
+def test_moving_and_scaling_everything_changes_nothing(shift: tuple[float, float], scale: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     found = standing() + rng.normal(0, 12, (17, 2))
     plain = count_pck([[person(standing())]], [[person(found)]], 17, TORSO)

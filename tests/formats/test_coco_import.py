@@ -150,9 +150,7 @@ def test_joints_without_a_place_are_told(project: Project, pictures: Path, tmp_p
         finish(import_file(write_json(tmp_path / "in.json", source), pictures, project))
 
 
-def test_importing_twice_adds_nobody_and_undo_takes_all_back(
-    project: Project, pictures: Path, tmp_path: Path
-) -> None:
+def test_importing_twice_adds_nobody_and_undo_takes_all_back(project: Project, pictures: Path, tmp_path: Path) -> None:
     path = write_json(tmp_path / "in.json", rich())
     first = finish(import_file(path, pictures, project))
     assert (first.persons, first.images, first.kind) == (4, 3, "corrections")
@@ -177,9 +175,7 @@ def test_pictures_in_subfolders_and_by_bare_name(project: Project, tmp_path: Pat
 
 
 def test_missing_pictures_are_counted(project: Project, pictures: Path, tmp_path: Path) -> None:
-    source = dataset(
-        [image(1, "walk1.png"), image(2, "gone.png")], [annotation(1, 1, 1), annotation(2, 2, 2)]
-    )
+    source = dataset([image(1, "walk1.png"), image(2, "gone.png")], [annotation(1, 1, 1), annotation(2, 2, 2)])
     events: list[Any] = []
     report = finish(import_file(write_json(tmp_path / "in.json", source), pictures, project), events)
     assert (report.images, report.persons, report.missing) == (1, 1, 1)

@@ -40,7 +40,10 @@ def fake_run(
     for frame in media.frames(list(frames)):
         if boxes is None:
             height, width = frame.pixels.shape[:2]
-            wanted = [np.array([2.0, 2.0, width / 3, height - 2.0]), np.array([width / 2, 2.0, width - 2.0, height - 2.0])]
+            wanted = [
+                np.array([2.0, 2.0, width / 3, height - 2.0]),
+                np.array([width / 2, 2.0, width - 2.0, height - 2.0]),
+            ]
             wanted = wanted[: 2 - frame.index % 2]
         else:
             wanted = list(boxes[frame.index])

@@ -102,9 +102,7 @@ def test_a_bug_does_not_show_its_inside(
     assert "secret" not in project.runs(number)[0].note
 
 
-def test_unreadable_frames_are_told_and_left_out(
-    fake_pipeline: FakeNetworks, media: Media, project: Project
-) -> None:
+def test_unreadable_frames_are_told_and_left_out(fake_pipeline: FakeNetworks, media: Media, project: Project) -> None:
     number = project.add_media(media.info)
     events: list[object] = []
     broken = Unreadable(media, {0, 4, 5, 11})

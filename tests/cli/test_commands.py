@@ -1,0 +1,281 @@
+"""Every command in this process: files, stdout, stderr and exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from cocomade import annotation, dataset, image, read_json, write_json, write_pictures
+from fakepipeline import FakeNetworks, fake_run, write_clip
+
+from poseviewer.cli.main import is_command, run_command
+from poseviewer.media import open_media
+from poseviewer.project import Project
+
+
+def call(capsys: pytest.CaptureFixture[str], *argv: object) -> tuple[int, str, str]:
+    """Run a command; return status, stdout and stderr."""
+    status = run_command([str(word) for word in argv])
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err
+    return status, said.out, said.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "answer"),
+    [
+        (["predict", "a.mp4"], True),
+        (["doctor"], True),
+        (["--help"], True),
+        (["-h"], True),
+        (["--version"], True),
+        ([], False),
+        (["clip.mp4"], False),
+        (["./predict"], False),
+        (["a b.poseproj", "demo"], False),
+    ],
+)
+def test_what_is_a_command(argv: list[str], answer: bool) -> None:
+    assert is_command(argv) is answer
+
+
+@pytest.mark.parametrize("name", ["predict", "frames", "probe", "export", "import", "evaluate", "doctor", "demo"])
+def test_help_teaches(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = call(capsys, name, "--help")
+    assert status == 0
+    assert len(out) > 200
+    assert "usage: poseviewer" in out
+
+
+def test_help_of_everything_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = call(capsys, "--help")
+    assert status == 0
+    for word in ("predict", "import", "demo", "130 cancelled", "poseviewer export"):
+        assert word in out
+    assert call(capsys, "--version")[1].startswith("PoseViewer ")
+
+
+def test_hidden_aliases_are_not_advertised(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--detbatch" not in call(capsys, "predict", "--help")[1]
+
+
+def test_predict_a_video(fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = write_clip(tmp_path / "clip.mp4")
+    out = tmp_path / "new" / "r.json"
+    status, said, _ = call(capsys, "predict", clip, "--out", out, "--frames", "0-3,8")
+    assert status == 0
+    assert said.split() == [str(out), str(out.with_name("r.images.json"))]
+    images = read_json(out.with_name("r.images.json"))["images"]
+    assert [(i["id"], i["frame_index"], i["file_name"]) for i in images] == [
+        (number + 1, frame, f"clip_{frame:06d}.png") for number, frame in enumerate((0, 1, 2, 3, 8))
+    ]
+    assert [i["timestamp"] for i in images] == [0, 0.04, 0.08, 0.12, 0.32]
+    assert (images[0]["width"], images[0]["height"]) == (96, 64)
+    rows = read_json(out)
+    assert [row["image_id"] for row in rows] == [1, 1, 2, 3, 3, 4, 5, 5]
+    assert set(rows[0]) == {"image_id", "category_id", "keypoints", "score", "bbox"}
+    assert rows[0]["category_id"] == 1
+    assert len(rows[0]["keypoints"]) == 51
+    np.testing.assert_allclose(rows[0]["bbox"], [2, 2, 30, 60])
+    assert rows[0]["score"] == pytest.approx(0.9)
+
+
+def test_predict_several_media_gives_distinct_ids(
+    fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pictures(tmp_path / "p", ["b2.png", "b10.png"])
+    clip = write_clip(tmp_path / "clip.mp4", 3)
+    status, _, _ = call(capsys, "predict", tmp_path / "p", clip, "-o", tmp_path / "r.json")
+    assert status == 0
+    images = read_json(tmp_path / "r.images.json")["images"]
+    assert [i["id"] for i in images] == [1, 2, 3, 4, 5]
+    assert [i["file_name"] for i in images[:2]] == ["b2.png", "b10.png"]
+    assert [(i["width"], i["height"]) for i in images[:2]] == [(80, 60), (82, 64)]
+
+
+def test_predict_with_boxes_keeps_the_ids_of_the_file(
+    fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs: list[Any] = []
+
+    def watching(media: Any, frames: Any, config: Any, **fields: Any) -> Any:
+        configs.append(config)
+        return fake_run(media, frames, config, **fields)
+
+    monkeypatch.setattr("poseviewer.pipeline.run.run", watching)
+    write_pictures(tmp_path / "p", ["a.png", "b.png", "c.png"])
+    source = dataset(
+        [image(900, "c.png"), image(17, "a.png")], [annotation(1, 900, 1), annotation(2, 900, 2), annotation(3, 17)]
+    )
+    gt = write_json(tmp_path / "gt.json", source)
+    status, _, _ = call(capsys, "predict", tmp_path / "p", "--boxes", gt, "--out", tmp_path / "r.json")
+    assert status == 0
+    rows = read_json(tmp_path / "r.json")
+    assert sorted(row["image_id"] for row in rows) == [17, 900, 900]
+    np.testing.assert_allclose(sorted(row["bbox"][0] for row in rows), [1.5, 2.5, 3.5])
+    assert configs[0].nms.enabled is False
+    status, out, _ = call(capsys, "evaluate", gt, tmp_path / "r.json", "--json")
+    assert status == 0
+    assert json.loads(out)["results"] == 3
+
+
+def test_predict_into_a_project_then_resume(
+    fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cancelled(media: Any, frames: Any, config: Any, **fields: Any) -> Any:
+        for result in fake_run(media, frames, config, **fields):
+            if result.frame == 5:
+                raise KeyboardInterrupt
+            yield result
+
+    clip, project, out = write_clip(tmp_path / "clip.mp4"), tmp_path / "clip.poseproj", tmp_path / "r.json"
+    with monkeypatch.context() as patch:
+        patch.setattr("poseviewer.pipeline.run.run", cancelled)
+        status, _, err = call(capsys, "predict", clip, "--project", project, "--out", out)
+    assert status == 130
+    assert "what was finished is kept" in err
+    assert [i["frame_index"] for i in read_json(tmp_path / "r.images.json")["images"]] == [0, 1, 2, 3, 4]
+    with Project.open(project) as opened:
+        assert [run.outcome for run in opened.runs()] == ["cancelled"]
+    assert call(capsys, "predict", clip, "--project", project, "--resume")[0] == 0
+    with Project.open(project) as opened:
+        (run,) = opened.runs()
+        assert (run.outcome, run.done_count) == ("done", 12)
+        assert len(opened.media_list()) == 1
+
+
+def test_predict_draws(fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = write_clip(tmp_path / "clip.mp4")
+    status, out, _ = call(capsys, "predict", clip, "--overlay", tmp_path / "seen.mp4", "--frames", "2-6")
+    assert status == 0
+    assert str(tmp_path / "seen.mp4") in out
+    with open_media(tmp_path / "seen.mp4") as drawn:
+        assert drawn.confirm().frame_count == 5
+
+
+def test_alphapose_spellings(fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pictures(tmp_path / "p", ["a.png"])
+    out = tmp_path / "r.json"
+    argv = ("predict", "--indir", tmp_path / "p", "--detbatch", 2, "--posebatch", 8, "--out", out)
+    assert call(capsys, *argv)[0] == 0
+    config = read_json(tmp_path / "r.images.json")["info"]["config"]
+    assert (config["batch_frames"], config["batch_people"]) == (2, 8)
+
+
+def wrong_calls(folder: Path) -> list[tuple[list[object], int, str]]:
+    """Calls that cannot work: arguments, exit status, and what the sentence says."""
+    clip, out = folder / "clip.mp4", folder / "r.json"
+    return [
+        (["predict"], 2, "at least one MEDIA"),
+        (["predict", clip], 2, "Nothing would be kept"),
+        (["predict", clip, "--out", folder], 2, "names a .json file"),
+        (["predict", clip, "--out", out, "--frames", "5-2"], 2, "runs backwards"),
+        (["predict", clip, "--out", out, "--frames", "0-99"], 2, "Frame 99 is not there"),
+        (["predict", clip, "--out", out, "--frames", "x"], 2, "no frame or range"),
+        (["predict", clip, clip, "--overlay", folder / "o.mp4"], 2, "one media at a time"),
+        (["predict", clip, "--overlay", folder / "o.avi"], 2, "writes .mp4"),
+        (["predict", clip, "--out", out, "--pipeline", "bottomup"], 1, "not available yet"),
+        (["predict", clip, "--out", out, "--pipeline", "sideways"], 2, "invalid choice"),
+        (["predict", clip, "--out", out, "--confidence", "7"], 2, "between 0 and 1"),
+        (["predict", folder / "none.mp4", "--out", out], 1, "none.mp4"),
+        (["predict", folder / "text.mp4", "--out", out], 1, "text.mp4"),
+        (["predict", folder / "empty.mp4", "--out", out], 1, "0 bytes"),
+        (["predict", clip, "--out", out, "--boxes", folder / "none.json"], 1, "none.json"),
+        (["frames", clip, "--index", "12", "--out", folder / "f"], 2, "Frame 12 is not there"),
+        (["frames", clip, "--out", folder / "f"], 2, "--index"),
+        (["probe", folder / "text.mp4", "--json"], 1, "text.mp4"),
+        (["export", folder / "none.poseproj", "--out", folder / "e"], 1, "none.poseproj is not there"),
+        (["export", folder / "text.mp4", "--out", folder / "e"], 1, "text.mp4"),
+        (["export", folder / "none.poseproj", "--out", folder / "e", "--val", "3"], 2, "between 0 and 1"),
+        (["export", folder / "none.poseproj", "--out", folder / "e", "--format", "yolo"], 2, "invalid choice"),
+        (["import", folder / "text.mp4", "--images", folder, "--project", folder / "n.poseproj"], 1, "not valid JSON"),
+        (["evaluate", folder / "text.mp4", out], 1, "not valid JSON"),
+        (["--nonsense"], 2, "unrecognized arguments"),
+    ]
+
+
+@pytest.mark.parametrize("number", range(25))
+def test_wrong_calls_are_one_sentence(
+    number: int, fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_clip(tmp_path / "clip.mp4")
+    (tmp_path / "text.mp4").write_text("this is no video at all, only words\n" * 30)
+    (tmp_path / "empty.mp4").touch()
+    before = sorted(tmp_path.iterdir())
+    argv, wanted, words = wrong_calls(tmp_path)[number]
+    status, out, err = call(capsys, *argv)
+    assert status == wanted
+    assert words in err
+    assert out == ""
+    lines = [line for line in err.splitlines() if line.startswith("poseviewer")]
+    assert len(lines) >= 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_bug_names_the_log_and_shows_no_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from poseviewer.core.log import log_path
+
+    def bug(*_: object) -> None:
+        raise ZeroDivisionError("deep inside")
+
+    monkeypatch.setattr("poseviewer.jobs.probe.open_media", bug)
+    status, _, err = call(capsys, "probe", tmp_path)
+    assert status == 1
+    assert str(log_path()) in err
+    assert "deep inside" not in err
+    text = log_path().read_text()
+    assert "deep inside" in text
+    assert "Traceback" in text
+
+
+def test_probe_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = write_clip(tmp_path / "clip.mp4")
+    status, out, _ = call(capsys, "probe", clip, "--json")
+    found = json.loads(out)
+    assert status == 0
+    assert (found["frame_count"], found["width"], found["height"], found["codec"]) == (12, 96, 64, "h264")
+    assert "12 frames" in call(capsys, "probe", clip)[1]
+
+
+def test_frames_as_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip = write_clip(tmp_path / "clip.mp4")
+    status, out, _ = call(capsys, "frames", clip, "--index", "0,5", "--out", tmp_path / "f")
+    assert status == 0
+    assert [Path(line).name for line in out.split()] == ["000000.png", "000005.png"]
+    assert cv2.imread(str(tmp_path / "f/000005.png")).shape == (64, 96, 3)
+
+
+def test_import_export_evaluate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_pictures(tmp_path / "p", ["a.png", "b.png"])
+    source = dataset([image(4, "a.png"), image(9, "b.png")], [annotation(1, 4, 1), annotation(2, 9, 2)])
+    gt, project = write_json(tmp_path / "gt.json", source), tmp_path / "x.poseproj"
+    status, out, err = call(capsys, "import", gt, "--images", tmp_path / "p", "--project", project)
+    assert (status, out.strip()) == (0, str(project))
+    assert "2 people in 2 images" in err
+    status, out, err = call(capsys, "export", project, "--format", "coco", "--out", tmp_path / "e")
+    assert status == 0
+    assert "AP against itself 1.000" in err
+    exported = Path(out.strip())
+    assert exported == tmp_path / "e/annotations/person_keypoints.json"
+    status, out, _ = call(capsys, "evaluate", gt, exported)
+    assert status == 0
+    assert "OKS AP       1.000" in out
+    status, _, err = call(capsys, "export", project, "--out", tmp_path / "e")
+    assert status == 2
+    assert "exists already" in err
+    assert call(capsys, "export", project, "--out", tmp_path / "e", "--overwrite")[0] == 0
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = call(capsys, "doctor", "--json")
+    found = json.loads(out)
+    assert status == int(any(finding["serious"] for finding in found["findings"]))
+    assert found["parts"]["torch"]
+    assert "log" in found["folders"]
+    assert "decoders" in call(capsys, "doctor")[1]
