@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication
 
 from poseviewer.project.rows import CORRECTED
 from poseviewer.ui import theme
-from poseviewer.ui.timeline import TimelineDock
+from poseviewer.ui.timeline import TimelineDock, paint
 from poseviewer.ui.timeline.data import TRACK_FRAMES
 from tests.ui.fake_desk import FakeDesk
 
@@ -184,6 +184,22 @@ def test_a_corrected_frame_is_seen_among_thousands(dock: TimelineDock, desk: Fak
     green = theme.current().colour("ok")
     near = [QColor(image.pixel(x + dx, y - 6)) for dx in (-2, -1, 0, 1, 2)]
     assert any(abs(c.green() - green.green()) < 30 and c.green() > c.red() + 40 for c in near)
+
+
+def test_curves_are_straight_between_columns_and_break_at_gaps() -> None:
+    edges = np.array([0.0, 10.0, 20.0, 30.0, 40.0])
+    values = np.array([0.2, 0.4, np.nan, 0.8], np.float32)
+    x = np.array([1.0, 5.0, 10.0, 15.0, 19.0, 25.0, 31.0, 39.0])
+    expected = [0.2, 0.2, 0.3, 0.4, 0.4, np.nan, 0.8, 0.8]
+    np.testing.assert_allclose(paint.per_pixel(values, edges, x), expected, atol=1e-6)
+
+
+def test_a_stroke_covers_its_width_everywhere() -> None:
+    curve = np.array([5.0, 5.0, np.nan, 9.0, 3.0])
+    share = paint._stroke(curve, 12, 2.0)
+    assert share[:, 0] == pytest.approx([0, 0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0])
+    assert share[:, 2].sum() == 0
+    assert share[:, 3].sum() == pytest.approx(2 + 3)
 
 
 @pytest.mark.parametrize("name", ["dark", "light"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QPainter, QPen, QPolygonF
+from PySide6.QtGui import QColor, QImage, QPainter, QPen
 
 from poseviewer.core.values import Array
 from poseviewer.ui import theme
@@ -87,16 +87,17 @@ def paint_strip(
     painter.drawRoundedRect(box, 3, 3)
     whole = View.whole(view.count, view.left, view.width)
     if lanes is not None:
-        edges = column_edges(lanes, whole)
+        edges = column_edges(lanes, whole).tolist()
+        found, flat = looks.colour("ok"), looks.colour("predicted", 0.45)
         for start, stop, state in runs_of(lanes.state):
             if state == CORRECTED:
                 wide = max(edges[stop] - edges[start], 2.0)
-                painter.fillRect(QRectF(edges[start], top + 4, wide, height - 8), looks.colour("ok"))
+                painter.fillRect(QRectF(edges[start], top + 4, wide, height - 8), found)
             elif state == PREDICTED:
-                flat = QRectF(edges[start], top + height / 2 - 1, edges[stop] - edges[start], 2)
-                painter.fillRect(flat, looks.colour("predicted", 0.45))
+                painter.fillRect(QRectF(edges[start], top + height / 2 - 1, edges[stop] - edges[start], 2), flat)
+    tick = looks.colour("warn")
     for x in sorted({round(whole.centre(doubt.frame)) for doubt in doubts}):
-        painter.fillRect(QRectF(x - 0.75, top + 3, 1.5, height - 6), looks.colour("warn"))
+        painter.fillRect(QRectF(x - 0.75, top + 3, 1.5, height - 6), tick)
 
 
 def paint_ruler(painter: QPainter, view: View, row: tuple[float, float]) -> None:
@@ -107,7 +108,7 @@ def paint_ruler(painter: QPainter, view: View, row: tuple[float, float]) -> None
     minor = max(step // 10, 1) if step // 10 * view.pixels >= 4 else max(step // 5, 1)
     painter.setFont(theme.font(10))
     first, last = view.frames
-    ticks = QPen(looks.colour("edge", 0.7), 1)
+    ticks, words = QPen(looks.colour("edge", 0.7), 1), QPen(looks.colour("t2"))
     right = view.left + view.width
     for frame in range(first - first % minor, last + 1, minor):
         x = view.x(frame)
@@ -117,7 +118,7 @@ def paint_ruler(painter: QPainter, view: View, row: tuple[float, float]) -> None
         painter.setPen(ticks)
         painter.drawLine(QLineF(x, top + height - (6 if numbered else 2), x, top + height))
         if numbered and x + 8 < right:
-            painter.setPen(looks.colour("t2"))
+            painter.setPen(words)
             painter.drawText(QPointF(x + 4, top + height - 5), str(frame))
 
 
@@ -131,19 +132,21 @@ def paint_worth(painter: QPainter, doubts: tuple[Doubt, ...], view: View, row: t
     shown = [d for d in doubts if view.first - 1 <= d.frame <= view.last]
     places = [view.centre(doubt.frame) for doubt in shown]
     free = -1e9
+    warm, quiet = looks.colour("warn"), looks.colour("t2")
+    kinds = {kind: short_kind(kind) for kind in {doubt.kind for doubt in shown}}
+    widths = {kind: metrics.horizontalAdvance(words) for kind, words in kinds.items()}
     for index, (doubt, x) in enumerate(zip(shown, places, strict=True)):
         if x < view.left or x > view.left + view.width:
             continue
         if x - free < 2 * DIAMOND:
-            painter.fillRect(QRectF(x - 0.75, middle - 4, 1.5, 8), looks.colour("warn"))
+            painter.fillRect(QRectF(x - 0.75, middle - 4, 1.5, 8), warm)
             continue
-        draw_diamond(painter, QPointF(x, middle), DIAMOND, looks.colour("warn"), filled=False)
+        draw_diamond(painter, QPointF(x, middle), DIAMOND, warm, filled=False)
         free = x
-        words = short_kind(doubt.kind)
         end = places[index + 1] if index + 1 < len(places) else view.left + view.width
-        if x + 10 + metrics.horizontalAdvance(words) < end - 2 * DIAMOND:
-            painter.setPen(looks.colour("t2"))
-            painter.drawText(QPointF(x + 10, middle + metrics.ascent() / 2 - 1), words)
+        if x + 10 + widths[doubt.kind] < end - 2 * DIAMOND:
+            painter.setPen(quiet)
+            painter.drawText(QPointF(x + 10, middle + metrics.ascent() / 2 - 1), kinds[doubt.kind])
 
 
 def paint_state(painter: QPainter, lanes: Lanes, view: View, row: tuple[float, float]) -> None:
@@ -151,78 +154,105 @@ def paint_state(painter: QPainter, lanes: Lanes, view: View, row: tuple[float, f
     looks = theme.current()
     top, height = row
     middle = top + height / 2
-    edges = column_edges(lanes, view)
-    painter.setPen(Qt.PenStyle.NoPen)
+    edges = column_edges(lanes, view).tolist()
+    line, flat, full = looks.colour("edge"), looks.colour("predicted"), looks.colour("ok")
     runs = list(runs_of(lanes.state))
     for start, stop, state in runs:
         if state == EMPTY:
-            painter.fillRect(QRectF(edges[start], middle - 0.5, edges[stop] - edges[start], 1), looks.colour("edge"))
+            painter.fillRect(QRectF(edges[start], middle - 0.5, edges[stop] - edges[start], 1), line)
         elif state in (PREDICTED, CORRECTED):
             wide = max(edges[stop] - edges[start], 0.5)
-            painter.fillRect(QRectF(edges[start], middle - height / 4, wide, height / 2), looks.colour("predicted"))
+            painter.fillRect(QRectF(edges[start], middle - height / 4, wide, height / 2), flat)
     # Corrected ones last and at least 2 px wide: a single corrected frame must be seen among thousands.
-    painter.setBrush(looks.colour("ok"))
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(full)
     for start, stop, state in runs:
         if state == CORRECTED:
             wide = max(edges[stop] - edges[start], 2.0)
-            painter.drawRoundedRect(QRectF(edges[start], top + 1, wide, height - 2), min(2.0, wide / 2), 2)
+            box = QRectF(edges[start], top + 1, wide, height - 2)
+            if wide > 4:
+                painter.drawRoundedRect(box, 2, 2)
+            else:
+                painter.fillRect(box, full)
 
 
-def _heights(values: Array, row: tuple[float, float]) -> npt.NDArray[np.float64]:
-    top, height = row
-    part = (np.clip(values.astype(np.float64), CONFIDENCE_LOW, CONFIDENCE_HIGH) - CONFIDENCE_LOW) / (
-        CONFIDENCE_HIGH - CONFIDENCE_LOW
-    )
-    return top + height - part * height
+def _heights(values: Array, height: float) -> npt.NDArray[np.float64]:
+    span = CONFIDENCE_HIGH - CONFIDENCE_LOW
+    part = (np.clip(values.astype(np.float64), CONFIDENCE_LOW, CONFIDENCE_HIGH) - CONFIDENCE_LOW) / span
+    return height - part * height
 
 
-def _polyline(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> QPolygonF:
-    return QPolygonF([QPointF(a, b) for a, b in zip(x.tolist(), y.tolist(), strict=True)])
+def per_pixel(values: Array, edges: npt.NDArray[np.float64], x: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return ``(C,)`` columns' values at ``(n,)`` pixels, straight between columns' middles.
+
+    NaN where the pixel's own column has none; next to such a column the curve stays level.
+    """
+    if not len(values):
+        return np.full(len(x), np.nan)
+    own = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(values) - 1)
+    middles = (edges[:-1] + edges[1:]) / 2
+    right = x >= middles[own]
+    other = np.clip(np.where(right, own + 1, own - 1), 0, len(values) - 1)
+    gap = np.abs(middles[other] - middles[own])
+    part = np.where(gap > 1e-9, np.abs(x - middles[own]) / np.maximum(gap, 1e-9), 0.0)
+    near, far = values.astype(np.float64)[own], values.astype(np.float64)[other]
+    return np.where(np.isnan(far), near, near + part * (far - near))
 
 
 def paint_confidence(painter: QPainter, lanes: Lanes, view: View, row: tuple[float, float], threshold: float) -> None:
     """Paint the band from least to most, the mean, the chosen joint's curve, and the threshold dashed.
 
-    Curves break where nothing was found.
+    Curves break where nothing was found. They are drawn as one picture: long antialiased polylines would take a tenth
+    of a second in Qt.
     """
     looks = theme.current()
+    top, height = row
+    ratio = painter.device().devicePixelRatioF()
+    rows, columns = max(round(height * ratio), 2), max(round(view.width * ratio), 2)
+    x: npt.NDArray[np.float64] = view.left + (np.arange(columns) + 0.5) / ratio
     edges = column_edges(lanes, view)
-    x = (edges[:-1] + edges[1:]) / 2
-    found = ~np.isnan(lanes.conf_mean)
-    low, high, mean = (_heights(v, row) for v in (lanes.conf_min, lanes.conf_max, lanes.conf_mean))
-    for start, stop, here in runs_of(found.astype(np.uint8)):
-        if here:
-            part = slice(start, stop)
-            band_x = np.concatenate([x[part], x[part][::-1]])
-            band_y = np.concatenate([high[part], low[part][::-1]])
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(looks.colour("t2", 0.2))
-            painter.drawPolygon(_polyline(band_x, band_y))
-    _curve(painter, x, mean, found, looks.colour("t2"))
+
+    def curve(values: Array) -> npt.NDArray[np.float64]:
+        return _heights(np.asarray(per_pixel(values, edges, x), dtype=np.float32), rows)
+
+    canvas = np.zeros((rows, columns, 4), dtype=np.float32)
+    _lay(canvas, _band(curve(lanes.conf_max), curve(lanes.conf_min), rows), looks.colour("t2", 0.2))
+    _lay(canvas, _stroke(curve(lanes.conf_mean), rows, 1.1 * ratio), looks.colour("t2"))
     if lanes.joint is not None:
-        _curve(painter, x, _heights(lanes.joint, row), ~np.isnan(lanes.joint), looks.colour("accent"), 1.5)
-    y = float(_heights(np.array([threshold], dtype=np.float32), row)[0])
+        _lay(canvas, _stroke(curve(lanes.joint), rows, 1.5 * ratio), looks.colour("accent"))
+    pixels = np.rint(canvas * 255).astype(np.uint8)
+    image = QImage(pixels.data, columns, rows, 4 * columns, QImage.Format.Format_RGBA8888_Premultiplied)
+    painter.drawImage(QRectF(view.left, top, columns / ratio, rows / ratio), image)
+    y = top + float(_heights(np.array([threshold], dtype=np.float32), height)[0])
     pen = QPen(looks.colour("warn"), 1)
     pen.setDashPattern([4, 4])
     painter.setPen(pen)
     painter.drawLine(QLineF(view.left, y, view.left + view.width, y))
 
 
-def _curve(
-    painter: QPainter,
-    x: npt.NDArray[np.float64],
-    y: npt.NDArray[np.float64],
-    found: npt.NDArray[np.bool_],
-    colour: QColor,
-    width: float = 1.0,
-) -> None:
-    painter.setPen(QPen(colour, width))
-    painter.setBrush(QBrush(Qt.BrushStyle.NoBrush))
-    for start, stop, here in runs_of(found.astype(np.uint8)):
-        if here and stop - start > 1:
-            painter.drawPolyline(_polyline(x[start:stop], y[start:stop]))
-        elif here:
-            painter.drawPoint(QPointF(float(x[start]), float(y[start])))
+def _band(upper: npt.NDArray[np.float64], lower: npt.NDArray[np.float64], rows: int) -> npt.NDArray[np.float64]:
+    """Return the ``(rows, n)`` share of each pixel that lies between two curves; 0 where one is NaN."""
+    y = np.arange(rows)[:, None]
+    share: npt.NDArray[np.float64] = np.clip(np.minimum(y + 1, lower[None]) - np.maximum(y, upper[None]), 0, 1)
+    return np.nan_to_num(share)
+
+
+def _stroke(curve: npt.NDArray[np.float64], rows: int, width: float) -> npt.NDArray[np.float64]:
+    """Return the ``(rows, n)`` share of each pixel under a line of ``width`` along a curve, broken at NaN."""
+    before, after = np.roll(curve, 1), np.roll(curve, -1)
+    before[0], after[-1] = np.nan, np.nan
+    ends = np.stack([curve, (before + curve) / 2, (curve + after) / 2])
+    ends = np.where(np.isnan(ends), curve, ends)
+    inset = np.clip(ends, width / 2, rows - width / 2)
+    return _band(inset.min(axis=0) - width / 2, inset.max(axis=0) + width / 2, rows)
+
+
+def _lay(canvas: npt.NDArray[np.float32], share: npt.NDArray[np.float64], colour: QColor) -> None:
+    """Lay a colour over a premultiplied ``(h, w, 4)`` canvas by ``(h, w)`` coverage."""
+    alpha = (share * colour.alphaF()).astype(np.float32)[..., None]
+    tone = np.array([colour.redF(), colour.greenF(), colour.blueF(), 1.0], dtype=np.float32)
+    canvas *= 1 - alpha
+    canvas += alpha * tone
 
 
 def paint_hint(painter: QPainter, text: str, view: View, row: tuple[float, float]) -> None:
