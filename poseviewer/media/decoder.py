@@ -171,7 +171,8 @@ class Decoder:
 
         Args:
             wanted: packet ordinal and turn.
-            thorough: whether to decode from the first packet as a last resort.
+            thorough: whether to decode from the first packet as a last resort although landing on an earlier key packet
+                went well.
             overtaken: asked after each packet; True ends the work where it stands.
 
         Raises:
@@ -190,10 +191,14 @@ class Decoder:
                 frame = None
             if frame is not None:
                 return frame
-        for landing in self._ladder(key, thorough=thorough):
+        landed = False
+        for landing in self._ladder(key):
+            if landing < 0 and landed and not thorough:
+                return None
             try:
                 if not (self._land(landing) if landing >= 0 else self._restart()):
                     continue
+                landed = True
                 frame = self._decode_until(wanted)
             except LostError:
                 continue
@@ -206,15 +211,13 @@ class Decoder:
             return False
         return self._turns.get(wanted[0], 0) <= wanted[1]
 
-    def _ladder(self, key: int, *, thorough: bool) -> Iterator[int]:
+    def _ladder(self, key: int) -> Iterator[int]:
         """Yield key ordinals to land on, earlier and earlier; -1 means the start of the file."""
         index = self.index
         if not ((index.pts == NO_STAMP) & (index.dts == NO_STAMP)).any():
             keys = index.keys
             at = int(keys.searchsorted(key, side="right")) - 1
             yield from (int(keys[step]) for step in range(at, max(at - 3, -1), -1))
-            if not thorough:
-                return
         yield -1
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
