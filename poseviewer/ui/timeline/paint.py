@@ -209,7 +209,7 @@ def paint_confidence(painter: QPainter, lanes: Lanes, view: View, row: tuple[flo
     top, height = row
     ratio = painter.device().devicePixelRatioF()
     rows, columns = max(round(height * ratio), 2), max(round(view.width * ratio), 2)
-    x: npt.NDArray[np.float64] = view.left + (np.arange(columns) + 0.5) / ratio
+    x = np.asarray(view.left + (np.arange(columns) + 0.5) / ratio, dtype=np.float64)
     edges = column_edges(lanes, view)
 
     def curve(values: Array) -> npt.NDArray[np.float64]:
