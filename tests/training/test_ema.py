@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import nn
 
@@ -20,7 +22,7 @@ def test_the_average_approaches_constant_weights() -> None:
         gaps.append(float((average.module.state_dict()["0.weight"] - 2.0).abs().max()))
     assert gaps[0] < 0.3 * float((torch.zeros(1) - 2).abs())
     assert gaps[-1] < 0.01
-    assert all(later <= earlier for earlier, later in zip(gaps, gaps[1:], strict=False))
+    assert all(later <= earlier for earlier, later in itertools.pairwise(gaps))
 
 
 def test_counters_are_copied_and_the_network_is_left_alone() -> None:
