@@ -42,10 +42,10 @@ MATCH_CAP = 7.0
 """Pixels: the reference distance of the match count is at most this."""
 MERGE_CAP = 15.0
 """Pixels: the merge radius is at most this."""
-PAIR_BLOCK = 1 << 17
+PAIR_BLOCK = 1 << 15
 """Numbers per temporary array: keeps them in the cache."""
-LEAST_EXPONENT = -60.0
-"""exp() of less is nothing beside float32 sums; without this floor its denormal results cost ten times the time."""
+LEAST_EXPONENT = -25.0
+"""exp() of less is nothing beside float32 sums: poses that are further apart everywhere need not be compared."""
 HANDS, FACE = 42, 110
 BODY_END, FACE_END = 26, 94
 EXACT_VERSIONS = ("2017", "2017_mpii")
@@ -183,43 +183,64 @@ def _everything(boxes: Tensor, box_scores: Tensor, keypoints: Tensor, scores: Te
 
 
 def _pair_figures(keypoints: Tensor, scores: Tensor, reference: Tensor, sides: Tensor, config: NmsConfig) -> _Pairs:
-    """Compute similarity and matches of all pairs i <= j of candidates in picking order, block by block."""
+    """Compute similarity and matches of pairs i <= j of candidates in picking order, block by block.
+
+    Pairs that are too far apart to have either are left at zero.
+    """
     count, joints = scores.shape
     similarity = torch.zeros(count, count, dtype=scores.dtype)
     matches = torch.zeros(count, count, dtype=scores.dtype)
     x, y = keypoints[..., 0].T.contiguous(), keypoints[..., 1].T.contiguous()
-    confidence = scores.T.contiguous()
+    soft = torch.tanh(scores / config.delta1).T.contiguous()
     whole_body = config.version == "master" and joints in WHOLE_BODY
-    start = 0
-    while start < count:
-        stop = min(count, start + max(1, PAIR_BLOCK // max(1, joints * (count - start))))
-        dx = x[:, start:stop, None] - x[:, None, start:]
-        dy = y[:, start:stop, None] - y[:, None, start:]
-        rows = (slice(None), slice(start, stop))
-        block = (confidence[rows][..., None], confidence[:, None, start:])
-        unit = reference[start:stop, None]
+    low = (scores < config.score_floor).T.contiguous()
+    first, second = _near_pairs(keypoints, _reach(reference, sides, config))
+    block = max(1, PAIR_BLOCK // joints)
+    for start in range(0, len(first), block):
+        i, j = first[start : start + block], second[start : start + block]
+        dx, dy = x[:, i] - x[:, j], y[:, i] - y[:, j]
+        both = soft[:, i] * soft[:, j]
         if config.version == "paper":
-            figures = _paper_block(dx, dy, *block, sides[start:stop], config)
+            figures = _paper_block(dx, dy, both, sides[i], config)
         elif whole_body:
-            figures = _whole_body_block((dx * dx + dy * dy).sqrt_(), *block, unit, config)
+            figures = _whole_body_block((dx * dx + dy * dy).sqrt_(), both, low[:, j], reference[i], config)
         else:
-            figures = _body_block((dx * dx + dy * dy).sqrt_(), *block, unit, config)
-        similarity[start:stop, start:], matches[start:stop, start:] = figures
-        start = stop
+            figures = _body_block((dx * dx + dy * dy).sqrt_(), both, reference[i], config)
+        similarity[i, j], matches[i, j] = figures
     valid = (scores > config.score_floor / 2).sum(dim=1).double().numpy() if whole_body else None
     return _Pairs(similarity.numpy(), matches.numpy(), valid, joints)
 
 
-def _body_block(
-    distance: Tensor, score_i: Tensor, score_j: Tensor, reference: Tensor, config: NmsConfig
-) -> tuple[Tensor, Tensor]:
-    """Similarity and match count of section 6.2 (and 6.4, "corrected") for a ``(K, b, n)`` block of distances."""
+def _reach(reference: Tensor, sides: Tensor, config: NmsConfig) -> Tensor:
+    """How far apart joints may be and still add to a figure of each pick, ``(N,)`` pixels."""
+    scale = config.delta2 * max(1.0, config.face_factor, config.hand_factor)
+    reach = torch.full_like(reference, -LEAST_EXPONENT * scale)
+    if config.version == "paper":
+        reach = torch.maximum(reach.sqrt(), sides.amax(dim=1) / 20)
+    elif config.version in (*EXACT_VERSIONS, "corrected"):
+        reach = reach * reference
+    return reach.clamp(min=MATCH_CAP * max(1.0, config.face_factor, config.hand_factor))
+
+
+def _near_pairs(keypoints: Tensor, reach: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the pairs i <= j, ``(P,)`` each, whose extents are not further apart than ``reach`` of i."""
+    low, high = keypoints.amin(dim=1), keypoints.amax(dim=1)
+    near = torch.ones(len(reach), len(reach), dtype=torch.bool)
+    for axis in (0, 1):
+        near &= low[:, None, axis] - high[None, :, axis] <= reach[:, None]
+        near &= low[None, :, axis] - high[:, None, axis] <= reach[:, None]
+    near.triu_()
+    near.fill_diagonal_(True)
+    first, second = near.nonzero(as_tuple=True)
+    return first, second
+
+
+def _body_block(distance: Tensor, both: Tensor, reference: Tensor, config: NmsConfig) -> tuple[Tensor, Tensor]:
+    """Similarity and match count of section 6.2 (and 6.4, "corrected") for ``(K, P)`` distances."""
     matched = (distance / reference.clamp(max=MATCH_CAP) <= 1).sum(dim=0).to(distance.dtype)
     if config.version in (*EXACT_VERSIONS, "corrected"):
         distance = distance / reference
-    near = distance <= 1
-    both = torch.tanh(score_i / config.delta1) * torch.tanh(score_j / config.delta1)
-    similarity = torch.where(near, both, both.new_zeros(())).sum(dim=0)
+    similarity = torch.where(distance <= 1, both, both.new_zeros(())).sum(dim=0)
     similarity = similarity + config.mu * _decay(distance, config.delta2).sum(dim=0)
     if config.version == "corrected":
         scale = 17 / len(distance)
@@ -228,32 +249,27 @@ def _body_block(
 
 
 def _decay(distance: Tensor, scale: float | Tensor) -> Tensor:
-    """exp(-distance / scale)."""
-    return (distance / -scale).clamp_(min=LEAST_EXPONENT).exp_()
+    """exp(-distance / scale); the floor avoids denormal results, which cost ten times the time."""
+    return (distance / -scale).clamp_(min=2 * LEAST_EXPONENT).exp_()
 
 
-def _paper_block(
-    dx: Tensor, dy: Tensor, score_i: Tensor, score_j: Tensor, sides: Tensor, config: NmsConfig
-) -> tuple[Tensor, Tensor]:
+def _paper_block(dx: Tensor, dy: Tensor, both: Tensor, sides: Tensor, config: NmsConfig) -> tuple[Tensor, Tensor]:
     """RMPE equations 8 to 10: joints count inside a box with sides 1/10 of the person box; distances are squared."""
-    near = (dx.abs() <= sides[:, 0, None] / 20) & (dy.abs() <= sides[:, 1, None] / 20)
-    both = torch.tanh(score_i / config.delta1) * torch.tanh(score_j / config.delta1)
+    near = (dx.abs() <= sides[:, 0] / 20) & (dy.abs() <= sides[:, 1] / 20)
     soft = torch.where(near, both, both.new_zeros(())).sum(dim=0)
     spatial = _decay(dx * dx + dy * dy, config.delta2).sum(dim=0)
     return soft + config.mu * spatial, near.sum(dim=0).to(dx.dtype)
 
 
 def _whole_body_block(
-    distance: Tensor, score_i: Tensor, score_j: Tensor, reference: Tensor, config: NmsConfig
+    distance: Tensor, both: Tensor, low: Tensor, reference: Tensor, config: NmsConfig
 ) -> tuple[Tensor, Tensor]:
     """Similarity and raw match count of section 6.3; similarity uses slices from the end, the count from the start."""
     joints = len(distance)
-    low = score_j < config.score_floor
-    both = torch.tanh(score_i / config.delta1) * torch.tanh(score_j / config.delta1)
     term = torch.where((distance <= 1) & low, both, both.new_zeros(()))
     factor = distance.new_ones(joints)
     factor[-FACE:-HANDS], factor[-HANDS:] = config.face_factor, config.hand_factor
-    decay = _decay(distance, (config.delta2 * factor)[:, None, None])
+    decay = _decay(distance, (config.delta2 * factor)[:, None])
     decay = torch.where(low, decay.new_zeros(()), decay)
     body, face, hands = slice(0, joints - FACE), slice(joints - FACE, joints - HANDS), slice(joints - HANDS, joints)
     score_part = (
