@@ -8,6 +8,6 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "formats"))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from fakepipeline import fake_pipeline  # noqa: E402
+from fakepipeline import fake_pipeline
 
 __all__ = ["fake_pipeline"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import cv2
@@ -36,7 +37,7 @@ def test_the_clip_is_long_and_wide_enough() -> None:
 
 def test_the_camera_moves_without_a_jump_within_a_shot() -> None:
     maps = frame_maps()
-    for (name, one), (other, two) in zip(maps, maps[1:], strict=False):
+    for (name, one), (other, two) in itertools.pairwise(maps):
         if name == other:
             centre = np.array([320.0, 240.0])
             back = transform(invert(one), centre)
