@@ -136,6 +136,7 @@ def connect(path: Path) -> sqlite3.Connection:
                 "locking_mode = EXCLUSIVE",
                 "journal_mode = WAL",
                 "synchronous = FULL",
+                "foreign_keys = ON",
                 "temp_store = MEMORY",
                 "cache_size = -16384",
             ):
@@ -157,6 +158,8 @@ def known_errors(path: Path) -> Iterator[None]:
         raise
     except sqlite3.DatabaseError as error:
         code = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
+        if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
+            raise ProjectError(f"{path.name} is damaged: a row names something that is not there.", file=path) from error
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise busy(path) from error
         sentence = _SENTENCES.get(code)

@@ -24,13 +24,26 @@ SAME_BITS = 10
 SAME_SHARE = 0.8
 """Share of compared frames that must agree."""
 
+Sample = tuple[int, str, list[tuple[int, str]]]
+"""Media, its path, and (frame, fingerprint) pairs."""
+
 
 def add(db: sqlite3.Connection, project: Path, info: MediaInfo) -> int:
-    """Insert a media and return its id; one that is there already (same content) is returned."""
+    """Insert a media and return its id.
+
+    One that is there already is returned: of the same content, or of the same path while either of the two has no
+    fingerprint yet.
+    """
+    row = None
     if info.fingerprint:
         row = db.execute("SELECT id FROM media WHERE fingerprint = ? LIMIT 1", (info.fingerprint,)).fetchone()
-        if row is not None:
-            return int(row[0])
+    if row is None:
+        row = db.execute(
+            "SELECT id FROM media WHERE path = ? AND (fingerprint = '' OR ? = '') LIMIT 1",
+            (os.path.abspath(info.path), info.fingerprint),
+        ).fetchone()
+    if row is not None:
+        return int(row[0])
     cursor = db.execute(
         "INSERT INTO media (path, relative, frame_count, fingerprint, info) VALUES (?, ?, ?, ?, ?)",
         _values(project, info.path, info),
@@ -84,35 +97,33 @@ def _there(path: str) -> bool:
     return False
 
 
-def match(
-    db: sqlite3.Connection,
-    project: Path,
-    info: MediaInfo,
-    frame_fingerprint: Callable[[int], str] | None = None,
-) -> MediaMatch:
-    """Tell which media of the project a file is.
+def by_content(db: sqlite3.Connection, info: MediaInfo) -> MediaMatch | None:
+    """Return the media of the same content, or None."""
+    if not info.fingerprint:
+        return None
+    row = db.execute(
+        "SELECT id, path FROM media WHERE fingerprint = ? ORDER BY id LIMIT 1", (info.fingerprint,)
+    ).fetchone()
+    return None if row is None else MediaMatch(row[0], "fingerprint", moved=row[1] != os.path.abspath(info.path))
 
-    By the fingerprint of its content, or else, when ``frame_fingerprint`` is given, by comparing up to 24 stored frame
-    fingerprints of each media with those of the file: at least four in five must differ in ten bits or fewer.
+
+def samples(db: sqlite3.Connection, info: MediaInfo) -> list[Sample]:
+    """Return for each media some of its frame fingerprints, to be compared without holding the project up."""
+    medias = db.execute("SELECT id, path FROM media ORDER BY id").fetchall()
+    return [(media, path, _spread(db, media, info.frame_count)) for media, path in medias]
+
+
+def by_frames(taken: list[Sample], info: MediaInfo, frame_fingerprint: Callable[[int], str]) -> MediaMatch:
+    """Return the media whose frames look like those of a file: four in five differ in ten bits or fewer.
 
     Args:
-        db: connection.
-        project: path of the project.
+        taken: from :func:`samples`.
         info: of the file.
         frame_fingerprint: returns the fingerprint of a frame of the file, hexadecimal; may be slow.
     """
-    if info.fingerprint:
-        row = db.execute(
-            "SELECT id, path FROM media WHERE fingerprint = ? ORDER BY id LIMIT 1", (info.fingerprint,)
-        ).fetchone()
-        if row is not None:
-            return MediaMatch(row[0], "fingerprint", moved=row[1] != os.path.abspath(info.path))
-    if frame_fingerprint is None:
-        return MediaMatch(None, "none")
     best = MediaMatch(None, "none")
     told: dict[int, str] = {}
-    for media, path in db.execute("SELECT id, path FROM media ORDER BY id").fetchall():
-        stored = _samples(db, media, info.frame_count)
+    for media, path, stored in taken:
         for frame, _ in stored:
             if frame not in told:
                 told[frame] = frame_fingerprint(frame)
@@ -122,7 +133,7 @@ def match(
     return best
 
 
-def _samples(db: sqlite3.Connection, media: int, frame_count: int) -> list[tuple[int, str]]:
+def _spread(db: sqlite3.Connection, media: int, frame_count: int) -> list[tuple[int, str]]:
     """Return up to SAMPLES frames with fingerprints, spread over the media, without reading them all."""
     found: dict[int, str] = {}
     step = max(frame_count / SAMPLES, 1)

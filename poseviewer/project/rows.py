@@ -301,6 +301,11 @@ def spans_of(frames: Iterator[int] | Sequence[int]) -> list[tuple[int, int, int]
     return spans
 
 
+def count_of(spans: Sequence[Sequence[int]]) -> int:
+    """Return how many frames ``spans_of`` put into these spans."""
+    return sum((last - first) // max(step, 1) + 1 for first, last, step in spans)
+
+
 def frames_of(spans: Sequence[Sequence[int]]) -> list[int]:
     """Return the frame numbers of ``spans_of``."""
     return [frame for first, last, step in spans for frame in range(first, last + 1, max(step, 1))]

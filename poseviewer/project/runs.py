@@ -20,7 +20,7 @@ from poseviewer.project import doubts
 from poseviewer.project.blobs import pack
 from poseviewer.project.lanes import Cell, write_cells
 from poseviewer.project.people import read_people
-from poseviewer.project.rows import EMPTY, PREDICTED, Outcome, RunRow, frames_of, spans_of
+from poseviewer.project.rows import EMPTY, PREDICTED, Outcome, RunRow, count_of, frames_of, spans_of
 from poseviewer.project.summary import cell_of, owners_of, summarise, write_frame
 from poseviewer.project.tracks import Owner, write_presence
 
@@ -28,7 +28,13 @@ from poseviewer.project.tracks import Owner, write_presence
 def start(
     db: sqlite3.Connection, media: int, config: dict[str, Any], networks: dict[str, Any], frames: Sequence[int]
 ) -> int:
-    """Insert a run and return its id."""
+    """Insert a run and return its id.
+
+    Raises:
+        ProjectError: if there is no such media.
+    """
+    if db.execute("SELECT 1 FROM media WHERE id = ?", (media,)).fetchone() is None:
+        raise ProjectError(f"The project has no media {media}.")
     cursor = db.execute(
         "INSERT INTO run (media, started, config, networks, frames) VALUES (?, ?, ?, ?, ?)",
         (
@@ -65,12 +71,12 @@ def unfinished(db: sqlite3.Connection, run: int) -> tuple[int, ...]:
     if row is None:
         raise ProjectError(f"The project has no run {run}.")
     done = {frame for (frame,) in db.execute("SELECT frame FROM run_frame WHERE run = ?", (run,))}
-    return tuple(frame for frame in _asked(row[0]) if frame not in done)
+    return tuple(frame for frame in frames_of(_asked(row[0])) if frame not in done)
 
 
 def listed(db: sqlite3.Connection, media: int | None) -> tuple[RunRow, ...]:
     """Return the runs of a media (None: of all), oldest first."""
-    columns = "id, media, started, finished, outcome, note, config, networks, frames"
+    columns = "id, media, started, finished, outcome, note, config, networks, frames, done"
     where, values = ("", ()) if media is None else ("WHERE media = ?", (media,))
     rows = db.execute(f"SELECT {columns} FROM run {where} ORDER BY id", values).fetchall()
     return tuple(
@@ -83,16 +89,16 @@ def listed(db: sqlite3.Connection, media: int | None) -> tuple[RunRow, ...]:
             note=row[5],
             config=msgspec.json.decode(row[6], type=dict[str, Any]),
             networks=msgspec.json.decode(row[7], type=dict[str, Any]),
-            frame_count=len(_asked(row[8])),
-            done_count=db.execute("SELECT count(*) FROM run_frame WHERE run = ?", (row[0],)).fetchone()[0],
+            frame_count=count_of(_asked(row[8])),
+            done_count=row[9],
         )
         for row in rows
     )
 
 
-def _asked(text: str) -> list[int]:
+def _asked(text: str) -> list[tuple[int, int, int]]:
     try:
-        return frames_of(msgspec.json.decode(text, type=list[tuple[int, int, int]]))
+        return msgspec.json.decode(text, type=list[tuple[int, int, int]])
     except msgspec.DecodeError as error:
         raise ProjectError("The project file is damaged: a run's frames cannot be read.") from error
 
@@ -147,6 +153,7 @@ def store(
             break
     write_cells(db, media, cells)
     write_presence(db, media, present)
+    db.execute("UPDATE run SET done = done + ? WHERE id = ?", (len(cells), run))
     return taken, list(cells)
 
 

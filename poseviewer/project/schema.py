@@ -32,7 +32,8 @@ CREATE TABLE run (
     note TEXT NOT NULL DEFAULT '',
     config TEXT NOT NULL,
     networks TEXT NOT NULL,
-    frames TEXT NOT NULL
+    frames TEXT NOT NULL,
+    done INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX run_by_media ON run (media, id);
 

@@ -178,9 +178,21 @@ class Project:
         self._emit(Changes(frozenset({"media"}), transaction.revision, "view", media, frozenset()))
 
     def match_media(self, info: MediaInfo, frame_fingerprint: Callable[[int], str] | None = None) -> MediaMatch:
-        """Tell which media of the project a file is; see :func:`media_rows.match`."""
+        """Tell which media of the project a file is, after it was moved, renamed or encoded again.
+
+        Args:
+            info: of the file.
+            frame_fingerprint: returns the fingerprint of a frame of the file, for files of other content: up to 24
+                stored ones are compared. Called with no lock held; may be slow.
+        """
         with self._database.read() as db:
-            return media_rows.match(db, self.path, info, frame_fingerprint)
+            found = media_rows.by_content(db, info)
+            taken = media_rows.samples(db, info) if found is None and frame_fingerprint is not None else []
+        if found is not None:
+            return found
+        if frame_fingerprint is None:
+            return MediaMatch(None, "none")
+        return media_rows.by_frames(taken, info, frame_fingerprint)
 
     # --- people and edits ---
 
@@ -336,6 +348,9 @@ class Project:
             media: id.
             config, networks: what makes it repeatable; JSON-able.
             frames: what it is asked to do, in order.
+
+        Raises:
+            ProjectError: if there is no such media.
         """
         with self._database.write(job=True) as transaction:
             run = runs.start(transaction.db, media, config, networks, frames)

@@ -151,6 +151,18 @@ def test_taking_a_number_that_somebody_has_exchanges_the_two(project: Project, m
     assert [p.state for p in project.people(media, 2)] == ["corrected", "corrected"]
 
 
+def test_edits_of_one_frame_show_in_the_spans(project: Project, media: int, run: Run) -> None:
+    run(*[result(frame, pose(track=1), pose(300, track=2)) for frame in range(5)])
+    project.apply(edits.SetTrack(media, 2, project.people(media, 2)[0].key, 8))
+    project.apply(edits.DeletePerson(media, 3, project.people(media, 3)[1].key))
+    project.apply(edits.AddPerson(media, 6, pose().keypoints, track=2))
+    wanted = (Span(1, 0, 1), Span(1, 3, 4), Span(2, 0, 2), Span(2, 4, 4), Span(2, 6, 6), Span(8, 2, 2))
+    assert project.tracks(media, 0, 9) == wanted
+    for _ in range(3):
+        project.undo()
+    assert project.tracks(media, 0, 9) == (Span(1, 0, 4), Span(2, 0, 4))
+
+
 def test_a_rule_is_for_one_run_only(project: Project, media: int, run: Run) -> None:
     run(*[result(frame, pose(track=1)) for frame in range(5)])
     project.apply(edits.SetTrack(media, 0, project.people(media, 0)[0].key, 9, "all"))

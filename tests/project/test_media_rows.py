@@ -25,6 +25,14 @@ def test_what_is_known_comes_back(project: Project) -> None:
     assert project.add_media(media_info(fingerprint="other")) != media
 
 
+def test_a_file_without_a_fingerprint_yet_is_known_by_its_path(project: Project) -> None:
+    media = project.add_media(media_info(fingerprint="", confirmed=False))
+    assert project.add_media(media_info(fingerprint="", confirmed=False)) == media
+    assert project.add_media(media_info(fingerprint="ab")) == media
+    project.relink_media(media, media_info().path, media_info(fingerprint="ab"))
+    assert project.add_media(media_info(fingerprint="cd")) != media
+
+
 def test_paths_are_found_again_after_the_folder_moved(tmp_path: Path) -> None:
     here = tmp_path / "here"
     (here / "videos").mkdir(parents=True)

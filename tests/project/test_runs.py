@@ -63,6 +63,8 @@ def test_poses_of_another_skeleton_are_refused(project: Project, media: int) -> 
         project.store_results(run, [result(0, wrong)])
     with pytest.raises(ProjectError, match="no run 77"):
         project.store_results(77, [result(0, pose())])
+    with pytest.raises(ProjectError, match="no media 5"):
+        project.start_run(5, {}, {}, [0])
 
 
 def test_storing_a_frame_again_changes_nothing(project: Project, media: int, run: Run) -> None:
