@@ -213,11 +213,9 @@ class Decoder:
 
     def _ladder(self, key: int) -> Iterator[int]:
         """Yield key ordinals to land on, earlier and earlier; -1 means the start of the file."""
-        index = self.index
-        if not ((index.pts == NO_STAMP) & (index.dts == NO_STAMP)).any():
-            keys = index.keys
-            at = int(keys.searchsorted(key, side="right")) - 1
-            yield from (int(keys[step]) for step in range(at, max(at - 3, -1), -1))
+        keys = self.index.keys
+        at = int(keys.searchsorted(key, side="right")) - 1
+        yield from (int(keys[step]) for step in range(at, max(at - 3, -1), -1))
         yield -1
 
     def _open(self) -> tuple[InputContainer, VideoStream]:
@@ -231,16 +229,11 @@ class Decoder:
     def _land(self, key: int) -> bool:
         """Seek to the key packet; return whether we provably stand on it or before it."""
         container, stream = self._open()
-        pts, dts = int(self.index.pts[key]), int(self.index.dts[key])
-        # A transport stream searches by dts: asked for a pts it lands late. Others start a GOP early by dts.
-        stamps = (dts, pts) if container.format.name in ("mpegts", "mpeg") else (pts, dts)
-        for stamp in dict.fromkeys(stamps):
-            if stamp == NO_STAMP:
-                continue
+        for offset, in_bytes in self._targets(key, container.format.name):
             self._reset()
             self.landings += 1
             try:
-                container.seek(stamp, stream=stream)
+                container.seek(offset, stream=stream, unsupported_byte_offset=in_bytes)
             except av.error.FFmpegError as error:
                 log.debug("seeking %s: %s", self.path.name, error)
                 continue
@@ -250,6 +243,14 @@ class Decoder:
                 self._begin(landed, held, packets)
                 return True
         return False
+
+    def _targets(self, key: int, container: str) -> list[tuple[int, bool]]:
+        """Return where to seek for a key packet, best first: (stamp, False), or (position in bytes, True)."""
+        pts, dts, pos = int(self.index.pts[key]), int(self.index.dts[key]), int(self.index.pos[key])
+        # A transport stream searches by dts: asked for a pts it lands late. Others start a GOP early by dts.
+        stamps = (dts, pts) if container in ("mpegts", "mpeg") else (pts, dts)
+        known = [(stamp, False) for stamp in dict.fromkeys(stamps) if stamp != NO_STAMP]
+        return known or ([(pos, True)] if pos >= 0 else [])
 
     def _locate(self, packets: Iterator[VideoPacket]) -> tuple[int, list[VideoPacket]]:
         """Read a few packets after a seek; return the ordinal of the first known one (-1: none) and those from it on.

@@ -53,9 +53,9 @@ def read(pixels: np.ndarray) -> int:
     return number
 
 
-def front_to_back(path: Path) -> list[int]:
-    """Return the numbers shown by all frames of a plain decode from the first packet to the last."""
-    numbers: list[int] = []
+def front_to_back(path: Path) -> list[tuple[int, int]]:
+    """Return (number shown, hash of the upright pixels) of each frame of a plain decode from the first packet on."""
+    shown: list[tuple[int, int]] = []
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
@@ -77,9 +77,9 @@ def front_to_back(path: Path) -> list[int]:
             except av.error.FFmpegError:
                 continue
             for frame in frames:
-                pixels = frame.to_ndarray(format="rgb24")
-                numbers.append(read(np.rot90(pixels, frame.rotation // 90)))
-    return numbers
+                upright = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+                shown.append((read(upright), hash(upright.tobytes())))
+    return shown
 
 
 @dataclass(frozen=True)
@@ -257,6 +257,7 @@ RECIPES: dict[str, Recipe] = {
     "mpeg4_b.avi": Recipe(codec="mpeg4", gop=30, options=MPEG),
     "motion_jpeg.avi": Recipe(codec="mjpeg", pix_fmt="yuvj420p", options=()),
     "raw.h264": Recipe(format="h264"),
+    "raw_open_gop.h264": Recipe(options=OPEN_GOP, format="h264"),
     "raw.hevc": Recipe(codec="libx265", options=HEVC_OPEN, format="hevc"),
     "raw_mpeg4.m4v": Recipe(codec="mpeg4", gop=30, options=MPEG, format="m4v"),
     "ten_bit.mp4": Recipe(codec="libx265", options=HEVC_CLOSED, pix_fmt="yuv420p10le"),
@@ -312,7 +313,7 @@ class Clips:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._truth: dict[str, list[int]] = {}
+        self._truth: dict[str, list[tuple[int, int]]] = {}
 
     def path(self, name: str) -> Path:
         """Return the clip's path; skips where its encoder is missing."""
@@ -322,8 +323,12 @@ class Clips:
         path = self.folder / name
         return path if path.exists() else make(name, self.folder)
 
-    def truth(self, name: str) -> list[int]:
-        """Return the numbers that a plain front-to-back decode shows."""
+    def shown(self, name: str) -> list[tuple[int, int]]:
+        """Return the numbers and pixel hashes that a plain front-to-back decode shows."""
         if name not in self._truth:
             self._truth[name] = front_to_back(self.path(name))
         return self._truth[name]
+
+    def truth(self, name: str) -> list[int]:
+        """Return the numbers that a plain front-to-back decode shows."""
+        return [number for number, _ in self.shown(name)]

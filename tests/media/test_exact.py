@@ -41,20 +41,23 @@ def opened(path: Path) -> Video:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_random_seeks_give_the_frames_of_a_plain_decode(clips: Clips, name: str) -> None:
-    truth = clips.truth(name)
+    shown = clips.shown(name)
     numbers = random.Random(name)
     wrong, corrupt = [], 0
     with opened(clips.path(name)) as media:
         info = media.confirm()
         assert info.confirmed
-        assert info.frame_count == len(truth) == len(media.timestamps)
-        for index in numbers.choices(range(len(truth)), k=SEEKS):
+        assert info.frame_count == len(shown) == len(media.timestamps)
+        for index in numbers.choices(range(len(shown)), k=SEEKS):
             frame = media.frame(index)
             assert frame.index == index
             assert frame.pixels.shape == (HEIGHT, WIDTH, 3)
             corrupt += frame.corrupt
-            if read(frame.pixels) != truth[index] and not (name in DAMAGED and frame.corrupt):
-                wrong.append((index, read(frame.pixels), truth[index]))
+            number, pixels = shown[index]
+            same = read(frame.pixels) == number and hash(frame.pixels.tobytes()) == pixels
+            # What a decoder puts in place of damaged parts depends on what it decoded before.
+            if not same and not (name in DAMAGED and frame.corrupt):
+                wrong.append((index, read(frame.pixels), number))
     assert wrong == []
     # The excuse of damage must not swallow the test.
     assert corrupt <= SEEKS * 0.2 * (name in DAMAGED or name == "joined.ts")
