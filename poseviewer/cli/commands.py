@@ -50,9 +50,9 @@ def predict(args: argparse.Namespace) -> int:
 
 def frames(args: argparse.Namespace) -> int:
     """Write exact frames."""
-    from poseviewer.jobs.frames import extract_frames, parse_frames
+    from poseviewer.jobs.frames import extract_frames
 
-    for path in drive(extract_frames(args.media, parse_frames(args.index), args.out)):
+    for path in drive(extract_frames(args.media, args.index, args.out)):
         print(path)
     return 0
 
@@ -130,10 +130,10 @@ def run_headless_demo(out: str | Path | None = None) -> int:
 
 def make_window_demo() -> Path:
     """Make (or find) the demo project for the window and return its path."""
-    from poseviewer.core.resources import state_folder
+    from poseviewer.core.resources import cache_folder
     from poseviewer.jobs.demo import make_demo
 
-    path: Path = drive(make_demo(state_folder() / "demo"), "demo")
+    path: Path = drive(make_demo(cache_folder() / "demo"), "demo")
     return path
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from poseviewer.core.errors import CallError, FormatError, MissingPartError
+from poseviewer.core.framerange import parse_frames
 from poseviewer.core.progress import JobEvent, Note
-from poseviewer.core.skeleton import skeleton
+from poseviewer.core.skeleton import Skeleton, skeleton, skeleton_names
 from poseviewer.core.values import FrameResult, MediaInfo
-from poseviewer.jobs.frames import parse_frames, picture_names
+from poseviewer.jobs.frames import picture_names
 from poseviewer.jobs.overlay import overlay_video
 from poseviewer.jobs.predict import config_of_run, predict
 from poseviewer.jobs.results import (
@@ -96,7 +97,7 @@ def predict_files(order: PredictOrder) -> Generator[JobEvent, None, PredictOutco
     from poseviewer.pipeline.networks import load_networks
 
     networks = load_networks(config)
-    project = _open_project(order.project, networks.skeleton) if order.project else None
+    project = _open_project(order.project, skeleton_of(networks)) if order.project else None
     collected = _Collected()
     written: list[str] = []
     try:
@@ -150,8 +151,6 @@ def _check_order(order: PredictOrder) -> None:
             raise FormatError(f"The folder {path.parent} cannot be made: {error.strerror}.", file=path) from error
         if not os.access(path.parent, os.W_OK):
             raise FormatError(f"Nothing can be written in the folder {path.parent.absolute()}.", file=path)
-    if order.frames:
-        parse_frames(order.frames)
 
 
 def _check_media(order: PredictOrder) -> None:
@@ -160,12 +159,28 @@ def _check_media(order: PredictOrder) -> None:
         with open_media(path) as media:
             if order.boxes:
                 given_boxes(order.boxes, media.info, picture_names(media))
-            if order.frames and media.info.confirmed:
+            if order.frames:
                 parse_frames(order.frames, media.info.frame_count)
 
 
-def _open_project(path: str, joints: str) -> Project:
-    return Project.open(path) if Path(path).exists() else Project.create(path, skeleton=joints or "coco_17")
+def _open_project(path: str, kit: Skeleton) -> Project:
+    return Project.open(path) if Path(path).exists() else Project.create(path, skeleton=kit)
+
+
+def skeleton_of(networks: Networks) -> Skeleton:
+    """Return the skeleton that the estimator was trained for; plain numbered joints where nobody says which."""
+    if networks.skeleton in skeleton_names() and skeleton(networks.skeleton).count == networks.joints:
+        return skeleton(networks.skeleton)
+    count = networks.joints
+    return Skeleton(
+        name=f"joints_{count}",
+        title=f"{count} joints without names",
+        joints=tuple(f"joint {number}" for number in range(1, count + 1)),
+        limbs=(),
+        flip=tuple(range(count)),
+        sides=tuple("centre" for _ in range(count)),
+        sigmas=(1 / count,) * count,
+    )
 
 
 def _predict_one(
@@ -208,9 +223,8 @@ def _predict_one(
         finally:
             _gather(collected, media, results, images, networks)
         if order.overlay:
-            kit = skeleton(networks.skeleton or "coco_17")
             drawn = {result.frame: result.poses for result in results}
-            yield from overlay_video(media, drawn, kit, order.overlay)
+            yield from overlay_video(media, drawn, skeleton_of(networks), order.overlay)
             written.append(order.overlay)
 
 
@@ -240,7 +254,8 @@ def _sizes(media: Media, frames: list[int]) -> dict[int, tuple[int, int]]:
 
 
 def _frames(order: PredictOrder, info: MediaInfo, given: GivenBoxes | None) -> list[int]:
-    frames = parse_frames(order.frames, info.frame_count) if order.frames else list(range(info.frame_count))
+    # Ascending order decodes fastest.
+    frames = sorted(parse_frames(order.frames, info.frame_count)) if order.frames else list(range(info.frame_count))
     if given is None:
         return frames
     listed = [frame for frame in frames if frame in given.images]
