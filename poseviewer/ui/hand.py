@@ -109,15 +109,15 @@ class Hand:
             return
         person, joint = chosen
         x, y = person.pose.keypoints[joint]
-        self.move_joint(person, joint, float(x) + dx, float(y) + dy)
+        self.move_joint(person, joint, float(x) + dx, float(y) + dy, nudge=True)
 
-    def move_joint(self, person: Person, joint: int, x: float, y: float) -> bool:
-        """Move a joint to frame pixels; an absent one becomes visible."""
+    def move_joint(self, person: Person, joint: int, x: float, y: float, *, nudge: bool = False) -> bool:
+        """Move a joint to frame pixels; an absent one becomes visible. Nudges that follow each other are one step."""
         from poseviewer.project import edits
 
         visibility = VISIBLE if person.visibility[joint] == ABSENT else None
         media, frame = self._desk.place()
-        return self._desk.apply(edits.MoveJoint(media, frame, person.key, joint, x, y, visibility))
+        return self._desk.apply(edits.MoveJoint(media, frame, person.key, joint, x, y, visibility, nudge))
 
     def move_body(self, person: Person, dx: float, dy: float) -> bool:
         """Move all joints and the box of a person."""

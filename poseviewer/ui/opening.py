@@ -56,7 +56,7 @@ def one_target(paths: list[Path]) -> Path:
         if is_project(path):
             return path
     if len(paths) > 1 and len({path.parent for path in paths}) == 1 and paths[0].is_file():
-        from poseviewer.media import is_picture
+        from poseviewer.media.pictures import is_picture
 
         if all(is_picture(path) for path in paths):
             return paths[0].parent
