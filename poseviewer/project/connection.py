@@ -80,19 +80,23 @@ class Database:
         self._lock = lock
         self._turn = Turn()
         self._connection = connect(path)
+        lock.announce()
         self._writing = False
+        self._closed = False
         self.revision = 0
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """Hold the connection for a short read."""
         with self._turn.take(), known_errors(self.path):
+            self._check_open()
             yield self._connection
 
     @contextlib.contextmanager
     def write(self, *, job: bool = False) -> Iterator[Transaction]:
         """Hold the connection for one transaction: committed when the block ends, rolled back if it raises."""
         with self._turn.take(job=job), known_errors(self.path):
+            self._check_open()
             if self._writing:
                 raise RuntimeError("a transaction was begun inside another one")
             self._connection.execute("BEGIN IMMEDIATE")
@@ -111,12 +115,19 @@ class Database:
     def close(self) -> None:
         """Write everything into the one file, close it and give the lock back; does nothing the second time."""
         with self._turn.take():
+            if self._closed:
+                return
+            self._closed = True
             try:
                 with contextlib.suppress(sqlite3.Error):  # A full disk keeps the -wal file; nothing is lost by that.
                     self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 self._connection.close()
             finally:
                 self._lock.release()
+
+    def _check_open(self) -> None:
+        if self._closed:  # A job may outlive the window of its project; it then ends with a sentence.
+            raise ProjectError(f"{self.path.name} has been closed.", file=self.path)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -159,7 +170,9 @@ def known_errors(path: Path) -> Iterator[None]:
     except sqlite3.DatabaseError as error:
         code = (getattr(error, "sqlite_errorcode", 0) or 0) & 0xFF
         if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
-            raise ProjectError(f"{path.name} is damaged: a row names something that is not there.", file=path) from error
+            raise ProjectError(
+                f"{path.name} is damaged: a row names something that is not there.", file=path
+            ) from error
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise busy(path) from error
         sentence = _SENTENCES.get(code)

@@ -99,7 +99,7 @@ def store(
     skeleton: Skeleton,
     media: int,
     frame: int,
-    ids: Sequence[int],
+    ids: Sequence[int | None],
     poses: Sequence[Pose],
     trail: Trail,
 ) -> None:
@@ -109,12 +109,14 @@ def store(
         db: connection, in a transaction.
         skeleton: of the project.
         media, frame: which.
-        ids: prediction ids of ``poses``.
+        ids: prediction ids of ``poses``; None for those that a correction hides, about whom nothing is in doubt.
         poses: what the run found.
         trail: the frames before; gets this one.
     """
     db.execute("DELETE FROM doubt WHERE media = ? AND frame = ?", (media, frame))
     for found in find(skeleton, poses, trail.before(frame)):
+        if any(index is not None and ids[index] is None for index in (found.pose, found.other)):
+            continue
         db.execute(
             "INSERT INTO doubt (media, frame, prediction, other, joint, kind, figure, weight)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

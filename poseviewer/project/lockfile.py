@@ -65,7 +65,11 @@ class LockFile:
 
     def __init__(self, project: Path) -> None:
         self._path = lock_path(project)
-        self._handle = _acquire(project, self._path)
+        self._handle, self._mine = _acquire(project, self._path)
+
+    def announce(self) -> None:
+        """Write who has the project; called once SQLite's own lock is held too."""
+        self._mine = True
         holder = Holder(_user(), socket.gethostname(), os.getpid(), time.time())
         os.ftruncate(self._handle, 0)
         os.lseek(self._handle, 0, os.SEEK_SET)
@@ -75,13 +79,15 @@ class LockFile:
         """Give the lock back and remove the file; does nothing the second time."""
         if self._handle < 0:
             return
-        with contextlib.suppress(OSError):
-            self._path.unlink()
+        if self._mine:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
         os.close(self._handle)
         self._handle = -1
 
 
-def _acquire(project: Path, path: Path) -> int:
+def _acquire(project: Path, path: Path) -> tuple[int, bool]:
+    """Return the open file and whether the operating system locked it for us."""
     while True:
         try:
             handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
@@ -97,11 +103,11 @@ def _acquire(project: Path, path: Path) -> int:
             os.close(handle)
             raise busy(project) from None
         except OSError:
-            pass  # A network drive without such locks: SQLite's own lock still guards the project.
+            return handle, False  # A network drive without such locks: SQLite's own lock still guards the project.
         # The former holder may have removed the file between our open and our lock.
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(handle), os.stat(path)):
-                return handle
+                return handle, True
         os.close(handle)
 
 

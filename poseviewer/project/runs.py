@@ -176,12 +176,14 @@ def _store_frame(
     write_frame(db, media, frame, result.timestamp_s, fingerprint, newest, cell)
     corrected = db.execute("SELECT 1 FROM correction WHERE media = ? AND frame = ? LIMIT 1", (media, frame)).fetchone()
     present = {(run, pose.track) for pose in result.poses if pose.track is not None}
+    shown = set(keys)
     if corrected or newest != run:
         people = read_people(db, skeleton, media, frame)
+        shown = {entry.prediction.id for entry in people.shown if entry.prediction and not entry.correction}
         cell, present = summarise(people, skeleton.count), owners_of(people)
         write_frame(db, media, frame, result.timestamp_s, fingerprint, newest, cell)
     if newest == run:
-        doubts.store(db, skeleton, media, frame, keys, result.poses, trail)
+        doubts.store(db, skeleton, media, frame, [key if key in shown else None for key in keys], result.poses, trail)
     return cell, present
 
 

@@ -101,7 +101,7 @@ class Project:
         Raises:
             ProjectError: if something is there or the folder cannot be written to.
         """
-        target = Path(os.path.abspath(path))
+        target = Path(os.path.realpath(path))
         chosen = bundled_skeleton(skeleton) if isinstance(skeleton, str) else skeleton
         if target.exists():
             raise ProjectError(f"{target.name} exists already.", file=target, remedy="Choose another name or open it.")
@@ -119,7 +119,7 @@ class Project:
         Raises:
             ProjectError: if it is absent, foreign, newer, damaged, or open elsewhere (the sentence says by whom).
         """
-        target = Path(os.path.abspath(path))
+        target = Path(os.path.realpath(path))
         if not target.is_file():
             what = "is a folder, not a project" if target.is_dir() else "is not there"
             raise ProjectError(f"{target.name} {what}.", file=target)

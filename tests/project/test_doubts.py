@@ -72,6 +72,14 @@ def test_what_was_decided_is_no_longer_worth_a_look(project: Project, media: int
     assert [doubt.frame for doubt in project.worth_a_look(media)] == [1]
 
 
+def test_what_a_correction_hides_is_not_in_doubt_again(project: Project, media: int, run: Run) -> None:
+    run(result(0, pose(), pose(300)))
+    project.apply(edits.AcceptPrediction(media, 0, project.people(media, 0)[0].key))
+    run(result(0, pose(101, score=0.1), pose(301, score=0.1)))
+    (doubt,) = project.worth_a_look(media)
+    assert doubt.person_key == project.people(media, 0)[1].key
+
+
 def test_a_new_run_replaces_the_doubts_of_its_frames(project: Project, media: int, run: Run) -> None:
     run(result(0, pose(score=0.1)), result(1, pose(score=0.1)))
     run(result(0, pose(score=0.9)))

@@ -124,6 +124,17 @@ def test_the_lock_of_a_dead_process_blocks_nobody(tmp_path: Path) -> None:
     assert not lock_path(path).exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_to_an_open_project_is_that_project(tmp_path: Path) -> None:
+    with Project.create(tmp_path / "a.poseproj") as project:
+        (tmp_path / "folder").mkdir()
+        link = tmp_path / "folder" / "b.poseproj"
+        link.symlink_to(project.path)
+        with pytest.raises(ProjectError, match="already open"):
+            Project.open(link)
+        assert run_python(SECOND.format(path=str(project.path))) == 0
+
+
 def text(path: Path) -> None:
     path.write_text("this is no project\n" * 40)
 

@@ -5,7 +5,6 @@ Wall time is for ``tests/benchmarks/bench_project.py``; here the structure is lo
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 from made_up import media_info, pose, result
 
+from poseviewer.core.errors import ProjectError
 from poseviewer.project import Project, edits
 from poseviewer.project.connection import Turn
 from poseviewer.project.queries import next_sql
@@ -206,9 +206,11 @@ def test_a_transaction_inside_another_is_a_mistake_that_is_named(tmp_path: Path)
         assert project.setting("a", {}) == {"b": [1, 2]}
 
 
-def test_using_a_closed_project_is_a_mistake_not_a_crash(tmp_path: Path) -> None:
+def test_using_a_closed_project_ends_in_a_sentence(tmp_path: Path) -> None:
     project = Project.create(tmp_path / "a.poseproj")
     project.close()
     project.close()
-    with pytest.raises(sqlite3.ProgrammingError):
+    with pytest.raises(ProjectError, match="has been closed"):
         project.people(1, 0)
+    with pytest.raises(ProjectError, match="has been closed"):
+        project.set_setting("a", 1)
