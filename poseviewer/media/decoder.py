@@ -24,6 +24,10 @@ log = logging.getLogger("poseviewer.media")
 VideoPacket: TypeAlias = "Packet[VideoStream]"
 Identity = tuple[int, int]
 
+TEXT = frozenset({"tty", "bin", "xbin", "adf", "idf"})
+"""Formats of FFmpeg that draw text files as if they were videos."""
+PLAYLISTS = frozenset({"hls", "dash", "concat", "imf", "sdp", "rtsp", "image2"})
+"""Formats that make FFmpeg read other files than the one that was named."""
 READ_ERRORS = 64
 """How many read errors in a row a stream may show before it counts as ended."""
 REORDER = 96
@@ -55,7 +59,13 @@ def open_stream(path: Path, threads: int = 2) -> tuple[InputContainer, VideoStre
         av.error.FFmpegError: if the file cannot be opened.
         MediaError: if it has no video stream.
     """
-    container = av.open(str(path), metadata_errors="replace")
+    # A file may be a playlist in disguise: it must not make us ask the network.
+    container = av.open(str(path), metadata_errors="replace", options={"protocol_whitelist": "file"})
+    kind = container.format.name
+    if kind in TEXT or kind in PLAYLISTS:
+        container.close()
+        what = "a text file" if kind in TEXT else "a list of other files"
+        raise MediaError(f"{path.name} is {what}, not a video.", file=path)
     # Cover art is a video stream of one picture: it is no video.
     streams = [s for s in container.streams.video if not int(s.disposition) & int(av.stream.Disposition.attached_pic)]
     if not streams:

@@ -15,6 +15,9 @@ from poseviewer.media.sequence import reason
 from poseviewer.media.video import open_video
 
 BOX_HEADER = 8
+HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1"})
+PICTURE_HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+"""How JPEG and PNG files begin."""
 
 
 def open_media(path: str | Path) -> Media:
@@ -39,13 +42,15 @@ def open_media(path: str | Path) -> Media:
             raise MediaError(f"{place} is not a file.", file=place)
         if not place.stat().st_size:
             raise MediaError(f"The file {place} is empty (0 bytes).", file=place)
-        if is_picture(place):
+        if is_picture(place) or _is_misnamed_picture(place):
             return Pictures(text, [place], "picture")
         return open_video(place, text)
+    except av.error.FFmpegError as error:
+        if not os.access(place, os.R_OK):
+            raise MediaError(f"You may not read {place}.", file=place) from error
+        raise MediaError(f"{place} cannot be opened: {_cause(place, error)}.", file=place) from error
     except PermissionError as error:
         raise MediaError(f"You may not read {place}.", file=place) from error
-    except av.error.FFmpegError as error:
-        raise MediaError(f"{place} cannot be opened: {_cause(place, error)}.", file=place) from error
     except (OSError, ValueError) as error:
         what = getattr(error, "strerror", None) or error
         raise MediaError(f"{place} cannot be opened: {what}.", file=place) from error
@@ -72,6 +77,8 @@ def _cause(path: Path, error: av.error.FFmpegError) -> str:
             head = stream.read(4096)
     except OSError:
         head = b""
+    if head[8:12] in HEIC:
+        return "it is a HEIC picture; convert it to JPEG first"
     if head[4:8] == b"ftyp":
         return "it is cut off, the index at its end is missing" if not _has_moov(path) else "its index is damaged"
     if looks_like_text(head):
@@ -81,6 +88,14 @@ def _cause(path: Path, error: av.error.FFmpegError) -> str:
     if isinstance(error, av.error.InvalidDataError):
         return "it is not a video, or its beginning is damaged"
     return reason(error)
+
+
+def _is_misnamed_picture(path: Path) -> bool:
+    """Return whether a file without the ending of a picture is one; a raw stream of JPEGs is a video."""
+    if path.suffix.lower() in (".mjpeg", ".mjpg"):
+        return False
+    with path.open("rb") as stream:
+        return stream.read(8).startswith(PICTURE_HEADS)
 
 
 def looks_like_text(head: bytes) -> bool:

@@ -27,8 +27,13 @@ class FrontToBack:
         done: how many packets were fed.
     """
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, index: PacketIndex, threads: int) -> None:
         """Open the file.
+
+        Args:
+            path: the video.
+            index: its packets; what was appended to the file since is left alone.
+            threads: of the decoder.
 
         Raises:
             MediaError: if it cannot be opened any more.
@@ -38,6 +43,7 @@ class FrontToBack:
         except av.error.FFmpegError as error:
             raise MediaError(f"{path} cannot be read any more: {reason(error)}.", file=path) from error
         self._packets = read_packets(self._container, self._stream)
+        self._path, self._index = path, index
         self._ended = False
         self._turns: dict[int, int] = {}
         self._identities: list[tuple[int, int]] = []
@@ -52,11 +58,17 @@ class FrontToBack:
         return self._identities[index]
 
     def step(self) -> bool:
-        """Feed one packet; return False once all is decoded."""
+        """Feed one packet; return False once all is decoded.
+
+        Raises:
+            MediaError: if the file is not the one that the index was made of.
+        """
         if self._ended:
             return False
-        packet = next(self._packets, None)
+        packet = next(self._packets, None) if self.done < len(self._index) else None
         if packet is not None:
+            if packet.size != int(self._index.size[self.done]):
+                raise changed(self._path)
             packet.opaque = Ordinal(self.done)
         frames, failed = decode(self._stream.codec_context, packet)
         if failed:
@@ -79,8 +91,9 @@ class FrontToBack:
         self.done += 1
         return True
 
-    def table(self, index: PacketIndex, rate: float) -> FrameTable:
+    def table(self, rate: float) -> FrameTable:
         """Return the confirmed table of what came out."""
+        index = self._index
         bad = self.bad | set(np.flatnonzero(index.broken).tolist())
         ordinals = np.array(self.ordinals, dtype=np.int64)
         stamps: list[int | None] = self.stamps if index.has_stamps else [None] * len(ordinals)
@@ -99,7 +112,7 @@ class FrontToBack:
 
 def decode_all(
     path: Path,
-    packets: int,
+    index: PacketIndex,
     threads: int,
     progress: Callable[[int, int], None] | None,
     cancelled: Callable[[], bool] | None,
@@ -108,15 +121,16 @@ def decode_all(
 
     Args:
         path: the video.
-        packets: how many it holds, for the progress.
+        index: its packets.
         threads: of the decoder.
         progress: called with (packets done, packets in all), at most ten times a second and at the end.
         cancelled: asked once a packet.
 
     Raises:
-        MediaError: if it cannot be opened any more.
+        MediaError: if it cannot be opened any more or was changed.
     """
-    whole = FrontToBack(path, threads)
+    packets = len(index)
+    whole = FrontToBack(path, index, threads)
     last = 0.0
     try:
         while whole.step():
@@ -131,6 +145,11 @@ def decode_all(
     if progress is not None:
         progress(packets, packets)
     return whole
+
+
+def changed(path: Path) -> MediaError:
+    """Return the error that the file is another one than was opened."""
+    return MediaError(f"{path} was changed while it was open.", file=path, remedy="Open it again.")
 
 
 def reason(error: av.error.FFmpegError) -> str:

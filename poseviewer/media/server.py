@@ -92,7 +92,9 @@ def _remoteness(index: int, cursor: int, direction: int) -> float:
 class FrameServer:
     """Serves the frames of one media to a window without ever decoding on the caller's thread.
 
-    Frames are handed over on the decode thread. A request that is overtaken before its turn is never decoded.
+    Frames are handed over on the decode thread: the requested one, or, while requests come faster than a slow video
+    can be decoded, one on the way to it; :attr:`Frame.index` tells. A request that is overtaken before its turn is
+    never decoded. After the frame table was confirmed, ask again for what is on the screen.
     """
 
     def __init__(
@@ -182,11 +184,12 @@ class FrameServer:
         try:
             while True:
                 with self._turn:
+                    self._refresh()
                     while not self._closed and self._wanted is None and not self._plan():
                         self._turn.wait()
+                        self._refresh()
                     if self._closed:
                         return
-                    self._refresh()
                     asked = self._wanted is not None
                     index = self._wanted if self._wanted is not None else self._ahead.popleft()
                     self._wanted = None

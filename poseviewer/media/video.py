@@ -22,7 +22,9 @@ from poseviewer.media.colour import to_rgb
 from poseviewer.media.decoder import Decoder, OvertakenError, close_stream, open_stream, read_packets
 from poseviewer.media.findings import StreamFacts, describe_video, facts_of
 from poseviewer.media.index import FrameTable, PacketIndex
-from poseviewer.media.sequence import FrontToBack, decode_all, reason
+from poseviewer.media.sequence import FrontToBack, changed, decode_all, reason
+
+Stamp = tuple[int, int] | None
 
 
 @dataclass
@@ -36,6 +38,7 @@ class Shared:
     table: FrameTable
     info: MediaInfo
     key: str
+    stamp: Stamp
     version: int = 0
     lock: Lock = field(default_factory=Lock)
 
@@ -120,6 +123,8 @@ class Video(Media):
 
     def _undecodable(self, index: int) -> MediaError:
         path = self._shared.path
+        if stamp_of(path) != self._shared.stamp:
+            return changed(path)
         return MediaError(f"Frame {index} of {path.name} cannot be decoded: the file is damaged.", file=path)
 
     def _identity(self, table: FrameTable, index: int, overtaken: Callable[[], bool] | None) -> tuple[int, int]:
@@ -129,7 +134,7 @@ class Video(Media):
             return table.identity(index)
         # Only a decoder knows the order in which frames without usable stamps are shown: ask it, up to this frame.
         if self._prefix is None:
-            self._prefix = FrontToBack(self._shared.path, threads=1)
+            self._prefix = FrontToBack(self._shared.path, self._shared.index, threads=1)
         while len(self._prefix.ordinals) <= index and self._prefix.step():
             if overtaken is not None and overtaken():
                 raise OvertakenError
@@ -145,14 +150,14 @@ class Video(Media):
         shared = self._shared
         if shared.table.confirmed:
             return shared.info
-        threads = max(min(os.cpu_count() or 1, 4), 1)
-        whole = decode_all(shared.path, len(shared.index), threads, progress, cancelled)
+        threads = min(max((os.cpu_count() or 1) // 2, 1), 4)
+        whole = decode_all(shared.path, shared.index, threads, progress, cancelled)
         if whole is not None and whole.errors and threads > 1:
             # Several threads report an error some packets late and may lose the last frames: ask one.
-            whole = decode_all(shared.path, len(shared.index), 1, progress, cancelled)
+            whole = decode_all(shared.path, shared.index, 1, progress, cancelled)
         if whole is None:
             return shared.info
-        table = whole.table(shared.index, shared.facts.rate)
+        table = whole.table(shared.facts.rate)
         if not len(table):
             raise MediaError(f"Not one frame of {shared.path.name} can be decoded: it is damaged.", file=shared.path)
         tables.store(shared.key, shared.index, table)
@@ -183,6 +188,7 @@ def open_video(path: Path, shown: str) -> Video:
         MediaError: if it holds no frames.
         OSError: if it cannot be read.
     """
+    stamp = stamp_of(path)
     key, fingerprint = tables.key_of(path)
     facts = facts_of(path)
     held = tables.load(key)
@@ -194,7 +200,16 @@ def open_video(path: Path, shown: str) -> Video:
             raise MediaError(f"{path.name} holds no frames: it is cut off or damaged.", file=path)
         table = index.provisional_table(facts.rate)
     info = describe_video(path, shown, index, table, facts, fingerprint)
-    return Video(Shared(path, index, facts, fingerprint, table, info, key))
+    return Video(Shared(path, index, facts, fingerprint, table, info, key, stamp))
+
+
+def stamp_of(path: Path) -> Stamp:
+    """Return (size, time of change) of a file, None if it is gone."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def build_index(path: Path) -> PacketIndex:

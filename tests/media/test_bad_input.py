@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -12,6 +13,8 @@ from barcode_clips import Clips, Recipe, cut, encode, read
 
 from poseviewer.core.errors import KnownError, MediaError
 from poseviewer.media import open_media, probe
+
+Lister = Callable[[], list[Path]]
 
 
 def refusal(path: Path | str) -> str:
@@ -93,6 +96,24 @@ def test_unknown_kind(tmp_path: Path) -> None:
     assert "pipe.mp4" in refusal(tmp_path / "pipe.mp4")
 
 
+def test_heic_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "phone.heic"
+    path.write_bytes(b"\0\0\0\x18ftypheic" + bytes(200))
+    assert "HEIC" in refusal(path)
+
+
+def test_playlists_are_refused(tmp_path: Path, clips: Clips) -> None:
+    inner = clips.path("closed.ts")
+    lists = {
+        "list.m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:8\n#EXTINF:8,\n{inner}\n#EXT-X-ENDLIST\n",
+        "list.mp4": f"ffconcat version 1.0\nfile {inner}\n",
+    }
+    for name, text in lists.items():
+        path = tmp_path / name
+        path.write_text(text)
+        assert name in refusal(path)
+
+
 def test_folder_without_pictures(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
     (tmp_path / ".hidden.png").write_bytes(b"x")
@@ -168,8 +189,39 @@ def test_file_that_is_replaced_while_open(clips: Clips, tmp_path: Path) -> None:
         path.write_bytes(clips.path("gop250.mp4").read_bytes())
         media.close()
         # Another film's picture must not be handed out under this one's number.
-        with pytest.raises(MediaError, match=r"swapped\.mp4"):
+        with pytest.raises(MediaError, match=r"swapped\.mp4 was changed"):
             media.frame(150)
+
+
+def test_file_that_is_replaced_before_it_is_confirmed(clips: Clips, tmp_path: Path, own_cache: Lister) -> None:
+    path = tmp_path / "swapped.mp4"
+    path.write_bytes(clips.path("gop12.mp4").read_bytes())
+    with open_media(path) as media:
+        path.write_bytes(clips.path("gop250.mp4").read_bytes())
+        with pytest.raises(MediaError, match=r"swapped\.mp4 was changed"):
+            media.confirm()
+    assert own_cache() == []
+
+
+def test_recording_that_grows_keeps_what_was_opened(clips: Clips, tmp_path: Path, own_cache: Lister) -> None:
+    whole = clips.path("closed.ts").read_bytes()
+    path = tmp_path / "growing.ts"
+    path.write_bytes(whole[: len(whole) // 2 // 188 * 188])
+    with open_media(path) as media:
+        promised = media.info.frame_count
+        path.write_bytes(whole)
+        info = media.confirm()
+        assert promised - 1 <= info.frame_count <= promised
+        assert [read(media.frame(index).pixels) for index in (0, 70, 30)] == [0, 70, 30]
+
+
+def test_text_endings_that_ffmpeg_would_draw_as_video(tmp_path: Path) -> None:
+    for name in ("notes.txt", "read.nfo", "art.ans", "subtitles.srt", "list.m3u8", "data.json"):
+        path = tmp_path / name
+        path.write_text(
+            "#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n" if name.endswith("m3u8") else "1\nhello\n" * 50
+        )
+        assert name in refusal(path)
 
 
 def test_noise_in_every_part_of_a_video_never_ends_in_a_traceback(tmp_path: Path) -> None:

@@ -94,6 +94,13 @@ def test_file_with_glob_characters_in_its_name_opens(tmp_path: Path) -> None:
     assert open_media(path).info.kind == "picture"
 
 
+def test_picture_with_another_ending_is_still_one(tmp_path: Path) -> None:
+    for name in ("photo.mp4", "photo"):
+        path = tmp_path / name
+        path.write_bytes(write(tmp_path / "photo.jpg", draw()).read_bytes())
+        assert open_media(path).info.kind == "picture"
+
+
 def test_broken_picture_fails_alone(tmp_path: Path) -> None:
     write(tmp_path / "1.png", draw())
     (tmp_path / "0.jpg").write_bytes(b"\xff\xd8\xff\xe0 nothing else")
