@@ -95,13 +95,24 @@ class Actions(QObject):
             step = getattr(project, f"{name}_name", None) if can else None
             made = self.by_id[name]
             made.setEnabled(can)
-            made.setText(f"{tr(word)}: {tr(step)}" if step else tr(word))
+            made.setText(f"{tr(word)}: {step_words(step)}" if step else tr(word))
 
     def new_icons(self) -> None:
         """Paint the icons in the theme's colours."""
         for entry in ACTIONS:
             if entry.icon and entry.id in self.by_id:
                 self.by_id[entry.id].setIcon(icon(entry.icon))
+
+
+def step_words(name: str) -> str:
+    """Return the name of an undo step ("Mark left wrist absent") in the window's language."""
+    first, _, rest = name.partition(" ")
+    joint, _, state = rest.rpartition(" ")
+    if first == "Mark" and joint:
+        return tr("Mark {joint} {state}", joint=tr(joint), state=tr(state))
+    if first == "Move" and rest:
+        return tr("Move {joint}", joint=tr(rest))
+    return tr(name)
 
 
 def tip(entry: Action) -> str:

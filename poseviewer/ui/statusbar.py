@@ -10,9 +10,10 @@ from PySide6.QtCore import QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QStatusBar, QWidget
 
-from poseviewer.core.progress import Progress, time_left_words
+from poseviewer.core.progress import Progress
 from poseviewer.session.actions import action
 from poseviewer.ui import theme
+from poseviewer.ui.dialogs.run_progress import time_left
 from poseviewer.ui.icons import pixmap
 from poseviewer.ui.text import tr
 
@@ -264,7 +265,7 @@ class StatusBar(QStatusBar):
             share = event.done / event.total if event.total else 0.0
             words = [tr("frame {n} of {count}", n=event.done, count=event.total)]
             if event.seconds_left is not None and event.seconds > 1:
-                words.append(tr("{time} left", time=time_left_words(event.seconds_left)))
+                words.append(time_left(event.seconds_left))
             self._show_progress(", ".join(words), share)
 
     def _show_progress(self, text: str | None, share: float = 0.0) -> None:
