@@ -97,7 +97,7 @@ def evaluate(args: argparse.Namespace) -> int:
     from poseviewer.jobs.evaluate import evaluate_files
 
     report = drive(evaluate_files(args.truth, args.results))
-    _print(report, report.lines(), as_json=args.json)
+    _print(report.as_json(), report.lines(), as_json=args.json)
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 
@@ -31,6 +33,11 @@ class Report(msgspec.Struct, frozen=True):
     not_found: int
     results: int
     notes: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all fields as JSON, with the OKS figures at the top as well."""
+        fields: dict[str, Any] = msgspec.to_builtins(self)
+        return {**self.oks, "PCK@0.2": self.pck, **fields}
 
     def lines(self) -> list[str]:
         """Return the report as lines for a terminal."""

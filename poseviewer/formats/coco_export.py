@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from poseviewer.core.errors import CallError, FormatError
+from poseviewer.core.errors import CallError, FormatError, MediaError
 from poseviewer.core.progress import JobEvent, Note, ProgressMeter
 from poseviewer.formats.coco_build import (
     IdGiver,
@@ -112,8 +112,10 @@ def export_coco(
 
 def _check_target(target: Path, *, overwrite: bool) -> None:
     """Refuse a folder that holds something, unless it is an export of ours and may be replaced."""
-    if not target.parent.is_dir():
-        raise CallError(f"The folder {target.parent} does not exist.", file=target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FormatError(f"The folder {target.parent} cannot be made: {error.strerror}.", file=target) from error
     if not target.exists() or (target.is_dir() and not any(target.iterdir())):
         return
     if not overwrite:
@@ -217,8 +219,10 @@ def _size_of(row: Row, source: Source, pictures: Pictures | None) -> tuple[int, 
     if said and said.width and said.height:
         return said.width, said.height
     if source.info.kind == "folder" and pictures is not None:
-        height, width = pictures(row.media, row.frame).shape[:2]
-        return width, height
+        # References may be exported while the pictures are elsewhere.
+        with contextlib.suppress(MediaError):
+            height, width = pictures(row.media, row.frame).shape[:2]
+            return width, height
     return source.info.size_wh
 
 

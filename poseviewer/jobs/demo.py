@@ -190,6 +190,7 @@ def _correct(project: Project, media: Media, media_id: int, frame: int) -> None:
     pixels = media.frame(frame)
     mark, timestamp = frame_fingerprint(pixels.pixels), pixels.timestamp_s
     used: set[str] = set()
+    truths: list[TruePerson] = []
     for truth in true_people(frame, project.skeleton.joints):
         person = _nearest(truth, [p for p in project.people(media_id, frame) if p.key not in used], project)
         if person is None:
@@ -205,11 +206,23 @@ def _correct(project: Project, media: Media, media_id: int, frame: int) -> None:
                 )
             )
             used.add(project.last_person or "")
+            truths.append(truth)
             continue
         used.add(person.key)
+        truths.append(truth)
         for edit in _edits(truth, person, media_id, frame, mark, timestamp):
             project.apply(edit)
             project.break_group()
+    for person in project.people(media_id, frame):
+        if person.state == "predicted" and any(_within(person, truth) for truth in truths):
+            project.apply(edits.DeletePerson(media=media_id, frame=frame, person=person.key, fingerprint=mark))
+
+
+def _within(person: Person, truth: TruePerson) -> bool:
+    """Return whether most of a person's box lies in the box of a hand-read one: no person of its own."""
+    box = person.pose.box
+    shared = np.clip(np.minimum(box[2:], truth.box[2:]) - np.maximum(box[:2], truth.box[:2]), 0, None).prod()
+    return bool(shared > 0.6 * np.clip(box[2:] - box[:2], 1, None).prod())
 
 
 def _nearest(truth: TruePerson, people: Sequence[Person], project: Project) -> Person | None:

@@ -12,6 +12,7 @@ from poseviewer.core.files import write_bytes
 from poseviewer.core.framerange import parse_frames
 from poseviewer.core.progress import JobEvent, ProgressMeter
 from poseviewer.core.values import Pixels
+from poseviewer.jobs.confirming import confirm
 from poseviewer.media import Media, open_media
 
 
@@ -36,7 +37,8 @@ def extract_frames(path: str | Path, wanted: str, folder: str | Path) -> Generat
     """
     target = Path(folder)
     with open_media(path) as media:
-        frames = parse_frames(wanted, media.confirm().frame_count)
+        info = yield from confirm(media)
+        frames = parse_frames(wanted, info.frame_count)
         try:
             target.mkdir(parents=True, exist_ok=True)
             meter = ProgressMeter(len(frames), "frames")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ from poseviewer.core.errors import CallError, FormatError, MissingPartError
 from poseviewer.core.framerange import parse_frames
 from poseviewer.core.progress import JobEvent, Note
 from poseviewer.core.skeleton import Skeleton, skeleton, skeleton_names
-from poseviewer.core.values import FrameResult, MediaInfo
+from poseviewer.core.values import Frame, FrameResult, MediaInfo
+from poseviewer.jobs.confirming import confirm
 from poseviewer.jobs.frames import picture_names
 from poseviewer.jobs.overlay import overlay_video
 from poseviewer.jobs.predict import config_of_run, predict
@@ -193,7 +194,7 @@ def _predict_one(
     written: list[str],
 ) -> Generator[JobEvent, None, None]:
     with open_media(path) as media:
-        info = media.confirm()
+        info = yield from confirm(media)
         names = picture_names(media)
         given = given_boxes(order.boxes, info, names) if order.boxes else None
         frames = _frames(order, info, given)
@@ -207,10 +208,11 @@ def _predict_one(
             config = config_of_run(next(row.config for row in project.runs(media_id) if row.id == run))
             yield Note(f"Continuing the run of {Path(path).name} that did not finish.")
         results: list[FrameResult] = []
+        source = _Sized(media)
         try:
             report = yield from predict(
                 project,
-                media,
+                source,
                 media_id,
                 frames,
                 config,
@@ -221,36 +223,53 @@ def _predict_one(
             )
             collected.seconds += report.seconds
         finally:
-            _gather(collected, media, results, images, networks)
+            _gather(collected, source, results, images, networks)
         if order.overlay:
             drawn = {result.frame: result.poses for result in results}
             yield from overlay_video(media, drawn, skeleton_of(networks), order.overlay)
             written.append(order.overlay)
 
 
+class _Sized:
+    """A media that remembers the sizes of the frames that were read; a folder's pictures may differ."""
+
+    def __init__(self, media: Media) -> None:
+        self._media = media
+        self.sizes: dict[int, tuple[int, int]] = {}
+
+    @property
+    def info(self) -> MediaInfo:
+        """What is known about the media."""
+        return self._media.info
+
+    def frame(self, index: int) -> Frame:
+        """Return one frame."""
+        return self._noted(self._media.frame(index))
+
+    def frames(self, indices: Sequence[int]) -> Iterator[Frame]:
+        """Yield frames."""
+        return map(self._noted, self._media.frames(indices))
+
+    def _noted(self, frame: Frame) -> Frame:
+        self.sizes[frame.index] = (frame.pixels.shape[1], frame.pixels.shape[0])
+        return frame
+
+
 def _gather(
     collected: _Collected,
-    media: Media,
+    media: _Sized,
     results: list[FrameResult],
     images: dict[int, ImageKey],
     networks: Networks,
 ) -> None:
     """Turn the results of one media into rows."""
     info = media.info
-    sizes = _sizes(media, [result.frame for result in results])
     collected.rows += result_rows(results, images)
-    collected.images += image_rows(info, [(r.frame, r.timestamp_s) for r in results], images, sizes)
+    collected.images += image_rows(info, [(r.frame, r.timestamp_s) for r in results], images, media.sizes)
     collected.media.append({"path": info.path, "fingerprint": info.fingerprint, "frame_count": info.frame_count})
     collected.frames += len(results)
     collected.people += sum(len(result.poses) for result in results)
     collected.networks = networks.describe()
-
-
-def _sizes(media: Media, frames: list[int]) -> dict[int, tuple[int, int]]:
-    """Return the sizes of a folder's pictures, which may differ; a video's frames share one."""
-    if media.info.kind != "folder":
-        return {}
-    return {frame.index: (frame.pixels.shape[1], frame.pixels.shape[0]) for frame in media.frames(frames)}
 
 
 def _frames(order: PredictOrder, info: MediaInfo, given: GivenBoxes | None) -> list[int]:

@@ -6,8 +6,9 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
-from poseviewer.core.progress import JobEvent, Note
+from poseviewer.core.progress import JobEvent
 from poseviewer.core.values import MediaInfo
+from poseviewer.jobs.confirming import confirm
 from poseviewer.media import open_media
 
 
@@ -18,9 +19,7 @@ def probe_media(path: str | Path) -> Generator[JobEvent, None, MediaInfo]:
         MediaError: one sentence naming the file and the cause.
     """
     with open_media(path) as media:
-        if not media.info.confirmed:
-            yield Note("Counting the frames by decoding them.")
-        return media.confirm()
+        return (yield from confirm(media))
 
 
 def info_json(info: MediaInfo) -> dict[str, Any]:
@@ -32,6 +31,7 @@ def info_json(info: MediaInfo) -> dict[str, Any]:
         "fps": info.fps,
         "width": info.size_wh[0],
         "height": info.size_wh[1],
+        "size": list(info.size_wh),
         "duration": info.duration_s,
         "codec": info.codec,
         "rotation": info.rotation,
