@@ -164,6 +164,12 @@ class CropPicture(QWidget):
             return round(width * 4 / 3)
         return round(width * self._image.height() / self._image.width())
 
+    def set_name(self, name: str) -> None:
+        """Write another name into the corner."""
+        self._name = name
+        self.setAccessibleName(name)
+        self.update()
+
     def show_picture(
         self,
         pixels: npt.NDArray[np.uint8],

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 OUTSIDE_WARN = 0.20
 """A larger share of the crop outside the picture is marked."""
+SINGLE = 190
+"""Width of the only picture where no STN was used, logical pixels."""
 
 
 class Matrix(QWidget):
@@ -106,7 +108,7 @@ class CropsPanel(EvidencePanel):
     def _table(self) -> QGridLayout:
         grid = QGridLayout()
         grid.setVerticalSpacing(4)
-        grid.setHorizontalSpacing(16)
+        grid.setHorizontalSpacing(10)
         grid.setColumnStretch(0, 1)
         for place, text in enumerate((tr("Region"), tr("Proposal"), tr("After STN"))):
             head = Label(text, size=11, token="t2")
@@ -147,6 +149,8 @@ class CropsPanel(EvidencePanel):
         ):  # fmt: skip
             view.show_picture(pixels, matrix, frame_wh, points, visibility, desk.skeleton, desk.joint)
         self.after.setVisible(not move.identity)
+        self.before.set_name(tr("window") if move.identity else tr("proposal"))
+        self.before.setMaximumWidth(SINGLE if move.identity else 16777215)
         height, width = crop.picture.shape[:2]
         size = (width, height)
         regions = tuple(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QFrame, QScrollArea, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QObject, QSize, Qt
+from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QStackedLayout, QVBoxLayout, QWidget
 
 from poseviewer.core.values import CropEvidence, Evidence, Person
 from poseviewer.ui import theme
@@ -43,6 +43,9 @@ class EvidencePanel(Panel):
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         scroll.viewport().setProperty("panel", "true")
+        # Content that does not fit must shrink, not slide out of sight.
+        self.content.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        scroll.viewport().installEventFilter(self)
         self._scroll = scroll
         self._veil = Veil(scroll)
         self.pages = QStackedLayout()
@@ -64,6 +67,15 @@ class EvidencePanel(Panel):
     def sizeHint(self) -> QSize:
         """Return the inspector's size."""
         return QSize(theme.DOCK_RIGHT, 690)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Follow the width that is left for the content."""
+        if event.type() == QEvent.Type.Resize and watched is self._scroll.viewport():
+            self.fit(self._scroll.viewport().width() - 2 * MARGIN)
+        return False
+
+    def fit(self, width: int) -> None:
+        """Fit the content to ``width`` logical pixels; called whenever that changes."""
 
     @property
     def showing(self) -> bool:

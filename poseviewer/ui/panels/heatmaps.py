@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QImage, QPainter, QPainterPath, QPaintEvent, QPixmap, QResizeEvent
+from PySide6.QtGui import QImage, QPainter, QPainterPath, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from poseviewer.core.values import ABSENT, VISIBLE, CropEvidence, Evidence, Person
@@ -131,16 +131,11 @@ class HeatmapPanel(EvidencePanel):
         self.body.addWidget(self.gallery, 1)
         self.body.addLayout(row(self.bar, self.range, None, self.on_picture))
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
+    def fit(self, width: int) -> None:
         """Give the map half of the width, and the crop's aspect."""
-        super().resizeEvent(event)
-        self._fit_map()
-
-    def _fit_map(self) -> None:
-        inner = self._scroll.viewport().width() - 2 * MARGIN
-        beside = inner - 12 - max(self.use.sizeHint().width(), 120)
-        width = int(max(min(0.525 * inner, beside, 0.38 * self.height(), 320), 96))
-        self.map.setFixedSize(width, self.map.heightForWidth(width))
+        beside = width - 12 - max(self.use.sizeHint().width(), 120)
+        wide = int(max(min(0.525 * width, beside, 0.38 * self.height(), 320), 96))
+        self.map.setFixedSize(wide, self.map.heightForWidth(wide))
 
     def show_evidence(self, evidence: Evidence) -> bool:
         """Show the selected person's maps."""
@@ -184,7 +179,7 @@ class HeatmapPanel(EvidencePanel):
             self._show_figures(person, joint, view)
             self._show_profile(crop, joint, view)
         self.map.setAccessibleName(self.peak.accessibleName())
-        self._fit_map()
+        self.fit(self._scroll.viewport().width() - 2 * MARGIN)
 
     def _show_no_joint(self) -> None:
         self.title.show_joint("centre", tr("all joints, max"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QPainter
+from PySide6.QtGui import QPainter, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 ROW = 21
 BAR = 24
+NARROW = 250
+"""Below this width a row shows figures without bars."""
 JOINT, SEEN, SCORE, MOVED = range(4)
 CYCLE = {VISIBLE: OCCLUDED, OCCLUDED: ABSENT, ABSENT: VISIBLE}
 HINTS = (("occluded", "occluded"), ("absent", "absent"), ("swap_sides", "swap sides"))
@@ -212,6 +214,10 @@ class JointDelegate(QStyledItemDelegate):
             painter.drawText(area.adjusted(4, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, text)
             return
         low = entry.score < LOW_SCORE
+        if area.width() < 50:
+            painter.setPen(looks.colour("warn" if low else "t1"))
+            painter.drawText(area.adjusted(4, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, text)
+            return
         bar = QRectF(area.left() + 4, area.center().y() - 1.5, BAR, 3.5)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(looks.colour("edge", 0.35))
@@ -225,7 +231,8 @@ class JointDelegate(QStyledItemDelegate):
     def _moved(self, painter: QPainter, area: QRectF, entry: JointRow, hint: str) -> None:
         painter.setPen(theme.current().colour("ok"))
         right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
-        painter.drawText(area.adjusted(0, 0, -11, 0), right, cell_text(entry, MOVED))
+        edge = -11 if area.width() > 40 else -4
+        painter.drawText(area.adjusted(0, 0, edge, 0), right, cell_text(entry, MOVED))
 
 
 class JointsTable(QTableView):
@@ -250,11 +257,25 @@ class JointsTable(QTableView):
     def lay_out_columns(self) -> None:
         """Give the name what the figures leave over."""
         header = self.horizontalHeader()
-        header.setMinimumSectionSize(30)
+        header.setMinimumSectionSize(24)
         header.setSectionResizeMode(JOINT, QHeaderView.ResizeMode.Stretch)
-        for section, width in ((SEEN, 38), (SCORE, 62), (MOVED, 52)):
+        for section in (SEEN, SCORE, MOVED):
             header.setSectionResizeMode(section, QHeaderView.ResizeMode.Fixed)
-            header.resizeSection(section, width)
+        self._fit(NARROW)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave the bars out where the table is narrow."""
+        super().resizeEvent(event)
+        self._fit(event.size().width())
+
+    def _fit(self, width: int) -> None:
+        wide = width >= NARROW
+        widths = (38, 62, 52) if wide else (32, 36, 40)
+        padding = "" if wide else "QHeaderView::section { padding: 3px 1px; }"
+        if self.horizontalHeader().styleSheet() != padding:
+            self.horizontalHeader().setStyleSheet(padding)
+        for section, size in zip((SEEN, SCORE, MOVED), widths, strict=True):
+            self.horizontalHeader().resizeSection(section, size)
 
 
 class JointsPanel(Panel):
@@ -274,6 +295,7 @@ class JointsPanel(Panel):
         self.filter.choose("all")
         self.filter.chosen.connect(self._filter)
         self.empty = EmptyState("skeleton")
+        self._hints: list[tuple[KeyCap, Label]] = []
         self._only_doubtful = False
         self._showing = False
         self._peaked: tuple[Array, Flags] | None = None
@@ -285,14 +307,16 @@ class JointsPanel(Panel):
     def _lay_out(self) -> None:
         head = row(Heading(tr("Joints")), self.whose, None, self.filter, spacing=4)
         head.setContentsMargins(12, 2, 10, 2)
-        hints = row(spacing=6)
-        hints.setContentsMargins(12, 4, 8, 8)
+        hints = row(spacing=5)
+        hints.setContentsMargins(12, 4, 4, 8)
         for name, words in HINTS:
             keys = action(name).keys
             if keys:
-                hints.addWidget(KeyCap(keys[0]))
-                hints.addWidget(Label(tr(words), size=11, token="t2"))
-                hints.addSpacing(6)
+                part = (KeyCap(keys[0]), Label(tr(words), size=11, token="t2"))
+                part[1].setMinimumWidth(0)
+                hints.addLayout(row(*part, spacing=5))
+                hints.addSpacing(4)
+                self._hints.append(part)
         hints.addStretch(1)
         self.pages = QStackedLayout()
         self.pages.addWidget(self.table)
@@ -302,6 +326,14 @@ class JointsPanel(Panel):
         layout.addLayout(head)
         layout.addLayout(self.pages, 1)
         layout.addLayout(hints)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave out what matters least where the dock is narrow."""
+        super().resizeEvent(event)
+        wide = event.size().width() >= NARROW
+        self.whose.setVisible(wide)
+        for part in self._hints[-1]:
+            part.setVisible(wide)
 
     def sizeHint(self) -> QSize:
         """Return the size for 17 joints."""

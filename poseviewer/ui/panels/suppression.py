@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QSlider, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QGridLayout, QSlider, QWidget
 
 from poseviewer.core.values import Evidence, Suppression
 from poseviewer.ops.nms_config import WHOLE_BODY, NmsConfig
@@ -79,7 +79,7 @@ class SuppressionPanel(EvidencePanel):
         super().__init__(desk, tr("Suppression"), question, "person", parent)
         self.picture = CandidatePicture()
         self.cards = [Card(warning=True) for _ in range(3)]
-        self.summary = Label("", token="t2")
+        self.summary = Label("", token="t2", wrap=True)
         self.table = CandidatesTable()
         self.reason = Label("", size=11, token="t2", wrap=True)
         self.strip = SimilarityStrip()
@@ -117,7 +117,9 @@ class SuppressionPanel(EvidencePanel):
         for card in self.cards:
             card.hide()
             self.body.addWidget(card)
-        self.body.addLayout(row(Heading(tr("Candidates")), self.summary, None))
+        head = row(Heading(tr("Candidates")), self.summary)
+        head.setStretch(1, 1)
+        self.body.addLayout(head)
         self.body.addWidget(self.table)
         self.body.addWidget(self.reason)
         self.body.addLayout(row(Heading(tr("What if")), None, self.reset))
@@ -132,13 +134,16 @@ class SuppressionPanel(EvidencePanel):
         grid.setColumnStretch(1, 1)
         self.body.addLayout(grid)
         self.body.addStretch(1)
-        foot = QHBoxLayout()
-        foot.setSpacing(8)
-        foot.addWidget(self.answer, 1)
-        foot.addWidget(self.use, 0, Qt.AlignmentFlag.AlignBottom)
-        self._foot = QVBoxLayout()
-        self._foot.addLayout(foot)
+        self._foot = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._foot.setSpacing(8)
+        self._foot.addWidget(self.answer, 1)
+        self._foot.addWidget(self.use, 0)
         self.body.addLayout(self._foot)
+
+    def fit(self, width: int) -> None:
+        """Put the button below the answer where there is little room."""
+        way = QBoxLayout.Direction
+        self._foot.setDirection(way.LeftToRight if width >= 310 else way.TopToBottom)
 
     # --- showing ---
 

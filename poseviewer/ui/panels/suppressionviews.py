@@ -17,7 +17,17 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QImage, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
+from PySide6.QtGui import (
+    QColor,
+    QImage,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPen,
+    QPolygonF,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -39,6 +49,8 @@ from poseviewer.ui.text import tr
 
 NUMBER, SCORE, OUTCOME, SIMILARITY, MATCHES = range(5)
 ROW = 22
+WIDE = 310
+"""From this width on the table words outcomes in full."""
 BADGE = 9.0
 ROW_ROLE = Qt.ItemDataRole.UserRole + 1
 Index = QModelIndex | QPersistentModelIndex
@@ -252,6 +264,7 @@ class CandidatesModel(QAbstractTableModel):
         self._rows: list[CandidateRow] = []
         self.suppression: Suppression | None = None
         self.nms = NmsConfig()
+        self.narrow = False
 
     def show_rows(self, rows: list[CandidateRow], suppression: Suppression, nms: NmsConfig) -> None:
         """Show other rows; an equal number keeps the view's scroll place."""
@@ -331,12 +344,14 @@ class CandidateDelegate(QStyledItemDelegate):
         painter.setFont(theme.font(12))
         dim = "t2" if chosen else "t3"
         text = str(index.data())
+        if index.column() == SIMILARITY and entry.other >= 0 and isinstance(model, CandidatesModel) and model.narrow:
+            text = f"{entry.similarity:.2f}"
         suppression = model.suppression if isinstance(model, CandidatesModel) else None
         colour = candidate_colour(suppression, entry.index) if suppression is not None else looks.colour("t2")
         if index.column() == NUMBER:
             self._number(painter, area, entry, colour, text)
         elif index.column() == OUTCOME:
-            self._outcome(painter, area, entry, colour, dim)
+            self._outcome(painter, area, entry, dim, narrow=isinstance(model, CandidatesModel) and model.narrow)
         else:
             decided = {SIMILARITY: (BY_SIMILARITY, BY_BOTH), MATCHES: (BY_MATCHES, BY_BOTH)}.get(index.column(), ())
             bright = index.column() == SCORE and (entry.outcome == KEPT or entry.removed)
@@ -357,20 +372,23 @@ class CandidateDelegate(QStyledItemDelegate):
         painter.setPen(looks.colour("t1" if entry.outcome == KEPT or entry.removed else "t3"))
         painter.drawText(area.adjusted(20, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, text)
 
-    def _outcome(self, painter: QPainter, area: QRectF, entry: CandidateRow, colour: QColor, dim: str) -> None:
+    def _outcome(self, painter: QPainter, area: QRectF, entry: CandidateRow, dim: str, *, narrow: bool) -> None:
         looks = theme.current()
         words = area.adjusted(6, 0, -2, 0)
-        if entry.outcome == KEPT:
-            pixmap = icons.pixmap("done", looks.text("ok"), 13, painter.device().devicePixelRatioF())
+        token = "ok" if entry.outcome == KEPT else "t2" if entry.removed else dim
+        if entry.outcome == KEPT or narrow:
+            name = "done" if entry.outcome == KEPT else "close"
+            pixmap = icons.pixmap(name, looks.text(token), 13, painter.device().devicePixelRatioF())
             painter.drawPixmap(QPointF(words.left(), words.center().y() - 6.5), pixmap)
             words.setLeft(words.left() + 17)
-            painter.setPen(looks.colour("ok"))
-        else:
-            painter.setPen(looks.colour("t2" if entry.removed else dim))
+        painter.setPen(looks.colour(token))
         if entry.changed:
             painter.setFont(theme.font(12, 600))
             painter.setPen(looks.colour("accent"))
-        text = painter.fontMetrics().elidedText(outcome_words(entry), Qt.TextElideMode.ElideRight, int(words.width()))
+        said = outcome_words(entry)
+        if narrow and entry.outcome != KEPT:
+            said = tr("by {number}", number=entry.other + 1) if entry.removed else tr("floor")
+        text = painter.fontMetrics().elidedText(said, Qt.TextElideMode.ElideRight, int(words.width()))
         painter.drawText(words, Qt.AlignmentFlag.AlignVCenter, text)
 
 
@@ -399,9 +417,9 @@ class CandidatesTable(QTableView):
         header.setHighlightSections(False)
         header.setMinimumSectionSize(30)
         header.setSectionResizeMode(OUTCOME, QHeaderView.ResizeMode.Stretch)
-        for section, width in ((NUMBER, 40), (SCORE, 44), (SIMILARITY, 74), (MATCHES, 60)):
+        for section in (NUMBER, SCORE, SIMILARITY, MATCHES):
             header.setSectionResizeMode(section, QHeaderView.ResizeMode.Fixed)
-            header.resizeSection(section, width)
+        self._fit(WIDE)
         self.selectionModel().currentRowChanged.connect(self._row_changed)
         self._quiet = False
 
@@ -418,6 +436,18 @@ class CandidatesTable(QTableView):
             self.setCurrentIndex(QModelIndex())
             self.clearSelection()
         self._quiet = False
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Word the table more briefly where it is narrow."""
+        super().resizeEvent(event)
+        self._fit(event.size().width())
+
+    def _fit(self, width: int) -> None:
+        narrow = width < WIDE
+        self.candidates.narrow = narrow
+        widths = (34, 42, 66, 58) if narrow else (40, 44, 74, 60)
+        for section, size in zip((NUMBER, SCORE, SIMILARITY, MATCHES), widths, strict=True):
+            self.horizontalHeader().resizeSection(section, size)
 
     def _row_changed(self, index: QModelIndex) -> None:
         if not self._quiet and index.isValid():

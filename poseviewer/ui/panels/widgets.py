@@ -64,6 +64,8 @@ class Heading(Label):
 
     def __init__(self, text: str) -> None:
         super().__init__(text, weight=600)
+        # A title keeps its room; what stands beside it gives way.
+        self.setMinimumWidth(0)
 
 
 class Question(Label):
