@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 from barcode_clips import Clips
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poseviewer.media import fingerprint_distance, frame_fingerprint, open_media
@@ -23,6 +23,7 @@ def test_form_and_distance() -> None:
     assert fingerprint_distance("0" * 16, "f" * 16) == 64
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1))
 def test_distance_is_a_metric(a: int, b: int, c: int) -> None:
     first, second, third = (f"{value:016x}" for value in (a, b, c))

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from barcode_clips import HEIGHT, WIDTH, Clips, read
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poseviewer.core.errors import MediaError
@@ -315,6 +315,7 @@ def test_overtaken_requests_leave_something_right_to_look_at(
 # --- the cache by itself ---
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 60), st.integers(1, 9)), max_size=40),
     st.integers(50, 2000),

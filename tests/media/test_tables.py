@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from barcode_clips import Clips, read
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poseviewer.media import open_media, tables
@@ -114,6 +114,7 @@ def test_missing_and_backward_stamps() -> None:
     np.testing.assert_allclose(display_times([7], tick, 5.0), [0.0])
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.one_of(st.none(), st.integers(-(2**40), 2**40)), min_size=1, max_size=60),
     st.sampled_from([0.0, 23.976, 50.0]),
@@ -126,6 +127,7 @@ def test_times_start_at_zero_and_never_decrease(stamps: list[int | None], rate: 
     assert (np.diff(times) >= 0).all()
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_start_key_is_earlier_in_file_and_on_screen(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 40))
