@@ -200,12 +200,9 @@ def test_a_journal_that_names_another_table_is_refused(project: Project, media: 
 
 Pick = tuple[str, int, int, int]
 KINDS = ("move", "nudge", "hide", "add", "delete", "swap", "box", "replace", "accept", "revert", "track", "track_on")
-PICKS = st.tuples(
-    st.sampled_from([*KINDS, "copy", "copy_one", "undo", "redo", "reopen"]),
-    st.integers(0, FRAMES - 1),
-    st.integers(0, 5),
-    st.integers(0, 16),
-)
+WHERE = (st.integers(0, FRAMES - 1), st.integers(0, 5), st.integers(0, 16))
+PICKS = st.tuples(st.sampled_from([*KINDS, "copy", "copy_one", "undo", "redo", "reopen"]), *WHERE)
+PICKS_AND_RUNS = st.one_of(PICKS, PICKS, st.tuples(st.just("run"), *WHERE))
 
 
 def edit_of(project: Project, media: int, pick: Pick) -> edits.AnyEdit | None:
@@ -277,6 +274,50 @@ def test_undo_all_is_the_beginning_and_redo_all_is_the_end(picks: list[Pick]) ->
             assert project.check() == ()
         finally:
             project.close()
+
+
+DERIVED = ("frame", "lane", "joint_lane", "track_lane")
+
+
+@given(picks=st.lists(PICKS_AND_RUNS, min_size=4, max_size=25))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_runs_between_edits_leave_corrections_and_undo_alone(picks: list[Pick]) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
+        project = Project.create(Path(folder) / "a.poseproj")
+        with project:
+            media = project.add_media(media_info())
+            for turn, pick in enumerate([("run", 0, 0, 0), *picks]):
+                before = contents(project)
+                if pick[0] == "run":
+                    first = pick[1]
+                    run = project.start_run(media, {}, {}, range(first, FRAMES))
+                    poses = [pose(pick[2] * 9, track=1, noise=turn + 1), pose(200, track=2, noise=turn + 50)]
+                    project.store_results(run, [result(f, *poses[pick[3] % 3 :]) for f in range(first, FRAMES)])
+                    assert contents(project)["correction"] == before["correction"]
+                elif pick[0] in ("undo", "redo"):
+                    project.undo() if pick[0] == "undo" else project.redo()
+                elif pick[0] != "reopen":
+                    edit = edit_of(project, media, pick)
+                    try:
+                        if edit is not None:
+                            project.apply(edit)
+                    except ProjectError:
+                        assert contents(project) == before
+                shown = [person.key for frame in range(FRAMES) for person in project.people(media, frame)]
+                assert len(shown) == len(set(shown))
+            while project.redo() is not None:
+                pass
+            end = contents(project)
+            project.rebuild()
+            assert {table: contents(project)[table] for table in DERIVED} == {table: end[table] for table in DERIVED}
+            steps = 0
+            while project.undo() is not None:
+                steps += 1
+            assert contents(project)["correction"] == contents(project)["track"] == []
+            for _ in range(steps):
+                project.redo()
+            assert contents(project) == end
+            assert project.check() == ()
 
 
 def test_undo_after_a_new_run_keeps_the_run(project: Project, media: int, run: Run) -> None:
