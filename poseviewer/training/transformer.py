@@ -45,6 +45,8 @@ Float = npt.NDArray[np.floating]
 CONTEXT = 1.5
 # Proposals are enlarged a little more than the crops that the estimator was trained on (RMPE section 4).
 PROPOSAL = 1.3
+# Width in cells of the labels that the frozen estimator is compared with.
+JUDGED_SIGMA = 1.75
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -207,7 +209,9 @@ class TransformerTrainer:
         with torch.autocast("cpu", torch.bfloat16):
             heatmaps = self.estimator.module(crops)
         stride = spec.input_wh[0] / spec.heatmap_wh[0]
-        wanted, weights = gaussian_heatmaps(batch.joints / stride, batch.weights, spec.heatmap_wh)
+        wanted, weights = gaussian_heatmaps(
+            batch.joints / stride, batch.weights, spec.heatmap_wh, sigma=JUDGED_SIGMA
+        )
         return foreground_mse(heatmaps, wanted, weights)
 
     def _count(self, name: str, value: Tensor) -> None:
