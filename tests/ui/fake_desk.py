@@ -213,7 +213,7 @@ class FakeDesk(QObject):
         self.edits: list[Any] = []
         self.what_if: Any = None
         self.evidence_state = "ready"
-        self.evidence_error = ""
+        self.predicted_here = False
         self.spans = [(760, 870)]
         self._make()
         self.session.select(media=1, frame=812, person="p1", joint=9)
@@ -316,6 +316,10 @@ class FakeDesk(QObject):
     def evidence_config(self) -> PipelineConfig:
         """What the evidence was computed with."""
         return self.run_config
+
+    def has_prediction_here(self) -> bool:
+        """Whether a run processed the selected frame."""
+        return self.predicted_here
 
     def set_config(self, config: PipelineConfig) -> None:
         """Use another configuration."""

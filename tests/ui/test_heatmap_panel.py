@@ -186,6 +186,15 @@ def test_old_content_stays_while_new_evidence_is_computed(qtbot: Any, panel: Hea
     assert not panel._veil.isVisible()
 
 
+def test_a_step_keeps_the_old_content_until_the_answer(panel: HeatmapPanel, desk: FakeDesk) -> None:
+    desk.evidence, desk.evidence_state, desk.predicted_here = None, "none", True
+    desk.evidence_changed.emit()
+    panel.flush()
+    assert panel.showing
+    panel.use_other_peak()
+    assert desk.edits == []
+
+
 def test_a_person_without_candidate_or_nobody(panel: HeatmapPanel, desk: FakeDesk) -> None:
     desk.session.select(person=None)
     panel.flush()

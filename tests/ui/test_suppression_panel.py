@@ -13,7 +13,7 @@ from poseviewer.core.skeleton import skeleton
 from poseviewer.core.values import BY_SIMILARITY, KEPT, Candidates, Suppression
 from poseviewer.ops.nms_config import NmsConfig
 from poseviewer.ui.panels.suppression import SuppressionPanel
-from poseviewer.ui.panels.suppressionviews import MATCHES, NUMBER, OUTCOME, SCORE, SIMILARITY
+from poseviewer.ui.panels.suppressionviews import MATCHES, NUMBER, OUTCOME, ROW_ROLE, SCORE, SIMILARITY
 from poseviewer.ui.panels.verdicts import candidate_rows, owners, reason_words, warnings, what_if_words
 from tests.ui.fake_desk import FakeDesk
 
@@ -64,6 +64,9 @@ def test_a_kept_candidate_selects_its_person_and_a_removed_one_stays(
         panel.flush()
         assert panel.table.currentIndex().row() == row
     assert desk.selection.person == "p2"
+    assert panel._reason(panel.table.candidates.data(panel.table.candidates.index(3, 0), ROW_ROLE), NmsConfig()) == (
+        "4, person 3: similarity to 2 is 20.40, not above 22.48; 3 matched joints, 5 needed."
+    )
     assert panel.reason.text() == "3: similarity 31.50 above 22.48, and 12 matched joints, 5 suffice."
 
 

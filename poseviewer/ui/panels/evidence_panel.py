@@ -91,14 +91,16 @@ class EvidencePanel(Panel):
         """Show the evidence of the selected frame, or say why there is none."""
         desk, state = self.desk, self.desk.evidence_state
         evidence = desk.evidence.evidence if desk.evidence is not None else None
-        self._veil.set_loading(loading=state == "loading" and desk.info is not None)
+        # Right after a step the desk has not asked yet; it will where a run was here, so the old content may stay.
+        waiting = evidence is None and (state == "loading" or (state == "none" and desk.has_prediction_here()))
+        self._veil.set_loading(loading=desk.info is not None and (waiting or state == "loading"))
         self.status.setVisible(state == "stale")
         if state == "stale":
             self.status.setText(tr("Changed since; R to run again"))
         if desk.info is None:
             self.say_empty(tr("Nothing is open"), tr("Open a video, pictures or a project"), "Ctrl+O")
         elif evidence is None:
-            self._say_why(state)
+            self._say_why("loading" if waiting else state)
         elif self.show_evidence(evidence):
             self.pages.setCurrentIndex(1)
 

@@ -15,7 +15,7 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QImage, QPainter, QPainterPath, QPen, QPixmap, QResizeEvent
+from PySide6.QtGui import QImage, QPainter, QPainterPath, QPaintEvent, QPen, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QListView, QStyle, QStyledItemDelegate, QStyleOptionViewItem
 
 from poseviewer.core.skeleton import Skeleton
@@ -23,6 +23,7 @@ from poseviewer.core.values import Array, CropEvidence
 from poseviewer.ui import theme
 from poseviewer.ui.panels.heat import grey_image, heat_image
 from poseviewer.ui.panels.mapview import heat_transform
+from poseviewer.ui.panels.widgets import paint_focus
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
@@ -204,6 +205,7 @@ class Gallery(QListView):
         """Show another crop's maps."""
         self._quiet = True
         self.tiles.show_crop(crop, skeleton, shared=shared, colours=colours)
+        self._fit()
         self._quiet = False
 
     def choose(self, joint: int | None) -> None:
@@ -216,15 +218,26 @@ class Gallery(QListView):
             self.setCurrentIndex(self.tiles.index(joint))
         self._quiet = False
 
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint, with a ring while the keyboard is here."""
+        super().paintEvent(event)
+        paint_focus(self)
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Fit six tiles into a row, five where it is narrow, more where it is wide."""
+        self._fit()
+        super().resizeEvent(event)
+
+    def _fit(self) -> None:
         width = self.viewport().width() - 1
         across = max(round(width / 54), 3)
         cell = width // across
-        tile = QSize(cell - GAP, round((cell - GAP) * 1.07))
+        rows = max(-(-self.tiles.rowCount() // across), 1)
+        # A few rows share the height, so that none is cut; many rows scroll.
+        room = (self.viewport().height() - 2) // rows - LABEL - 5
+        tile = QSize(cell - GAP, round(min(max(room, 0.82 * (cell - GAP)), 1.2 * (cell - GAP))))
         self.tiles.set_tile(tile, self.devicePixelRatioF())
         self.setGridSize(QSize(cell, tile.height() + LABEL + 5))
-        super().resizeEvent(event)
 
     def _current_changed(self, index: QModelIndex, _before: QModelIndex) -> None:
         if not self._quiet and index.isValid() and index.row() < self.tiles.rowCount() - 1:

@@ -245,7 +245,7 @@ class HeatmapPanel(EvidencePanel):
     def use_other_peak(self) -> None:
         """Move the joint to the peak that the button offers, as one edit."""
         person, joint, target = self.desk.person, self.desk.joint, self._target
-        if person is None or joint is None or target is None:
+        if person is None or joint is None or target is None or self.desk.evidence is None:
             return
         from poseviewer.project import edits
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QPainter, QResizeEvent
+from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -27,7 +27,7 @@ from poseviewer.session.actions import action
 from poseviewer.ui import theme
 from poseviewer.ui.panels.glyphs import OUTLINE, draw_diamond, draw_seen, draw_side
 from poseviewer.ui.panels.peaks import two_peaked
-from poseviewer.ui.panels.widgets import EmptyState, Heading, KeyCap, Label, Panel, Segments, column, row
+from poseviewer.ui.panels.widgets import EmptyState, Heading, KeyCap, Label, Panel, Segments, column, paint_focus, row
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
@@ -253,6 +253,11 @@ class JointsTable(QTableView):
         self.verticalHeader().setMinimumSectionSize(ROW)
         self.horizontalHeader().setHighlightSections(False)
         self.horizontalHeader().setSectionsClickable(False)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint, with a ring while the keyboard is here."""
+        super().paintEvent(event)
+        paint_focus(self)
 
     def lay_out_columns(self) -> None:
         """Give the name what the figures leave over."""

@@ -17,7 +17,7 @@ from PySide6.QtCore import (
     QSize,
     Qt,
 )
-from PySide6.QtGui import QFontMetrics, QKeyEvent, QPainter, QPainterPath, QPen, QPixmap
+from PySide6.QtGui import QFontMetrics, QKeyEvent, QPainter, QPainterPath, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QListView,
@@ -34,7 +34,7 @@ from poseviewer.project.doubts import LOW_SCORE
 from poseviewer.session.actions import action
 from poseviewer.ui import icons, theme
 from poseviewer.ui.panels.heat import colour_image
-from poseviewer.ui.panels.widgets import EmptyState, Heading, IconButton, Label, Panel, column, row
+from poseviewer.ui.panels.widgets import EmptyState, Heading, IconButton, Label, Panel, column, paint_focus, row
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
@@ -143,10 +143,6 @@ class PersonDelegate(QStyledItemDelegate):
             painter.fillRect(area.left(), area.top(), 3, area.height(), looks.colour("accent"))
         elif state & QStyle.StateFlag.State_MouseOver:
             painter.fillRect(area, looks.colour("hover"))
-        if state & QStyle.StateFlag.State_HasFocus and state & QStyle.StateFlag.State_Selected:
-            painter.setPen(QPen(looks.colour("accent"), 1))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRect(area.adjusted(0, 0, -1, -1))
         _paint_thumb(painter, entry, area)
         left = area.left() + 12 + THUMB.width() + 9
         _paint_words(painter, entry, QRectF(left, area.top(), area.right() - 11 - left, area.height()), chosen=chosen)
@@ -260,6 +256,11 @@ class PeopleList(QListView):
         self.setMouseTracking(True)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.customContextMenuRequested.connect(self._menu)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint, with a ring while the keyboard is here."""
+        super().paintEvent(event)
+        paint_focus(self)
 
     def _menu(self, at: QPoint) -> None:
         if self.indexAt(at).isValid():

@@ -8,11 +8,18 @@ import msgspec
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtWidgets import QBoxLayout, QGridLayout, QSlider, QWidget
 
-from poseviewer.core.values import Evidence, Suppression
+from poseviewer.core.values import KEPT, Evidence, Suppression
 from poseviewer.ops.nms_config import WHOLE_BODY, NmsConfig
 from poseviewer.ui.panels.evidence_panel import EvidencePanel
 from poseviewer.ui.panels.suppressionviews import CandidatePicture, CandidatesTable, SimilarityStrip
-from poseviewer.ui.panels.verdicts import candidate_rows, reason_words, summary_words, warnings, what_if_words
+from poseviewer.ui.panels.verdicts import (
+    CandidateRow,
+    candidate_rows,
+    reason_words,
+    summary_words,
+    warnings,
+    what_if_words,
+)
 from poseviewer.ui.panels.widgets import Card, Heading, Label, NumberField, SmallButton, row
 from poseviewer.ui.text import tr
 
@@ -172,12 +179,21 @@ class SuppressionPanel(EvidencePanel):
         top = max(self._run.gamma * 1.4, self.nms.gamma, *(row_.similarity * 1.05 for row_ in rows))
         self.strip.show_rows(rows, shown, self.nms.gamma, top, self._selected)
         chosen = next((entry for entry in rows if entry.index == self._selected), None)
-        words = tr("{number}: {why}.", number=chosen.number, why=reason_words(chosen, nms)) if chosen else ""
+        words = self._reason(chosen, nms) if chosen is not None else ""
         self.reason.setText(words)
         self.reason.setVisible(bool(words))
         self._show_warnings(evidence)
         self._show_answer(original, shown)
         return True
+
+    def _reason(self, entry: CandidateRow, nms: NmsConfig) -> str:
+        """Return why a candidate stayed or went, with the person it became."""
+        why = reason_words(entry, nms)
+        person = next((p for p in self.desk.people if self.desk.candidate_of(p.key) == entry.index), None)
+        if person is None or entry.outcome != KEPT:
+            return tr("{number}: {why}.", number=entry.number, why=why)
+        place = self.desk.person_number(person.key)
+        return tr("{number}, person {person}: {why}.", number=entry.number, person=place, why=why)
 
     def _show_warnings(self, evidence: Evidence) -> None:
         found = warnings(evidence.candidates, evidence.suppression, self.desk.skeleton, self._run)

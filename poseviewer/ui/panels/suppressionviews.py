@@ -45,6 +45,7 @@ from poseviewer.ui import icons, theme
 from poseviewer.ui.panels.heat import colour_image
 from poseviewer.ui.panels.mapview import axis_values
 from poseviewer.ui.panels.verdicts import CandidateRow, outcome_words, owners, ranks, reason_words
+from poseviewer.ui.panels.widgets import paint_focus
 from poseviewer.ui.text import tr
 
 NUMBER, SCORE, OUTCOME, SIMILARITY, MATCHES = range(5)
@@ -436,6 +437,11 @@ class CandidatesTable(QTableView):
             self.setCurrentIndex(QModelIndex())
             self.clearSelection()
         self._quiet = False
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint, with a ring while the keyboard is here."""
+        super().paintEvent(event)
+        paint_focus(self)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Word the table more briefly where it is narrow."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPalette, QPen, QPixmap, QShowEvent
 from PySide6.QtWidgets import (
+    QAbstractItemView,
     QButtonGroup,
     QComboBox,
     QFrame,
@@ -437,6 +438,16 @@ class Panel(QWidget):
         """Catch up with what changed while hidden."""
         super().showEvent(event)
         self.flush()
+
+
+def paint_focus(view: QAbstractItemView) -> None:
+    """Draw the focus ring of a list or table that has the focus; call after its own painting."""
+    if view.hasFocus():
+        painter = QPainter(view.viewport())
+        painter.setPen(QPen(theme.current().colour("accent"), 2))
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        painter.drawRect(view.viewport().rect().adjusted(1, 1, -1, -1))
+        painter.end()
 
 
 def column(parent: QWidget, *, margin: int = MARGIN, spacing: int = 8) -> QVBoxLayout:

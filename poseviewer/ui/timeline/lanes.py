@@ -200,8 +200,9 @@ class LanesWidget(QWidget):
                     painter, data.window, self._view, place.rows.confidence, self._threshold()
                 )
                 paint.paint_tracks(painter, data, order, self._view, place.rows.tracks, selected, self._scroll)
-            if self._view.span > TRACK_FRAMES:
-                hint = tr("Zoom in to see tracks")
+            if not order and data.window is not None and place.rows.tracks[1] >= 16:
+                far = self._view.span > TRACK_FRAMES
+                hint = tr("Zoom in to see tracks") if far else tr("No tracks in these frames")
                 paint.paint_hint(painter, hint, self._view, place.rows.tracks)
             painter.restore()
 
