@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject
-from PySide6.QtGui import QAction, QActionGroup, QKeySequence
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtGui import QAction, QActionGroup, QKeySequence, QPainter, QPaintEvent
 from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
 from poseviewer.session.actions import ACTIONS, GROUPS, Action
@@ -25,6 +25,33 @@ SEPARATED = {
 HIDDEN = ("joint_next_tab", "joint_previous_tab")
 NEEDS_MEDIA = ("Pose", "Move", "Run")
 TITLES = {"Move": "Go to"}
+
+
+class MenuBar(QMenuBar):
+    """A menu bar that shows the project's name at its right end."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._name = ""
+
+    def show_name(self, name: str) -> None:
+        """Show ``name``."""
+        self._name = name
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the menus, and the name where there is room."""
+        super().paintEvent(event)
+        painter = QPainter(self)
+        try:
+            painter.setFont(theme.font(12))
+            painter.setPen(theme.current().colour("t2"))
+            menus = max((self.actionGeometry(made).right() for made in self.actions()), default=0)
+            area = self.rect().adjusted(menus + 16, 0, -16, 0)
+            name = painter.fontMetrics().elidedText(self._name, Qt.TextElideMode.ElideLeft, max(area.width(), 0))
+            painter.drawText(area, int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter), name)
+        finally:
+            painter.end()
 
 
 class Actions(QObject):

@@ -24,7 +24,6 @@ from PySide6.QtWidgets import (
     QDockWidget,
     QFileDialog,
     QInputDialog,
-    QLabel,
     QMainWindow,
     QSplitter,
     QStackedWidget,
@@ -39,7 +38,7 @@ from poseviewer.ui.canvas.view import Canvas
 from poseviewer.ui.desk import Desk
 from poseviewer.ui.dialogs.opener import Dialogs
 from poseviewer.ui.empty import EmptyPage
-from poseviewer.ui.menus import Actions, build_menus
+from poseviewer.ui.menus import Actions, MenuBar, build_menus
 from poseviewer.ui.messagebar import MessageBar
 from poseviewer.ui.messages import Message
 from poseviewer.ui.statusbar import StatusBar
@@ -74,13 +73,9 @@ class Window(QMainWindow):
         self.setAcceptDrops(True)
         self.setDockOptions(QMainWindow.DockOption.AnimatedDocks)
         self.actions_ = Actions(self.desk, self)
-        self.menus = build_menus(self.menuBar(), self.actions_, self.desk)
-        self._name = QLabel(self)
-        self._name.setProperty("level", "2")
-        self._name.setContentsMargins(0, 0, 16, 0)
-        self._name.setFixedHeight(28)
-        self._name.setAlignment(Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight)
-        self.menuBar().setCornerWidget(self._name)
+        self._bar = MenuBar(self)
+        self.setMenuBar(self._bar)
+        self.menus = build_menus(self._bar, self.actions_, self.desk)
         self.toolbar = ToolBar(self.desk, self.actions_, self)
         self.addToolBar(self.toolbar)
         self.dialogs = Dialogs(self.desk, self)
@@ -213,9 +208,7 @@ class Window(QMainWindow):
         desk = self.desk
         self.stack.setCurrentWidget(self.canvas if desk.info is not None else self.empty)
         name = Path(desk.project.path).name if desk.project is not None else ""
-        self._name.setText(name)
-        # The menu bar gives its corner the room it asked for once.
-        self._name.setMinimumWidth(self._name.sizeHint().width())
+        self._bar.show_name(name)
         self.setWindowTitle(f"{name} - PoseViewer" if name else "PoseViewer")
         if desk.info is None:
             self.empty.refresh()

@@ -35,7 +35,7 @@ def from_tables() -> dict[str, str]:
     """Return texts that reach ``tr`` from tables: actions and joint names."""
     found = {word: "actions.py" for entry in ACTIONS for word in (entry.text, entry.help)}
     found |= dict.fromkeys(GROUPS, "actions.py")
-    found |= {name: "coco_17" for name in skeleton("coco_17").joints}
+    found |= dict.fromkeys(skeleton("coco_17").joints, "coco_17")
     assert "coco_17" in skeleton_names()
     return found
 

@@ -146,7 +146,9 @@ class Overlay(QGraphicsItem):
             parts = [Part(tr("2nd peak")), Part(f"{peaks[1].value:.2f}", strong=True)]
             size = paint.pill_size(parts)
             joints = [self._at(*place) for place in person.pose.keypoints.tolist()]
-            paint.paint_pill(painter, labels.place_beside(second, size, self._area, self._bars, joints), parts)
+            name = self._name_rect(person, desk.joint)
+            avoid = [*self._bars, name] if name is not None else self._bars
+            paint.paint_pill(painter, labels.place_beside(second, size, self._area, avoid, joints), parts)
 
     # --- names ---
 
@@ -166,6 +168,8 @@ class Overlay(QGraphicsItem):
             if not rect.intersects(self._area):
                 continue
             rect = self._inside(rect)
+            if person is chosen:
+                rect = self._off_bars(rect)
             if person is not chosen and any(rect.intersects(other) for other in taken):
                 continue
             taken.append(rect)
@@ -175,6 +179,14 @@ class Overlay(QGraphicsItem):
         x = min(max(rect.x(), self._area.left() + 4), self._area.right() - rect.width() - 4)
         y = min(max(rect.y(), self._area.top() + 4), self._area.bottom() - rect.height() - 4)
         return QRectF(x, y, rect.width(), rect.height())
+
+    def _off_bars(self, rect: QRectF) -> QRectF:
+        """Return ``rect`` moved below a bar at the top, or above one at the bottom, that would hide it."""
+        for bar in self._bars:
+            if rect.intersects(bar):
+                top = bar.bottom() + 4 if bar.center().y() < self._area.center().y() else bar.top() - 4 - rect.height()
+                rect = QRectF(rect.x(), top, rect.width(), rect.height())
+        return rect
 
     def _paint_names(self, painter: QPainter, people: tuple[Person, ...], chosen: Person | None) -> None:
         """Name the joint under the pointer or the selected one; while dragging, say how far."""
@@ -192,17 +204,22 @@ class Overlay(QGraphicsItem):
             joint = hover.joint
         if person is None or joint is None or not desk.display.skeleton or not desk.display.labels:
             return
-        parts = labels.joint_parts(person, joint, desk.skeleton)
+        rect = self._name_rect(person, joint)
+        if rect is not None:
+            paint.paint_pill(painter, rect, labels.joint_parts(person, joint, desk.skeleton))
+
+    def _name_rect(self, person: Person, joint: int) -> QRectF | None:
+        """Return where the name of a joint goes, or None while the joint is out of sight."""
+        at = self._at(*person.pose.keypoints[joint].tolist())
+        if not self._area.contains(at):
+            return None
         joints = [
             self._at(*place)
             for index, place in enumerate(person.pose.keypoints.tolist())
             if person.visibility[index] != ABSENT
         ]
-        at = self._at(*person.pose.keypoints[joint].tolist())
-        if not self._area.contains(at):
-            return
-        rect = labels.place_beside(at, paint.pill_size(parts), self._area, self._bars, joints)
-        paint.paint_pill(painter, rect, parts)
+        size = paint.pill_size(labels.joint_parts(person, joint, self._canvas.desk.skeleton))
+        return labels.place_beside(at, size, self._area, self._bars, joints)
 
     # --- boxes, crop, loupe, badge ---
 
