@@ -51,7 +51,10 @@ class Found:
 
 
 class Trail:
-    """The poses of one run in the frames just before the one that is being stored, read when first needed."""
+    """The poses of one run in the frames just before the one that is being stored, read when first needed.
+
+    The pictures of a folder do not follow each other in time, so only a video has frames before.
+    """
 
     def __init__(self, db: sqlite3.Connection, skeleton: Skeleton, media: int, run: int) -> None:
         self._db = db
@@ -59,6 +62,8 @@ class Trail:
         self._media = media
         self._run = run
         self._frames: dict[int, Sequence[Pose]] = {}
+        kind = db.execute("SELECT json_extract(info, '$.kind') FROM media WHERE id = ?", (media,)).fetchone()
+        self._moving = kind == ("video",)
 
     def add(self, frame: int, poses: Sequence[Pose]) -> None:
         """Remember a frame that was just stored, and forget what lies too far back."""
@@ -67,6 +72,8 @@ class Trail:
 
     def before(self, frame: int) -> list[Sequence[Pose]]:
         """Return the poses of frame-1, frame-2, ... as far as the run did them without a gap, ten at most."""
+        if not self._moving:
+            return []
         if frame - 1 not in self._frames:
             self._read(frame)
         found = []

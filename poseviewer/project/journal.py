@@ -127,14 +127,17 @@ class Grouping:
         self._clock = clock
         self._last: tuple[object, ...] | None = None
         self._at = 0.0
+        self._step = 0
 
-    def joins(self, edit: AnyEdit) -> bool:
-        """Return whether ``edit`` continues the step of the edit before it."""
+    def joins(self, edit: AnyEdit, step: int) -> bool:
+        """Return whether ``edit`` continues ``step``, the newest one in the journal."""
         mark = self._mark(edit)
-        return mark is not None and mark == self._last and self._clock() - self._at <= PAUSE_S
+        same = mark is not None and mark == self._last and step == self._step
+        return same and self._clock() - self._at <= PAUSE_S
 
-    def done(self, edit: AnyEdit) -> None:
-        """Remember an edit that was committed."""
+    def done(self, edit: AnyEdit, step: int) -> None:
+        """Remember an edit that was committed as part of ``step``."""
+        self._step = step
         self._last = self._mark(edit)
         self._at = self._clock()
 

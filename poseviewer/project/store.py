@@ -272,14 +272,14 @@ class Project:
         if not images:
             return Changes(frozenset(), transaction.revision, origin, frames=frozenset())
         self._groups = {group: step} if group is not None else {}
-        self._grouping.done(edits[-1])
+        self._grouping.done(edits[-1], step)
         return self._announce(touched, transaction.revision, origin)
 
     def _step(self, db: sqlite3.Connection, edit: AnyEdit, group: str | None) -> int:
         """Return the number of the undo step that ``edit`` belongs to."""
         last = journal.last_step(db)
         joined = group is not None and last is not None and self._groups.get(group) == last
-        if last is not None and (joined or self._grouping.joins(edit)):
+        if last is not None and (joined or self._grouping.joins(edit, last)):
             journal.discard_undone(db)
             return last
         return journal.next_step(db)

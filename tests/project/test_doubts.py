@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
-from made_up import pose, result
+from made_up import media_info, pose, result
 
 from poseviewer.core.values import Pose
 from poseviewer.project import Project, edits
@@ -104,3 +104,11 @@ def test_doubts_do_not_depend_on_how_a_run_is_cut_into_chunks(project: Project, 
 def test_skipped_frames_say_nothing_about_motion(project: Project, media: int, run: Run) -> None:
     run(*[result(frame, moved(pose(), 9, frame, 0)) for frame in range(0, 400, 50)])
     assert project.worth_a_look(media) == ()
+
+
+def test_pictures_of_a_folder_have_no_frame_before(project: Project) -> None:
+    media = project.add_media(media_info("/pictures", fingerprint="ff", kind="folder", fps=0.0))
+    run = project.start_run(media, {}, {}, [0, 1])
+    swapped = exchanged(pose(), project.skeleton.flip)
+    project.store_results(run, [result(0, pose()), result(1, swapped), result(2, pose(score=0.1))])
+    assert [doubt.kind for doubt in project.worth_a_look(media)] == ["low_score"]
