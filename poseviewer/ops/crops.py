@@ -160,13 +160,17 @@ class FrameSampler:
         self._fill = torch.tensor(fill, device=frames.device, dtype=torch.float32) if any(fill) else None
         self._whole: tuple[Tensor, Tensor, Tensor] | None = None
 
-    def sample(self, frame_index: Tensor, matrices: Tensor, size_wh: tuple[int, int]) -> Tensor:
+    def sample(
+        self, frame_index: Tensor, matrices: Tensor, size_wh: tuple[int, int], visible: Tensor | None = None
+    ) -> Tensor:
         """Cut a crop for each person.
 
         Args:
             frame_index: ``(n,)`` int64, which frame.
             matrices: ``(n, 2, 3)`` crop pixels to frame pixels.
             size_wh: crop size w, h.
+            visible: ``(n, 4)`` int64 first column, first row, last column, last row of what a person's crop may show;
+                the rest is the fill colour (2018 AlphaPose). None shows the whole frame.
 
         Returns:
             ``(n, 3, h, w)`` float32, 0..255.
@@ -176,8 +180,8 @@ class FrameSampler:
         matrices = matrices.double()
         scale = torch.linalg.det(matrices[:, :, :2]).abs().clamp(min=1e-12).sqrt()
         levels = torch.log2(scale).floor().clamp(0, self._most_levels - 1).long()
-        if self._frames.device.type == "cpu":
-            sheet = self._pieces(frame_index, matrices, levels, size_wh)
+        if self._frames.device.type == "cpu" or visible is not None:
+            sheet = self._pieces(frame_index, matrices, levels, size_wh, visible)
         else:
             sheet = self._whole_frames(frame_index, levels)
         crops = _sample_sheet(sheet, matrices, size_wh)
@@ -202,38 +206,52 @@ class FrameSampler:
         origins = torch.zeros(len(levels), 2, device=pixels.device, dtype=torch.float64)
         return _Sheet(pixels, tops[levels] + frame_index * (rows_of + 1), rows_of, origins, levels)
 
-    def _pieces(self, frame_index: Tensor, matrices: Tensor, levels: Tensor, size_wh: tuple[int, int]) -> _Sheet:
+    def _pieces(
+        self, frame_index: Tensor, matrices: Tensor, levels: Tensor, size_wh: tuple[int, int], visible: Tensor | None
+    ) -> _Sheet:
         """For each person what lies beneath its window."""
-        corners = torch.tensor(
-            [[x, y, 1.0] for x in (0, size_wh[0] - 1) for y in (0, size_wh[1] - 1)], dtype=torch.float64
-        )
-        places = matrices @ corners.T
-        lows, highs = places.amin(dim=2).floor() - 1, places.amax(dim=2).ceil() + 2
-        height, width = self._frames.shape[1:3]
+        device = self._frames.device
+        places = self._spans(matrices, levels, size_wh, visible)
         parts: list[Tensor] = []
         origins: list[tuple[int, int]] = []
-        for frame, level, low, high in zip(
-            frame_index.tolist(), levels.tolist(), lows.tolist(), highs.tolist(), strict=True
-        ):
-            step = 1 << level
-            left, top = (max(0, int(value) - step) // step * step for value in low)
-            # Whole squares, so that they average what whole frames would.
-            right = min(width, (int(high[0]) // step + 2) * step)
-            bottom = min(height, (int(high[1]) // step + 2) * step)
-            part = self._frames[frame : frame + 1, top : max(bottom, top), left : max(right, left)]
+        people = zip(frame_index.tolist(), levels.tolist(), places, strict=True)
+        for frame, level, (left, top, right, bottom) in people:
+            part = self._frames[frame : frame + 1, top:bottom, left:right]
             parts.append(self._less_fill(_averaged(part, level))[0])
-            origins.append((left // step, top // step))
+            origins.append((left >> level, top >> level))
         heights = [part.shape[0] for part in parts]
         wide = max(1, *(part.shape[1] for part in parts))
-        pixels = torch.zeros(1 + sum(heights) + len(parts), wide, 3)
+        pixels = torch.zeros(1 + sum(heights) + len(parts), wide, 3, device=device)
         tops, row = [], 1
         for part in parts:
             pixels[row : row + part.shape[0], : part.shape[1]] = part
             tops.append(row)
             row += part.shape[0] + 1
         return _Sheet(
-            pixels, torch.tensor(tops), torch.tensor(heights), torch.tensor(origins, dtype=torch.float64), levels
+            pixels,
+            torch.tensor(tops, device=device),
+            torch.tensor(heights, device=device),
+            torch.tensor(origins, dtype=torch.float64, device=device),
+            levels,
         )
+
+    def _spans(
+        self, matrices: Tensor, levels: Tensor, size_wh: tuple[int, int], visible: Tensor | None
+    ) -> list[tuple[int, int, int, int]]:
+        """Left, top, right, bottom in frame pixels of what each person's crop needs, right and bottom exclusive."""
+        corners = matrices.new_tensor([[x, y, 1.0] for x in (0, size_wh[0] - 1) for y in (0, size_wh[1] - 1)])
+        places = matrices @ corners.T
+        lows, highs = places.amin(dim=2).floor() - 1, places.amax(dim=2).ceil() + 2
+        step = 2.0 ** levels.double()[:, None]
+        height, width = self._frames.shape[1:3]
+        size = matrices.new_tensor([width, height])
+        # Whole squares, so that pieces average what whole frames would.
+        start = (((lows - step) / step).floor() * step).clamp(min=0)
+        end = ((highs / step).floor() + 2) * step
+        if visible is not None:
+            start, end = torch.maximum(start, visible[:, :2]), torch.minimum(end, visible[:, 2:] + 1.0)
+        end = torch.maximum(torch.minimum(end, size), start)
+        return [(int(a), int(b), int(c), int(d)) for a, b, c, d in torch.cat([start, end], dim=1).tolist()]
 
     def _less_fill(self, pixels: Tensor) -> Tensor:
         return pixels if self._fill is None else pixels - self._fill

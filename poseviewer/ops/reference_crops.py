@@ -173,8 +173,21 @@ def old_to_frame(
     points: Tensor, upper: Tensor, lower: Tensor, input_wh: tuple[int, int], heatmap_wh: tuple[int, int]
 ) -> Tensor:
     """Heatmap cells ``(n, K, 2)`` to frame pixels as transformBoxInvert does; float32."""
+    return map_points(old_inverse(upper, lower, input_wh, heatmap_wh), points)
+
+
+def old_inverse(upper: Tensor, lower: Tensor, input_wh: tuple[int, int], heatmap_wh: tuple[int, int]) -> Tensor:
+    """The map of :func:`old_to_frame`, ``(n, 2, 3)``: no truncation here, unlike in the crop."""
     scale, shift = _old_box(upper, lower, input_wh, heatmap_wh)
-    return points * scale[:, None, None] - shift[:, None] + upper[:, None]
+    matrices = torch.zeros(len(upper), 2, 3, dtype=torch.float64, device=upper.device)
+    matrices[:, 0, 0] = matrices[:, 1, 1] = scale.double()
+    matrices[:, :, 2] = upper.double() - shift.double()
+    return matrices
+
+
+def old_visible(upper: Tensor, lower: Tensor) -> Tensor:
+    """First and last pixel column and row that the old crop shows, ``(n, 4)`` int64; around them is the mean colour."""
+    return torch.cat(_old_pixels(upper, lower), dim=1).long()
 
 
 def old_to_heatmap(

@@ -142,9 +142,9 @@ class Engine:
             self._wake.notify()
 
     def cancel(self) -> None:
-        """Close the running job after its current step; waiting jobs stay."""
+        """Close the running job (or the next, if none runs yet) after its current step; other waiting jobs stay."""
         with self._wake:
-            self._cancel = True
+            self._cancel = self._job is not None or bool(self._jobs)
             self._wake.notify()
 
     def stop(self) -> None:
@@ -199,7 +199,6 @@ class Engine:
         """Wait for something to do; False when it is time to leave."""
         with self._wake:
             while not (self._stop or self._slots or self._jobs or self._job is not None):
-                self._cancel = False  # nothing to cancel
                 self._wake.wait()
             return not self._stop
 
@@ -261,22 +260,22 @@ class Engine:
         if job is None:
             return
         if cancelled:
-            self._finish(job, _closed(job))
+            self._finish(_closed(job))
             return
         try:
             event = next(job)
         except StopIteration as end:
-            self._finish(job, end.value)
+            self._finish(end.value)
         except Exception as error:
             if not isinstance(error, KnownError):
                 log.exception("a job failed")
-            self._finish(job, error)
+            self._finish(error)
         else:
             self._tell(self.on_event, event)
 
-    def _finish(self, job: Job, result: Any) -> None:
+    def _finish(self, result: Any) -> None:
         with self._wake:
-            self._job = None
+            self._job, self._cancel = None, False
         self._tell(self.on_job_end, result)
 
     def _close_jobs(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 import torch
 from torch import Tensor
 
+from poseviewer import __version__
 from poseviewer.core.resources import resource
 from poseviewer.core.skeleton import skeleton
 from poseviewer.nets.weights import EstimatorSpec, LoadedEstimator, load_estimator
@@ -115,7 +117,11 @@ class Networks:
                 "skeleton": self.skeleton,
                 "stn": self.estimator.stn is not None,
             },
-            "versions": {"poseviewer": _own_version(), "torch": str(torch.__version__)},
+            "versions": {
+                "poseviewer": __version__,
+                "torch": str(torch.__version__),
+                "ultralytics": _installed("ultralytics"),
+            },
         }
 
     def weights_hash(self) -> str:
@@ -148,7 +154,9 @@ def networks_key(config: PipelineConfig) -> str:
     return msgspec.json.encode([config.detector, config.estimator, config.device, config.precision]).decode()
 
 
-def _own_version() -> str:
-    from poseviewer import __version__
-
-    return __version__
+def _installed(name: str) -> str:
+    """Return the version of an installed package without importing it, or ""."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""

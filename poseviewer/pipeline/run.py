@@ -49,7 +49,7 @@ def run(
     """
     check_config(config)
     worker = TopDown(networks, config, on_note)
-    reader = _Reader(media, frames, AHEAD * config.batch_frames)
+    reader = _Reader(media, frames, AHEAD * worker.frames_at_once.value)
     try:
         for batch in _batches(reader, worker.frames_at_once):
             pictures = [item.frame for item in batch]

@@ -22,18 +22,22 @@ from poseviewer.ops.crops import (
     FrameSampler,
     heatmap_matrices,
     identity_theta,
+    invert_matrices,
     map_points,
     proposal_matrices,
     sdtn_gamma,
     transformed_matrices,
 )
 from poseviewer.ops.decode import decode_heatmaps
+from poseviewer.ops.reference_crops import old_corners, old_crop_affine, old_inverse, old_visible
 from poseviewer.ops.suppression import suppress_poses
 from poseviewer.pipeline.config import NmsConfig, PipelineConfig
 from poseviewer.pipeline.devices import BatchSize, is_out_of_memory, release_memory
 from poseviewer.pipeline.networks import Networks
 
 Boxes = npt.NDArray[np.floating]
+MOST_FRAMES_ON_CPU = 3
+"""A CPU gains little from larger batches, and somebody who looks at a frame waits for the batch that runs."""
 
 
 @dataclass
@@ -53,6 +57,30 @@ class _Found:
     keypoints: list[Tensor] = field(default_factory=list)
     scores: list[Tensor] = field(default_factory=list)
     crops: list[CropEvidence] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Crop windows of people.
+
+    Attributes:
+        proposals: ``(n, 2, 3)`` crop pixels to frame pixels.
+        visible: as :meth:`FrameSampler.sample`.
+        to_frame: ``(n, 2, 3)`` heatmap cells to frame pixels where that is not the crop's own map.
+    """
+
+    proposals: Tensor
+    visible: Tensor | None = None
+    to_frame: Tensor | None = None
+
+    def part(self, part: slice) -> _Windows:
+        """The windows of some of the people."""
+        visible, to_frame = self.visible, self.to_frame
+        return _Windows(
+            self.proposals[part],
+            None if visible is None else visible[part],
+            None if to_frame is None else to_frame[part],
+        )
 
 
 class _Clock:
@@ -87,7 +115,8 @@ class TopDown:
     ) -> None:
         self.networks = networks
         self.config = config
-        self.frames_at_once = BatchSize(config.batch_frames, "frames")
+        most = MOST_FRAMES_ON_CPU if networks.device.type == "cpu" else config.batch_frames
+        self.frames_at_once = BatchSize(min(config.batch_frames, most), "frames")
         self.people_at_once = BatchSize(config.batch_people, "people")
         self._on_note = on_note or (lambda note: None)
 
@@ -186,9 +215,8 @@ class TopDown:
         total = len(people.boxes)
         if not total:
             return found
-        spec = self.networks.spec
-        proposals = proposal_matrices(people.boxes, spec.input_wh, self.config.enlargement)
-        fill = tuple(255.0 * value for value in spec.mean) if spec.decode == "old" else (0.0, 0.0, 0.0)
+        windows = self._windows(people, (pixels.shape[3], pixels.shape[2]))
+        fill = tuple(255.0 * value for value in self.networks.spec.mean) if windows.visible is not None else (0.0,) * 3
         sampler = FrameSampler(pixels, smooth=self.config.smooth, fill=fill)
         clock.mark("crops")
         start = 0
@@ -196,7 +224,7 @@ class TopDown:
             part = slice(start, min(start + self.people_at_once.value, total))
             before = len(found.keypoints)
             try:
-                self._estimate_part(sampler, people, proposals, part, found, keep_evidence, clock)
+                self._estimate_part(sampler, people, windows.part(part), part, found, keep_evidence, clock)
             except Exception as error:
                 if not is_out_of_memory(error) or self.people_at_once.value == 1:
                     raise
@@ -206,37 +234,51 @@ class TopDown:
             start = part.stop
         return found
 
+    def _windows(self, people: _People, frame_wh: tuple[int, int]) -> _Windows:
+        """Where each person is cropped: as the paper has it, or as the 2018 code has it for its own models."""
+        spec = self.networks.spec
+        if spec.decode != "old":
+            return _Windows(proposal_matrices(people.boxes, spec.input_wh, self.config.enlargement))
+        upper, lower = old_corners(people.boxes, frame_wh)
+        return _Windows(
+            invert_matrices(old_crop_affine(upper, lower, spec.input_wh)),
+            old_visible(upper, lower),
+            old_inverse(upper, lower, spec.input_wh, spec.heatmap_wh),
+        )
+
     def _estimate_part(
         self,
         sampler: FrameSampler,
         people: _People,
-        proposals: Tensor,
+        windows: _Windows,
         part: slice,
         found: _Found,
         keep_evidence: bool,
         clock: _Clock,
     ) -> None:
         networks, spec = self.networks, self.networks.spec
-        index, matrices = people.frame_index[part], proposals[part]
+        index, matrices = people.frame_index[part], windows.proposals
         theta = identity_theta(len(index), networks.device)
-        pictures = first = sampler.sample(index, matrices, spec.input_wh)
+        pictures = first = sampler.sample(index, matrices, spec.input_wh, windows.visible)
         inputs = networks.normalise(pictures)
         if self.config.stn and networks.estimator.stn is not None:
             theta = _regular(networks.theta(inputs))
             matrices = transformed_matrices(matrices, theta, spec.input_wh)
-            pictures = sampler.sample(index, matrices, spec.input_wh)
+            pictures = sampler.sample(index, matrices, spec.input_wh, windows.visible)
             inputs = networks.normalise(pictures)
         clock.mark("crops")
         maps = networks.heatmaps(inputs, flip=self.config.flip)
         clock.mark("estimator")
         cells, scores = decode_heatmaps(maps, version=spec.decode)
-        to_frame = heatmap_matrices(matrices, spec.input_wh, (maps.shape[3], maps.shape[2]))
+        to_frame = windows.to_frame
+        if to_frame is None:
+            to_frame = heatmap_matrices(matrices, spec.input_wh, (maps.shape[3], maps.shape[2]))
         found.keypoints.append(map_points(to_frame, cells))
         found.scores.append(scores)
         clock.mark("decode")
         if keep_evidence:
-            windows = (proposals[part], matrices, theta, sdtn_gamma(theta))
-            found.crops += _evidence(people.boxes[part], *windows, first, pictures, maps, to_frame)
+            placed = (windows.proposals, matrices, theta, sdtn_gamma(theta))
+            found.crops += _evidence(people.boxes[part], *placed, first, pictures, maps, to_frame)
             clock.mark("evidence")
 
     def _candidates(self, people: _People, found: _Found) -> list[Candidates]:

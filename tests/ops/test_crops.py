@@ -150,9 +150,22 @@ def test_whole_frames_and_pieces_give_the_same_crops(monkeypatch: pytest.MonkeyP
     for fill in ((0.0, 0.0, 0.0), (104.0, 117.0, 122.0)):
         pieces = FrameSampler(frames, fill=fill).sample(index, matrices, (24, 32))
         sampler = FrameSampler(frames, fill=fill)
-        monkeypatch.setattr(sampler, "_pieces", lambda i, m, levels, wh, s=sampler: s._whole_frames(i, levels))
+        monkeypatch.setattr(sampler, "_pieces", lambda i, m, levels, wh, v, s=sampler: s._whole_frames(i, levels))
         whole = sampler.sample(index, matrices, (24, 32))
         np.testing.assert_allclose(whole.numpy(), pieces.numpy(), atol=0.05)
+
+
+def test_the_sampler_cuts_the_old_crops_too(golden: Path) -> None:
+    """What the pipeline does for the 2018 model: mean colour outside the box, from uint8 frames."""
+    data = load(golden, "crop_old.npz")
+    frames = data["image_rgb"].permute(2, 0, 1)[None]
+    upper, lower = ref.old_corners(data["boxes"], (frames.shape[3], frames.shape[2]))
+    means = (0.406 * 255, 0.457 * 255, 0.480 * 255)
+    matrices = invert_matrices(ref.old_crop_affine(upper, lower, (32, 40)))
+    sampler = FrameSampler(frames, smooth=False, fill=means)
+    index = torch.zeros(len(upper), dtype=torch.long)
+    crops = sampler.sample(index, matrices, (32, 40), ref.old_visible(upper, lower))
+    near(crops / 255 - torch.tensor(means).view(1, 3, 1, 1) / 255, data["crop_40x32"], 2e-3)
 
 
 def test_outside_lies_the_fill_colour() -> None:

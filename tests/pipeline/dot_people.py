@@ -93,7 +93,9 @@ class BrightDetector:
         return found
 
 
-def make_networks(stn: nn.Module | None = None, module: nn.Module | None = None, detector=None) -> Networks:
+def make_networks(
+    stn: nn.Module | None = None, module: nn.Module | None = None, detector=None, decode: str = "master"
+) -> Networks:
     """Networks on the CPU that read dots."""
     spec = EstimatorSpec(
         family="test",
@@ -103,7 +105,7 @@ def make_networks(stn: nn.Module | None = None, module: nn.Module | None = None,
         heatmap_wh=(INPUT_WH[0] // 4, INPUT_WH[1] // 4),
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
-        decode="master",
+        decode=decode,
         stn=stn is not None,
     )
     loaded = LoadedEstimator(module or DotReader(), spec, "f" * 64, stn)

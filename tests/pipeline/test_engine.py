@@ -210,6 +210,19 @@ def test_cancel_closes_the_job_and_what_is_finished_stays(served: Served) -> Non
     assert served.ends[0] is None
 
 
+def test_cancelling_nothing_does_not_hit_the_next_job(served: Served) -> None:
+    served.engine.cancel()
+
+    def job():
+        yield Note("only")
+        return "done"
+
+    served.engine.submit(job())
+    served.thread.start()
+    served.wait_for(is_end)
+    assert served.ends == ["done"]
+
+
 @pytest.mark.parametrize("error", [WeightsError("a.pt is no network."), ZeroDivisionError("bug")])
 def test_a_failing_job_ends_and_the_engine_goes_on(served: Served, error: Exception) -> None:
     def bad():

@@ -59,6 +59,15 @@ def test_people_of_any_size_come_back(scale: int, *, smooth: bool) -> None:
     assert errors_of(result, joints).max() <= half_cell_px(result) + 1e-3
 
 
+def test_models_of_2018_get_the_crops_of_2018(dots) -> None:
+    """Its crop truncates and its way back does not: right to about a pixel beyond the half cell."""
+    results = list(run(dots, range(9), CONFIG, networks=make_networks(decode="old"), keep_evidence=True))
+    for result, truth in zip(results, dots.joints, strict=True):
+        assert errors_of(result, truth).max() <= half_cell_px(result) + 1.5
+        for crop in result.evidence.crops:
+            assert crop.heatmap_to_frame[0, 0] != pytest.approx(4 * crop.crop[0, 0], rel=1e-4)
+
+
 def test_batches_cross_frames(dots) -> None:
     networks = make_networks()
     list(run(dots, range(9), CONFIG, networks=networks))
