@@ -111,7 +111,9 @@ def doctor(args: argparse.Namespace) -> int:
 
 
 def demo(args: argparse.Namespace) -> int:
-    """Make the demo with all its files."""
+    """Make the demo with all its files; without options this is reached only where no window can open."""
+    if not (args.out or args.headless):
+        _say("There is no display, so the demo runs without a window.")
     return run_headless_demo(args.out)
 
 

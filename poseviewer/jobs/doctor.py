@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import importlib.util
 import os
@@ -28,6 +29,25 @@ BAD_VERSIONS = {
     }
 }
 OTHER_OPENCV = ("opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
+SYSTEM_PARTS = {
+    "libGL.so.1": "libgl1",
+    "libEGL.so.1": "libegl1",
+    "libxkbcommon.so.0": "libxkbcommon0",
+    "libfontconfig.so.1": "libfontconfig1",
+    "libdbus-1.so.3": "libdbus-1-3",
+    "libglib-2.0.so.0": "libglib2.0-0",
+}
+"""What Qt and cv2 load, with the Debian package that has it."""
+X11_PARTS = {
+    "libxcb-cursor.so.0": "libxcb-cursor0",
+    "libxcb-icccm.so.4": "libxcb-icccm4",
+    "libxcb-image.so.0": "libxcb-image0",
+    "libxcb-keysyms.so.1": "libxcb-keysyms1",
+    "libxcb-render-util.so.0": "libxcb-render-util0",
+    "libxcb-xkb.so.1": "libxcb-xkb1",
+    "libxkbcommon-x11.so.0": "libxkbcommon-x11-0",
+}
+"""What a window on an X display needs besides."""
 DECODERS = ("h264", "hevc", "av1", "vp9", "mpeg2video", "mpeg4", "mjpeg", "prores")
 ENCODERS = ("libx264", "libx265", "mpeg4")
 
@@ -86,7 +106,7 @@ def diagnose() -> Diagnosis:
     findings += [Finding(f"{name} is not installed.") for name, version in parts.items() if version is None]
     for name, bad in BAD_VERSIONS.items():
         findings += [Finding(text) for version, text in bad.items() if parts.get(name) == version]
-    findings += _clashes()
+    findings += _clashes() + _system_parts()
     cache = _try(cache_folder, findings)
     return Diagnosis(
         poseviewer=__version__,
@@ -157,6 +177,28 @@ def _clashes() -> list[Finding]:
             Finding(f"torchvision {torchvision} does not fit torch {torch}; PoseViewer needs none.", serious=False)
         )
     return findings
+
+
+def _system_parts() -> list[Finding]:
+    """Return the shared libraries that a window would miss; only told on Linux, where apt brings them."""
+    if platform.system() != "Linux":
+        return []
+    missing = [package for library, package in SYSTEM_PARTS.items() if not _loads(library)]
+    findings = [Finding(f"System libraries are missing: {', '.join(missing)}.")] if missing else []
+    x11 = [package for library, package in X11_PARTS.items() if not _loads(library)]
+    if x11:
+        # Without an X display they are not needed now.
+        needed = bool(os.environ.get("DISPLAY")) and os.environ.get("QT_QPA_PLATFORM", "xcb") == "xcb"
+        findings.append(Finding(f"A window on an X display needs also: {', '.join(x11)}.", serious=needed))
+    return findings
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _devices(findings: list[Finding]) -> list[str]:

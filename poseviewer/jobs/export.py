@@ -9,6 +9,7 @@ from poseviewer.core.errors import MediaError
 from poseviewer.core.progress import JobEvent
 from poseviewer.core.values import Pixels
 from poseviewer.formats.coco_export import ExportOptions, ExportReport, export_coco
+from poseviewer.jobs.confirming import confirm
 from poseviewer.jobs.frames import picture_names
 from poseviewer.media import Media, frame_fingerprint, open_media
 from poseviewer.project import MediaRow, Project
@@ -33,6 +34,11 @@ def export(project: Project, folder: str | Path, options: ExportOptions) -> Gene
     """
     reader = PictureReader(project)
     try:
+        if options.pictures != "none":
+            for row in project.media_list():
+                chosen = options.media is None or row.id in options.media
+                if chosen and next(project.export_rows(options.include, row.id), None) is not None:
+                    yield from reader.prepare(row.id)
         return (yield from export_coco(project, folder, options, pictures=reader.pixels, names=reader.name))
     finally:
         reader.close()
@@ -61,6 +67,19 @@ class PictureReader:
             return ""
         names = picture_names(self._media(media))
         return names[frame] if frame < len(names) else ""
+
+    def prepare(self, media: int) -> Generator[JobEvent, None, None]:
+        """Open a media and settle its frame table, telling progress.
+
+        Raises:
+            MediaError: as :meth:`pixels`.
+        """
+        row = self._rows[media]
+        if not row.missing:
+            with open_media(row.path) as opened:
+                # The settled table is cached, so the next opening has it at once.
+                yield from confirm(opened)
+        self._media(media)
 
     def close(self) -> None:
         """Close what was opened."""

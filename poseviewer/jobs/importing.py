@@ -7,6 +7,7 @@ from pathlib import Path
 
 from poseviewer.core.progress import JobEvent
 from poseviewer.formats.coco_import import ImportReport, Looked, import_coco
+from poseviewer.jobs.confirming import confirm
 from poseviewer.jobs.frames import picture_names
 from poseviewer.media import open_media
 from poseviewer.project import Project
@@ -25,6 +26,10 @@ def import_file(path: str | Path, images: str | Path, project: Project) -> Gener
     Raises:
         FormatError, MediaError: one sentence naming file and field.
     """
+    if Path(images).is_file():
+        with open_media(images) as media:
+            # The settled table is cached, so the import's own look is quick.
+            yield from confirm(media)
     return (yield from import_coco(path, images, project, look=look))
 
 
