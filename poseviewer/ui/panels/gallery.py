@@ -229,7 +229,8 @@ class Gallery(QListView):
         super().resizeEvent(event)
 
     def _fit(self) -> None:
-        width = self.viewport().width() - 1
+        # The scroll bar's room is kept free, or the last tile of a row would wrap when it appears.
+        width = self.width() - self.verticalScrollBar().sizeHint().width() - 2
         across = max(round(width / 54), 3)
         cell = width // across
         rows = max(-(-self.tiles.rowCount() // across), 1)

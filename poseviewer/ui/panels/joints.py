@@ -27,7 +27,18 @@ from poseviewer.session.actions import action
 from poseviewer.ui import theme
 from poseviewer.ui.panels.glyphs import OUTLINE, draw_diamond, draw_seen, draw_side
 from poseviewer.ui.panels.peaks import two_peaked
-from poseviewer.ui.panels.widgets import EmptyState, Heading, KeyCap, Label, Panel, Segments, column, paint_focus, row
+from poseviewer.ui.panels.widgets import (
+    EmptyState,
+    Heading,
+    KeyCap,
+    Label,
+    Panel,
+    Segments,
+    column,
+    paint_focus,
+    row,
+    scaled,
+)
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
@@ -214,7 +225,7 @@ class JointDelegate(QStyledItemDelegate):
             painter.drawText(area.adjusted(4, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, text)
             return
         low = entry.score < LOW_SCORE
-        if area.width() < 50:
+        if area.width() < scaled(50):
             painter.setPen(looks.colour("warn" if low else "t1"))
             painter.drawText(area.adjusted(4, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, text)
             return
@@ -231,7 +242,7 @@ class JointDelegate(QStyledItemDelegate):
     def _moved(self, painter: QPainter, area: QRectF, entry: JointRow, hint: str) -> None:
         painter.setPen(theme.current().colour("ok"))
         right = Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight
-        edge = -11 if area.width() > 40 else -4
+        edge = -11 if area.width() > scaled(40) else -4
         painter.drawText(area.adjusted(0, 0, edge, 0), right, cell_text(entry, MOVED))
 
 
@@ -274,13 +285,14 @@ class JointsTable(QTableView):
         self._fit(event.size().width())
 
     def _fit(self, width: int) -> None:
-        wide = width >= NARROW
+        wide = width >= scaled(NARROW)
         widths = (38, 62, 52) if wide else (32, 36, 40)
         padding = "" if wide else "QHeaderView::section { padding: 3px 1px; }"
         if self.horizontalHeader().styleSheet() != padding:
             self.horizontalHeader().setStyleSheet(padding)
         for section, size in zip((SEEN, SCORE, MOVED), widths, strict=True):
-            self.horizontalHeader().resizeSection(section, size)
+            self.horizontalHeader().resizeSection(section, scaled(size))
+        self.verticalHeader().setDefaultSectionSize(scaled(ROW))
 
 
 class JointsPanel(Panel):
@@ -335,7 +347,7 @@ class JointsPanel(Panel):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave out what matters least where the dock is narrow."""
         super().resizeEvent(event)
-        wide = event.size().width() >= NARROW
+        wide = event.size().width() >= scaled(NARROW)
         self.whose.setVisible(wide)
         for part in self._hints[-1]:
             part.setVisible(wide)

@@ -20,7 +20,7 @@ from poseviewer.ui.panels.verdicts import (
     warnings,
     what_if_words,
 )
-from poseviewer.ui.panels.widgets import Card, Heading, Label, NumberField, SmallButton, row
+from poseviewer.ui.panels.widgets import Card, Heading, Label, NumberField, SmallButton, row, scaled
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ class Limit:
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName(name)
         self.box = NumberField(name, decimals=decimals, step=step)
-        self.box.setFixedWidth(60)
         self.slider.valueChanged.connect(lambda value: self._moved(value * self._step))
         self.box.changed.connect(self._moved)
         self._quiet = False
@@ -150,7 +149,7 @@ class SuppressionPanel(EvidencePanel):
     def fit(self, width: int) -> None:
         """Put the button below the answer where there is little room."""
         way = QBoxLayout.Direction
-        self._foot.setDirection(way.LeftToRight if width >= 310 else way.TopToBottom)
+        self._foot.setDirection(way.LeftToRight if width >= scaled(310) else way.TopToBottom)
 
     # --- showing ---
 

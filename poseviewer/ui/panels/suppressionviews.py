@@ -45,13 +45,13 @@ from poseviewer.ui import icons, theme
 from poseviewer.ui.panels.heat import colour_image
 from poseviewer.ui.panels.mapview import axis_values
 from poseviewer.ui.panels.verdicts import CandidateRow, outcome_words, owners, ranks, reason_words
-from poseviewer.ui.panels.widgets import paint_focus
+from poseviewer.ui.panels.widgets import paint_focus, scaled
 from poseviewer.ui.text import tr
 
 NUMBER, SCORE, OUTCOME, SIMILARITY, MATCHES = range(5)
 ROW = 22
-WIDE = 310
-"""From this width on the table words outcomes in full."""
+WIDE, VERY_NARROW = 310, 230
+"""From the first width on the table words outcomes in full; below the second it leaves the matches out."""
 BADGE = 9.0
 ROW_ROLE = Qt.ItemDataRole.UserRole + 1
 Index = QModelIndex | QPersistentModelIndex
@@ -430,7 +430,7 @@ class CandidatesTable(QTableView):
         """Show candidates with one selected, without a signal."""
         self._quiet = True
         self.candidates.show_rows(rows, suppression, nms)
-        self.setFixedHeight(self.horizontalHeader().sizeHint().height() + ROW * min(max(len(rows), 1), 10) + 2)
+        self.setFixedHeight(self.horizontalHeader().sizeHint().height() + scaled(ROW) * min(max(len(rows), 1), 10) + 2)
         if selected is not None and selected < len(rows):
             self.setCurrentIndex(self.candidates.index(selected, 0))
         else:
@@ -449,11 +449,13 @@ class CandidatesTable(QTableView):
         self._fit(event.size().width())
 
     def _fit(self, width: int) -> None:
-        narrow = width < WIDE
+        narrow = width < scaled(WIDE)
         self.candidates.narrow = narrow
-        widths = (34, 42, 66, 58) if narrow else (40, 44, 74, 60)
+        self.setColumnHidden(MATCHES, width < scaled(VERY_NARROW))
+        widths = (34, 42, 66, 58) if narrow else (38, 44, 72, 60)
         for section, size in zip((NUMBER, SCORE, SIMILARITY, MATCHES), widths, strict=True):
-            self.horizontalHeader().resizeSection(section, size)
+            self.horizontalHeader().resizeSection(section, scaled(size))
+        self.verticalHeader().setDefaultSectionSize(scaled(ROW))
 
     def _row_changed(self, index: QModelIndex) -> None:
         if not self._quiet and index.isValid():

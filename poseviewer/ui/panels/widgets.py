@@ -31,6 +31,11 @@ MARGIN = 12
 """Distance of a panel's content from its edge, logical pixels."""
 
 
+def scaled(pixels: float) -> int:
+    """Return a width or height that holds text, at the text size in use."""
+    return round(pixels * theme.font(12).pixelSize() / 12)
+
+
 class Label(QLabel):
     """A label with a size, weight and colour token of look.md, whose text can be selected."""
 
@@ -217,8 +222,13 @@ class NumberField(QLineEdit):
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
         self._decimals, self._step = decimals, step
         self._value, self._top = 0.0, 1.0
+        theme.notifier().changed.connect(self._dress)
+        self._dress()
         self.editingFinished.connect(self._entered)
         self.show_value(0.0)
+
+    def _dress(self) -> None:
+        self.setFixedWidth(scaled(60))
 
     @property
     def value(self) -> float:

@@ -229,12 +229,12 @@ class LanesWidget(QWidget):
         legend.name(tr("All frames"), rows.strip)
         legend.right([("line", "info", tr("cached"))], (rows.ruler[0], rows.ruler[1] + rows.cached[1]))
         legend.name(tr("Worth a look"), rows.worth)
-        legend.name(tr("State"), rows.state)
+        after = legend.name(tr("State"), rows.state)
         upper = (rows.confidence[0], rows.confidence[1] / 2)
         lower = (rows.confidence[0] + rows.confidence[1] / 2, rows.confidence[1] / 2)
         legend.name(tr("Confidence"), upper if wide else rows.confidence)
         if wide:
-            legend.right([("bar", "ok", tr("corrected")), ("half", "predicted", tr("predicted"))], rows.state)
+            legend.right([("bar", "ok", tr("corrected")), ("half", "predicted", tr("predicted"))], rows.state, after)
             joint = self._desk.selection.joint
             entries = [("line", "t2", tr("mean"))]
             if joint is not None and joint < self._desk.skeleton.count:
@@ -243,9 +243,9 @@ class LanesWidget(QWidget):
         numbers = {p.pose.track: self._desk.person_number(p.key) for p in self._desk.people}
         for index, track in enumerate(order[self._scroll : self._scroll + self._fits(place)]):
             lane = (rows.tracks[0] + index * (TRACK + TRACK_GAP), float(TRACK))
-            legend.name(tr("Track {number}", number=track), lane, weight=600 if track == selected else 400)
+            after = legend.name(tr("Track {number}", number=track), lane, weight=600 if track == selected else 400)
             if wide and track in numbers:
-                legend.right([("", "t3", tr("person {number}", number=numbers[track]))], lane)
+                legend.right([("", "t3", tr("person {number}", number=numbers[track]))], lane, after)
 
     def _paint_live(self, painter: QPainter, place: _Place) -> None:
         looks, view, rows = theme.current(), self._view, place.rows
@@ -439,22 +439,32 @@ class Legend:
     def __init__(self, painter: QPainter, right: float) -> None:
         self._painter, self._right = painter, right
 
-    def name(self, text: str, row: tuple[float, float], weight: int = 400) -> None:
-        """Write a lane's name at the left."""
-        self._painter.setFont(theme.font(11, weight))
+    def name(self, text: str, row: tuple[float, float], weight: int = 400) -> float:
+        """Write a lane's name at the left; return where it ends."""
+        font = theme.font(11, weight)
+        # Track rows are 12 px apart at any text size.
+        font.setPixelSize(min(font.pixelSize(), round(max(row[1], TRACK) + TRACK_GAP)))
+        self._painter.setFont(font)
         self._painter.setPen(theme.current().colour("t1" if weight > 400 else "t2"))
         box = QRectF(12, row[0] - 4, self._right - 12, row[1] + 8)
         words = self._painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, int(box.width()))
         self._painter.drawText(box, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, words)
+        return 12 + self._painter.fontMetrics().horizontalAdvance(words)
 
     def _width(self, entries: list[tuple[str, str, str]]) -> float:
-        self._painter.setFont(theme.font(10))
+        font = theme.font(10)
+        font.setPixelSize(min(font.pixelSize(), TRACK + TRACK_GAP))
+        self._painter.setFont(font)
         metrics = self._painter.fontMetrics()
         marks = {"line": 16, "bar": 9, "half": 10, "": 0}
         return sum(marks[mark] + metrics.horizontalAdvance(text) + 6 for mark, _, text in entries) - 6
 
-    def right(self, entries: list[tuple[str, str, str]], row: tuple[float, float]) -> None:
-        """Write legend entries of (mark, token, text) at the right end of the column."""
+    def right(self, entries: list[tuple[str, str, str]], row: tuple[float, float], after: float = 0) -> None:
+        """Write legend entries of (mark, token, text) at the column's right end, as fit behind ``after``."""
+        while entries and self._right - self._width(entries) < after + 6:
+            entries = entries[1:]
+        if not entries:
+            return
         self._draw(entries, max(self._right - self._width(entries), 12), row)
 
     def left(self, entries: list[tuple[str, str, str]], row: tuple[float, float]) -> None:

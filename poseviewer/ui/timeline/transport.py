@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from poseviewer.session.actions import action
 from poseviewer.ui import icons, theme
 from poseviewer.ui.panels.glyphs import draw_diamond
-from poseviewer.ui.panels.widgets import Choice, IconButton, KeyCap, Label
+from poseviewer.ui.panels.widgets import Choice, IconButton, KeyCap, Label, scaled
 from poseviewer.ui.text import language, tr
 from poseviewer.ui.timeline.data import LaneSource, place_of
 from poseviewer.ui.timeline.view import timecode
@@ -90,7 +90,6 @@ class FrameField(QLineEdit):
         self.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.setValidator(QIntValidator(0, 2**31 - 1, self))
         self.setMaxLength(10)
-        self.setFixedWidth(58)
         self.returnPressed.connect(self._enter)
         theme.notifier().changed.connect(self._dress)
         self._frame = 0
@@ -98,6 +97,7 @@ class FrameField(QLineEdit):
 
     def _dress(self) -> None:
         self.setFont(theme.font(12, 600))
+        self.setFixedWidth(scaled(58))
 
     def show_frame(self, frame: int) -> None:
         """Show ``frame`` unless a person is typing."""
@@ -266,7 +266,7 @@ class Transport(QWidget):
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave out what matters least when the window is narrow."""
-        width = self.width()
+        width = self.width() * 100 / scaled(100)
         self.worth.set_narrow(narrow=width < 1320)
         self.rate.setVisible(width >= 1160)
         self.zoom_name.setVisible(width >= 1240)
