@@ -157,7 +157,7 @@ def _imported_empty(project: Project, options: ExportOptions, there: set[tuple[i
         return []
     chosen = [row.id for row in project.media_list() if options.media is None or row.id in options.media]
     return [
-        Row(media, int(frame), 0.0, ())
+        Row(media, int(frame), image.timestamp_s, ())
         for media in chosen
         for frame, image in load_extras(project, media).images.items()
         if image.empty and (media, int(frame)) not in there

@@ -37,13 +37,21 @@ class SourcePerson(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class SourceImage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a file said about one image; ``empty`` if it lists nobody there."""
+    """What a file said about one image.
+
+    Attributes:
+        id, file_name, width, height: as in the file.
+        empty: it lists nobody there.
+        timestamp_s: of the frame that the image is, in seconds.
+        fields: everything unknown.
+    """
 
     id: int
     file_name: str
     width: int | None = None
     height: int | None = None
     empty: bool = False
+    timestamp_s: float = 0.0
     fields: Json = {}
 
 

@@ -272,6 +272,7 @@ def _keep_image_extras(
                 image.width,
                 image.height,
                 not people[image.id],
+                place.looked.timestamps[place.frames[image.id]] if place.looked.timestamps else 0.0,
                 source.image_extras(number),
             )
     raw = source.raw

@@ -157,6 +157,19 @@ def test_predict_draws(fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pyte
         assert drawn.confirm().frame_count == 5
 
 
+def test_one_damaged_picture_does_not_end_the_run(
+    fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pictures(tmp_path / "p", ["a.png", "b.png", "c.png"])
+    data = (tmp_path / "p/b.png").read_bytes()
+    (tmp_path / "p/b.png").write_bytes(b"no picture" + data[10:2000])
+    status, _, err = call(capsys, "predict", tmp_path / "p", "--out", tmp_path / "r.json")
+    assert status == 0
+    assert "error: frame 1: The picture b.png" in err
+    images = read_json(tmp_path / "r.images.json")["images"]
+    assert [entry["file_name"] for entry in images] == ["a.png", "c.png"]
+
+
 def test_alphapose_spellings(fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_pictures(tmp_path / "p", ["a.png"])
     out = tmp_path / "r.json"

@@ -188,7 +188,7 @@ def test_frames_of_a_video(project: Project, tmp_path: Path) -> None:
         for _ in range(8):
             writer.add(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
     source = dataset(
-        [image(5, "clip_000003.png"), image(6, "whatever.png", frame_index=6)],
+        [image(5, "clip_000003.png"), image(6, "whatever.png", frame_index=6), image(7, "clip_000007.png")],
         [annotation(1, 5, 1), annotation(2, 6, 2)],
     )
     finish(import_file(write_json(tmp_path / "in.json", source), tmp_path / "clip.mp4", project))
@@ -196,8 +196,26 @@ def test_frames_of_a_video(project: Project, tmp_path: Path) -> None:
     assert project.corrected_frames(row.id) == (3, 6)
     finish(export(project, tmp_path / "out", ExportOptions()))
     found = read_json(tmp_path / "out" / FILE)
-    assert [entry["file_name"] for entry in found["images"]] == ["clip_000003.png", "clip_000006.png"]
-    assert [entry["timestamp"] for entry in found["images"]] == [0.12, 0.24]
+    names = [f"clip_{frame:06d}.png" for frame in (3, 6, 7)]
+    assert [entry["file_name"] for entry in found["images"]] == names
+    assert [entry["timestamp"] for entry in found["images"]] == [0.12, 0.24, 0.28]
+
+
+def test_an_export_imports_as_itself(project: Project, pictures: Path, tmp_path: Path) -> None:
+    first = there_and_back(project, tmp_path, rich(), pictures)
+    with Project.create(tmp_path / "second.poseproj") as other:
+        finish(import_file(tmp_path / "out" / FILE, tmp_path / "out", other))
+        finish(export(other, tmp_path / "again", ExportOptions()))
+    second = read_json(tmp_path / "again" / FILE)
+    key = {row["id"]: row for row in second["annotations"]}
+    assert len(key) == len(first["annotations"])
+    # Only the frame's number differs: the exported folder sorts its pictures anew.
+    for row in first["annotations"]:
+        again = key[row["id"]]
+        assert {**row, "frame_index": again["frame_index"]} == again
+    assert {row["id"]: row["file_name"] for row in first["images"]} == {
+        row["id"]: row["file_name"] for row in second["images"]
+    }
 
 
 def test_results_become_predictions(project: Project, pictures: Path, tmp_path: Path) -> None:
