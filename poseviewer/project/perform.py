@@ -182,7 +182,10 @@ def check_bound(db: sqlite3.Connection, edit: edits.AnyEdit) -> None:
 
     Raises:
         ProjectError: if the media is unknown, or not confirmed yet and the edit has no fingerprint.
+        ValueError: if the frame number is negative.
     """
+    if edit.frame < 0:
+        raise ValueError(f"frame {edit.frame} of an edit is negative")
     row = db.execute("SELECT info FROM media WHERE id = ?", (edit.media,)).fetchone()
     if row is None:
         raise ProjectError(f"The project has no media {edit.media}.")

@@ -161,6 +161,8 @@ def test_edits_that_make_no_sense_are_refused(make: Callable[[], object]) -> Non
 
 def test_a_skeleton_mismatch_is_refused_and_changes_nothing(project: Project, media: int, run: Run) -> None:
     run(result(0, pose()))
+    with pytest.raises(ValueError, match="negative"):
+        project.apply(edits.AddPerson(media, -1, pose().keypoints))
     with pytest.raises(ValueError, match="17 entries"):
         project.apply(edits.AddPerson(media, 0, np.zeros((16, 2))))
     with pytest.raises(ValueError, match="not all in skeleton"):
