@@ -72,17 +72,28 @@ def release_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
+def out_of_memory(device: torch.device, what: str) -> DeviceError:
+    """Return the error to raise when the memory of ``device`` does not suffice for ``what``."""
+    return DeviceError(
+        f"The memory of {device} does not suffice {what}.",
+        remedy="Close other programs that use it, or choose the device cpu.",
+    )
+
+
 class BatchSize:
     """How many go through a network at once: halved when the memory does not suffice.
 
     Args:
         most: to begin with.
-        unit: plural word, for the message.
+        one, many: words for what is counted, for the message.
     """
 
-    def __init__(self, most: int, unit: str) -> None:
+    def __init__(self, most: int, one: str, many: str) -> None:
         self.value = most
-        self.unit = unit
+        self._one, self._many = one, many
+
+    def __str__(self) -> str:
+        return f"{self.value} {self._many} at once" if self.value > 1 else f"one {self._one} at a time"
 
     def halve(self) -> bool:
         """Halve it; return False if it is one already."""

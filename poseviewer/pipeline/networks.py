@@ -17,7 +17,14 @@ from poseviewer.nets.weights import EstimatorSpec, LoadedEstimator, load_estimat
 from poseviewer.ops.decode import merge_flip
 from poseviewer.pipeline.config import PipelineConfig, PrecisionName
 from poseviewer.pipeline.detector import Detector
-from poseviewer.pipeline.devices import autocast, device_name, pick_device, pick_precision
+from poseviewer.pipeline.devices import (
+    autocast,
+    device_name,
+    is_out_of_memory,
+    out_of_memory,
+    pick_device,
+    pick_precision,
+)
 
 BUNDLED_ESTIMATOR = "weights/estimator.safetensors"
 OLD_OUTPUTS, OLD_JOINTS = 33, 17
@@ -135,18 +142,19 @@ def load_networks(config: PipelineConfig, device: torch.device | None = None) ->
 
     Raises:
         WeightsError: weights are missing, refused or do not fit.
-        DeviceError: the device is not there.
+        DeviceError: the device is not there, or its memory does not suffice.
         MissingPartError: the bundled weights are not installed.
     """
     device = pick_device(config.device) if device is None else device
     path = Path(config.estimator) if config.estimator else resource(BUNDLED_ESTIMATOR)
-    return Networks(
-        load_estimator(path, device),
-        device,
-        pick_precision(config.precision, device),
-        detector_path=config.detector,
-        estimator_name=path.name,
-    )
+    try:
+        estimator = load_estimator(path, device)
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(device, f"for the networks of {path.name}") from error
+        raise
+    precision = pick_precision(config.precision, device)
+    return Networks(estimator, device, precision, detector_path=config.detector, estimator_name=path.name)
 
 
 def networks_key(config: PipelineConfig) -> str:

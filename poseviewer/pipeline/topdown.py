@@ -15,7 +15,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from poseviewer.core.errors import DeviceError
 from poseviewer.core.progress import Note
 from poseviewer.core.values import Array, Candidates, CropEvidence, Evidence, Frame, FrameResult, Pose, Suppression
 from poseviewer.ops.crops import (
@@ -32,7 +31,7 @@ from poseviewer.ops.decode import decode_heatmaps
 from poseviewer.ops.reference_crops import old_corners, old_crop_affine, old_inverse, old_visible
 from poseviewer.ops.suppression import suppress_poses
 from poseviewer.pipeline.config import NmsConfig, PipelineConfig
-from poseviewer.pipeline.devices import BatchSize, is_out_of_memory, release_memory
+from poseviewer.pipeline.devices import BatchSize, is_out_of_memory, out_of_memory, release_memory
 from poseviewer.pipeline.networks import Networks
 
 Boxes = npt.NDArray[np.floating]
@@ -116,8 +115,8 @@ class TopDown:
         self.networks = networks
         self.config = config
         most = MOST_FRAMES_ON_CPU if networks.device.type == "cpu" else config.batch_frames
-        self.frames_at_once = BatchSize(min(config.batch_frames, most), "frames")
-        self.people_at_once = BatchSize(config.batch_people, "people")
+        self.frames_at_once = BatchSize(min(config.batch_frames, most), "frame", "frames")
+        self.people_at_once = BatchSize(config.batch_people, "person", "people")
         self._on_note = on_note or (lambda note: None)
 
     @torch.inference_mode()
@@ -151,12 +150,8 @@ class TopDown:
         release_memory(self.networks.device)
         device = self.networks.device
         if not size.halve():
-            raise DeviceError(
-                f"The memory of {device} does not suffice even for one frame and one person at a time.",
-                remedy="Close other programs that use it, or choose the device cpu.",
-            ) from error
-        text = f"The memory of {device} ran out: going on with {size.value} {size.unit} at once."
-        self._on_note(Note(text, "warning"))
+            raise out_of_memory(device, "even for one frame and one person at a time") from error
+        self._on_note(Note(f"The memory of {device} ran out: going on with {size}.", "warning"))
 
     def _batch(
         self, frames: Sequence[Frame], boxes: Mapping[int, Boxes] | None, keep_evidence: bool

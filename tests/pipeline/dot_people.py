@@ -81,22 +81,26 @@ class BrightDetector:
         self.calls.append(len(frames))
         found = []
         for frame in frames:
-            bright = (frame.amax(0) > 100).numpy()
+            bright = (frame.amax(0) > 100).cpu().numpy()
             columns = np.flatnonzero(bright.any(0))
             boxes = []
             for group in np.split(columns, np.flatnonzero(np.diff(columns) > 25) + 1):
                 if len(group):
                     rows = np.flatnonzero(bright[:, group].any(1))
                     boxes.append([group[0], rows[0], group[-1], rows[-1]])
-            table = torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4)
-            found.append(DetectedBoxes(table, torch.full((len(table),), 0.9)))
+            table = torch.tensor(boxes, dtype=torch.float32, device=frames.device).reshape(-1, 4)
+            found.append(DetectedBoxes(table, torch.full((len(table),), 0.9, device=frames.device)))
         return found
 
 
 def make_networks(
-    stn: nn.Module | None = None, module: nn.Module | None = None, detector=None, decode: str = "master"
+    stn: nn.Module | None = None,
+    module: nn.Module | None = None,
+    detector=None,
+    decode: str = "master",
+    device: str = "cpu",
 ) -> Networks:
-    """Networks on the CPU that read dots."""
+    """Networks that read dots."""
     spec = EstimatorSpec(
         family="test",
         skeleton="",
@@ -108,8 +112,9 @@ def make_networks(
         decode=decode,
         stn=stn is not None,
     )
-    loaded = LoadedEstimator(module or DotReader(), spec, "f" * 64, stn)
-    return Networks(loaded, torch.device("cpu"), detector=detector or BrightDetector(), estimator_name="dots")
+    stn = stn.to(device) if stn is not None else None
+    loaded = LoadedEstimator((module or DotReader()).to(device), spec, "f" * 64, stn)
+    return Networks(loaded, torch.device(device), detector=detector or BrightDetector(), estimator_name="dots")
 
 
 @dataclass
