@@ -2,8 +2,9 @@
 
     .venv/bin/python tests/benchmarks/bench_project.py [--frames 200000] [--people 2] [--rounds 60]
 
-Every figure of the large project stands beside the same figure of a project with one predicted frame, measured in the
-same run and in alternation, because the machine may be busy.
+Every figure of the large project stands beside the same figure of a project with as few predicted frames as there are
+rounds, measured in the same run and in alternation, because the machine may be busy. Each round edits another person,
+in both, so that both make a new correction every time.
 """
 
 from __future__ import annotations
@@ -126,16 +127,17 @@ def results(first: int, count: int) -> list[FrameResult]:
 def measure(small: Project, large: Project, frames: int, rounds: int) -> None:
     """Print the figures of a small and a large project side by side."""
     far = [int(x) for x in np.random.default_rng(2).integers(0, frames, rounds)]
-    key = small.people(1, 0)[0].key
-    compare("step: people() of a frame", lambda _: small.people(1, 0), lambda t: large.people(1, far[t]), rounds)
+    near = list(range(rounds))
+    compare("step: people() of a frame", lambda t: small.people(1, near[t]), lambda t: large.people(1, far[t]), rounds)
 
     def move(project: Project, frame: int, person: str, turn: int) -> None:
         project.apply(edits.MoveJoint(1, frame, person, turn % JOINTS, turn, turn, fingerprint="aa", timestamp_s=1.0))
 
+    small_keys = [small.people(1, frame)[0].key for frame in near]
     keys = [large.people(1, frame)[0].key for frame in far]
     compare(
         "edit: move a joint, committed",
-        lambda t: move(small, 0, key, t),
+        lambda t: move(small, near[t], small_keys[t], t),
         lambda t: move(large, far[t], keys[t], t),
         rounds,
     )
@@ -189,7 +191,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         paths = [Path(folder) / "small.poseproj", Path(folder) / "large.poseproj"]
-        make(paths[0], 1, options.people)
+        make(paths[0], options.rounds, options.people)
         spent = timed(lambda: make(paths[1], options.frames, options.people))
         print(f"making {options.frames} frames took {spent:.0f} ms")
         print(f"large file: {paths[1].stat().st_size / 2**20:.0f} MiB")
