@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QLineF, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QImage, QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -13,7 +13,7 @@ from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.values import CropEvidence, Frame
 from poseviewer.ui import theme
 from poseviewer.ui.panels.glyphs import draw_pill, draw_skeleton
-from poseviewer.ui.panels.heat import colour_image
+from poseviewer.ui.panels.heat import ScaledPicture, colour_image
 from poseviewer.ui.panels.regions import corners
 from poseviewer.ui.text import tr
 
@@ -25,10 +25,8 @@ def paint_hatched(painter: QPainter, box: QRectF) -> None:
     looks = theme.current()
     painter.fillRect(box, looks.colour("plot"))
     painter.setPen(QPen(looks.colour("line"), 1))
-    x = box.left() - box.height()
-    while x < box.right():
-        painter.drawLine(QPointF(x, box.bottom()), QPointF(x + box.height(), box.top()))
-        x += HATCH
+    starts = np.arange(box.left() - box.height(), box.right(), HATCH).tolist()
+    painter.drawLines([QLineF(x, box.bottom(), x + box.height(), box.top()) for x in starts])
 
 
 class Overview(QWidget):
@@ -37,7 +35,7 @@ class Overview(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._frame: Frame | None = None
-        self._image = QImage()
+        self._picture = ScaledPicture()
         self._windows: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None = None
         self._same = True
         self.setMinimumHeight(110)
@@ -51,9 +49,8 @@ class Overview(QWidget):
 
     def show_crop(self, frame: Frame | None, crop: CropEvidence, *, same: bool) -> None:
         """Show the windows of ``crop`` on ``frame``; ``same`` if the STN changed nothing."""
-        if frame is not self._frame:
-            self._frame = frame
-            self._image = _small(colour_image(frame.pixels)) if frame is not None else QImage()
+        self._frame = frame
+        self._picture.show(frame.pixels if frame is not None else None)
         height, width = crop.picture.shape[:2]
         self._windows = (corners(crop.proposal, (width, height)), corners(crop.crop, (width, height)))
         self._same = same
@@ -90,13 +87,13 @@ class Overview(QWidget):
 
         left, top = shift - 0.5 * scale
         picture = QRectF(float(left), float(top), width * scale, height * scale)
-        painter.drawImage(picture, self._image)
+        self._picture.draw(painter, picture)
         painter.fillRect(picture, theme.data_colour("halo", 0.55))
         inner = QPainterPath()
         inner.addPolygon(polygon(windows[1]))
         painter.save()
         painter.setClipPath(inner, Qt.ClipOperation.IntersectClip)
-        painter.drawImage(picture, self._image)
+        self._picture.draw(painter, picture)
         painter.restore()
         painter.setBrush(Qt.BrushStyle.NoBrush)
         dashed = QPen(theme.data_colour("mark"), 1.5)
@@ -121,13 +118,6 @@ class Overview(QWidget):
         y = max(window.top() - 2, box.top() + 5)
         for text, token in words:
             y = draw_pill(painter, text, QPointF(x, y), token=token).bottom() + 2
-
-
-def _small(image: QImage) -> QImage:
-    """Shrink a picture that is far larger than the overview, once, so that repaints stay cheap."""
-    if image.width() <= 960:
-        return image
-    return image.scaledToWidth(960, Qt.TransformationMode.SmoothTransformation)
 
 
 class CropPicture(QWidget):

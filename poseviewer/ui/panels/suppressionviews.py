@@ -19,7 +19,6 @@ from PySide6.QtCore import (
 )
 from PySide6.QtGui import (
     QColor,
-    QImage,
     QMouseEvent,
     QPainter,
     QPainterPath,
@@ -42,9 +41,9 @@ from PySide6.QtWidgets import (
 from poseviewer.core.values import BY_BOTH, BY_MATCHES, BY_SIMILARITY, KEPT, Candidates, Frame, Suppression
 from poseviewer.ops.nms_config import NmsConfig
 from poseviewer.ui import icons, theme
-from poseviewer.ui.panels.heat import colour_image
+from poseviewer.ui.panels.heat import ScaledPicture
 from poseviewer.ui.panels.mapview import axis_values
-from poseviewer.ui.panels.verdicts import CandidateRow, outcome_words, owners, ranks, reason_words
+from poseviewer.ui.panels.verdicts import CandidateRow, outcome_words, owner_ranks, reason_words
 from poseviewer.ui.panels.widgets import paint_focus, scaled
 from poseviewer.ui.text import tr
 
@@ -59,8 +58,8 @@ Index = QModelIndex | QPersistentModelIndex
 
 def candidate_colour(suppression: Suppression, index: int) -> QColor:
     """Return the colour of the kept candidate that ``index`` belongs to, grey for one below the floor."""
-    owner = int(owners(suppression)[index]) if index < len(suppression.outcome) else -1
-    return theme.track_colour(ranks(suppression)[owner]) if owner >= 0 else theme.current().colour("edge")
+    rank = owner_ranks(suppression)[index] if index < len(suppression.outcome) else 0
+    return theme.track_colour(rank) if rank else theme.current().colour("edge")
 
 
 def spread_out(places: npt.NDArray[np.float64], least: float, box: QRectF, *, rounds: int = 60) -> None:
@@ -95,7 +94,7 @@ class CandidatePicture(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._frame: Frame | None = None
-        self._image = QImage()
+        self._picture = ScaledPicture()
         self._candidates: Candidates | None = None
         self._suppression: Suppression | None = None
         self._selected: int | None = None
@@ -116,20 +115,15 @@ class CandidatePicture(QWidget):
 
     def heightForWidth(self, width: int) -> int:
         """Return the height of the picture at a width, at most 0.8 of it."""
-        if self._image.isNull():
-            return round(width * 9 / 16)
-        return round(width * min(self._image.height() / self._image.width(), 0.8))
+        wide, high = self._frame_size()
+        return round(width * min(high / wide, 0.8))
 
     def show_candidates(
         self, frame: Frame | None, candidates: Candidates, suppression: Suppression, selected: int | None
     ) -> None:
         """Show candidates and what was decided."""
-        if frame is not self._frame:
-            self._frame = frame
-            image = colour_image(frame.pixels) if frame is not None else QImage()
-            wide = not image.isNull() and image.width() > 960
-            smooth = Qt.TransformationMode.SmoothTransformation
-            self._image = image.scaledToWidth(960, smooth) if wide else image
+        self._frame = frame
+        if self._picture.show(frame.pixels if frame is not None else None):
             self.updateGeometry()
         self._candidates, self._suppression, self._selected = candidates, suppression, selected
         self._badges = {}
@@ -164,8 +158,8 @@ class CandidatePicture(QWidget):
     def _paint(self, painter: QPainter) -> None:
         candidates, suppression = self._candidates, self._suppression
         box, scale = self._placement()
-        if not self._image.isNull():
-            painter.drawImage(box, self._image)
+        if self._frame is not None:
+            self._picture.draw(painter, box)
             painter.fillRect(box, theme.data_colour("halo", 0.4))
         if candidates is None or suppression is None or self._frame is None:
             return
@@ -531,7 +525,7 @@ class SimilarityStrip(QWidget):
             return
         for row in self._rows:
             # Spread in height by number, so that equal similarities stay countable.
-            y = box.top() + 18 + (row.index * 7) % 22
+            y = box.top() + 18 + (row.index * 7) % 18
             spot = QPointF(self._x(row.similarity), y)
             colour = candidate_colour(self._suppression, row.index)
             painter.setPen(QPen(colour, 1.6))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -240,6 +241,9 @@ def owners(suppression: Suppression) -> npt.NDArray[np.int64]:
     return result
 
 
-def ranks(suppression: Suppression) -> dict[int, int]:
-    """Return kept candidate -> 1-based rank, which chooses its colour."""
-    return {index: rank for rank, index in enumerate(np.flatnonzero(suppression.outcome == KEPT).tolist(), 1)}
+@lru_cache(maxsize=8)
+def owner_ranks(suppression: Suppression) -> tuple[int, ...]:
+    """Return for each candidate the 1-based rank of the kept one it belongs to, 0 for none; it chooses the colour."""
+    kept = np.flatnonzero(suppression.outcome == KEPT).tolist()
+    rank = {index: place for place, index in enumerate(kept, 1)}
+    return tuple(rank.get(int(owner), 0) for owner in owners(suppression))
