@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -44,6 +45,8 @@ def run_window(argv: Sequence[str] = ()) -> int:
     collector = Collector()
     window = Window()
     restore = install_hooks(window.desk.tell)
+    # The collector's timer gives Python a turn each second, so that Ctrl+C in a terminal closes in good order.
+    signal.signal(signal.SIGINT, lambda *_: window.close())
     window.show()
     paths = [path for path in argv if not path.startswith("--")]
     if paths:

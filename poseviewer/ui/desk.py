@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, QTimer, Qt, Signal
 
 from poseviewer.core.changes import Changes
 from poseviewer.core.errors import KnownError, MediaError
@@ -120,6 +120,7 @@ class Desk(QObject):
         self.runs.ended.connect(self._run_ended)
         self.runs.running_changed.connect(self.running_changed)
         self.runs.config_changed.connect(self.config_changed)
+        self.runs.config_changed.connect(self._evidence.config_changed)
         self._evidence.changed.connect(self.evidence_changed)
         self._evidence.what_if_changed.connect(self.what_if_changed)
 
@@ -540,7 +541,8 @@ class Desk(QObject):
         if tell_errors:
             thread.error.connect(self.tell_error)
         self.keep_job(thread)
-        thread.begin(job)
+        # Begun from the event loop, so that the caller's connections stand before a quick job's first signal.
+        QTimer.singleShot(0, thread, lambda: thread.begin(job) if thread in self._jobs else None)
         return thread
 
     def keep_job(self, thread: JobThread) -> None:

@@ -165,6 +165,18 @@ class EvidenceKeeper(QObject):
         """A person who was chosen may lack evidence."""
         self._rest.start()
 
+    def config_changed(self) -> None:
+        """Evidence of another configuration than the one that is set now is stale; it stays on show."""
+        if self.result is None or self.state not in ("ready", "stale"):
+            return
+        from poseviewer.pipeline.config import config_hash
+
+        same = config_hash(self._desk.evidence_config()) == config_hash(self._desk.config)
+        state: State = "ready" if same else "stale"
+        if state != self.state:
+            self.state = state
+            self.changed.emit()
+
     def clear(self) -> None:
         """Forget everything: another media is open."""
         self._rest.stop()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from poseviewer.core.errors import KnownError
 from poseviewer.core.values import MediaInfo
 from poseviewer.ui import settings
 from poseviewer.ui.messages import Message
-from poseviewer.ui.opening import Opened, confirm_job, one_target, open_job
+from poseviewer.ui.opening import Opened, belongs, confirm_job, one_target, open_job
 from poseviewer.ui.text import tr
 from poseviewer.ui.threads import JobThread
 
@@ -88,15 +89,18 @@ class Opener(QObject):
         frame = int(opened.project.setting("frame", 0)) if desk.info is not None else 0
         desk.start_looking(frame)
         if opened.missing:
-            desk.tell(
-                Message(
-                    tr("{file} is not at its place any more.", file=Path(opened.missing).name),
-                    tr("Show where it is; what you corrected is kept."),
-                    "warning",
-                    ((tr("Find…"), "find_media"),),
-                    key="missing",
-                )
-            )
+            self._tell_missing(Path(opened.missing), foreign=opened.foreign)
+
+    def _tell_missing(self, path: Path, *, foreign: bool) -> None:
+        name = path.name
+        sentence = tr("{file} is not at its place any more.", file=name)
+        if foreign:
+            sentence = tr("{file} shows other pictures than those that were corrected.", file=name)
+        actions: list[tuple[str, str | Callable[[], object]]] = [(tr("Find…"), "find_media")]
+        if foreign:
+            actions.append((tr("Use it anyway"), partial(self.relink, path, anyway=True)))
+        remedy = tr("Show where it is; what you corrected is kept.")
+        self._desk.tell(Message(sentence, remedy, "warning", tuple(actions), key="missing"))
 
     def _count(self) -> None:
         """Settle the frame table in the background; edits bind to frames only after it."""
@@ -137,8 +141,11 @@ class Opener(QObject):
             desk.select(frame=info.frame_count - 1)
         desk.media_changed.emit()
 
-    def relink(self, path: str | Path) -> None:
-        """Use the file at ``path`` for the media that is not at its place, then open the project again."""
+    def relink(self, path: str | Path, *, anyway: bool = False) -> None:
+        """Use the file at ``path`` for the media that is not at its place, then open the project again.
+
+        A file with other pictures is refused, unless the person wants it ``anyway``.
+        """
         desk = self._desk
         if desk.project is None or desk.media_id is None:
             return
@@ -146,6 +153,9 @@ class Opener(QObject):
 
         try:
             with open_media(path) as media:
+                if not anyway and not belongs(desk.project, desk.media_id, media):
+                    self._tell_missing(Path(path), foreign=True)
+                    return
                 desk.project.relink_media(desk.media_id, str(path), media.info)
         except KnownError as error:
             desk.tell_error(error)

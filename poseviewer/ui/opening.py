@@ -16,7 +16,7 @@ from poseviewer.core.values import MediaInfo
 if TYPE_CHECKING:
     from poseviewer.media import Media
     from poseviewer.project import Project
-    from poseviewer.project.rows import MediaRow
+    from poseviewer.project.rows import MediaMatch, MediaRow
 
 log = logging.getLogger("poseviewer.opening")
 PROJECT_SUFFIX = ".poseproj"
@@ -31,12 +31,14 @@ class Opened:
         media_id: of the media to show, or None for a project without media.
         media: open, or None where it is not at its place any more.
         missing: where the media should have been, or "".
+        foreign: a file is there, but its pictures are not those that were corrected.
     """
 
     project: Project
     media_id: int | None
     media: Media | None
     missing: str = ""
+    foreign: bool = False
 
 
 def is_project(path: Path) -> bool:
@@ -102,7 +104,7 @@ def _open_media(path: Path) -> Iterator[JobEvent]:
         media.close()
         raise
     try:
-        media_id = media_id_of(project, media.info)
+        media_id = media_id_of(project, media)
     except BaseException:
         project.close()
         media.close()
@@ -111,13 +113,50 @@ def _open_media(path: Path) -> Iterator[JobEvent]:
     return Opened(project, media_id, media)
 
 
-def media_id_of(project: Project, info: MediaInfo) -> int:
-    """Return the id of ``info`` in ``project``, adding it if it is not there."""
+def media_id_of(project: Project, media: Media) -> int:
+    """Return the id of ``media`` in ``project``, known by content, else by its pictures; added if it is new.
+
+    A file that was encoded again keeps its corrections: some of the stored frames' fingerprints are compared.
+    """
+    info = media.info
+    found, compared = compare(project, media)
+    if found.media is not None:
+        if found.moved or found.by == "frames":
+            project.relink_media(found.media, info.path, info)
+        return found.media
     for row in project.media_list():
-        same = row.info.fingerprint == info.fingerprint and bool(info.fingerprint)
-        if same or Path(row.path) == Path(info.path):
-            return int(row.id)
-    return int(project.add_media(info))
+        # Another file of that name, and nothing is stored that could belong to the old one.
+        if Path(row.path) == Path(info.path) and not compared:
+            project.relink_media(row.id, info.path, info)
+            return row.id
+    return project.add_media(info)
+
+
+def fingerprint_of(media: Media, index: int) -> str:
+    """Return the fingerprint of a frame, "" if it cannot be read."""
+    from poseviewer.media import frame_fingerprint
+
+    try:
+        return frame_fingerprint(media.frame(index).pixels)
+    except MediaError:
+        return ""
+
+
+def belongs(project: Project, row_id: int, media: Media) -> bool:
+    """Return whether ``media`` is media ``row_id`` of ``project``, by content or by its pictures."""
+    found, compared = compare(project, media)
+    return found.media == row_id or (found.media is None and not compared)
+
+
+def compare(project: Project, media: Media) -> tuple[MediaMatch, bool]:
+    """Return which media of ``project`` this one is, and whether stored frames were compared to find out."""
+    asked: list[int] = []
+
+    def told(index: int) -> str:
+        asked.append(index)
+        return fingerprint_of(media, index)
+
+    return project.match_media(media.info, told), bool(asked)
 
 
 def _open_project(path: Path) -> Iterator[JobEvent]:
@@ -134,10 +173,16 @@ def _open_project(path: Path) -> Iterator[JobEvent]:
         row = next((entry for entry in rows if entry.id == wanted), rows[0])
         yield Note(f"Opening {Path(row.path).name}")
         media = _find_media(project, row)
+        foreign = media is not None and not belongs(project, row.id, media)
+        if media is not None and foreign:
+            media.close()
+            media = None
+        elif media is not None and media.info.fingerprint != row.info.fingerprint:
+            project.relink_media(row.id, media.info.path, media.info)
     except BaseException:
         project.close()
         raise
-    return Opened(project, int(row.id), media, "" if media is not None else str(row.path))
+    return Opened(project, row.id, media, "" if media is not None else str(row.path), foreign)
 
 
 def _find_media(project: Project, row: MediaRow) -> Media | None:

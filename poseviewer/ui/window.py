@@ -71,6 +71,7 @@ class Window(QMainWindow):
         self.setObjectName("window")
         self.setWindowTitle("PoseViewer")
         self.setAcceptDrops(True)
+        self._busy = False
         self.setDockOptions(QMainWindow.DockOption.AnimatedDocks)
         self.actions_ = Actions(self.desk, self)
         self._bar = MenuBar(self)
@@ -216,10 +217,12 @@ class Window(QMainWindow):
             self.canvas.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _opening(self) -> None:
-        if self.desk.opening:
+        # The override is a stack: it is pushed once, however many openings overtake each other.
+        if self.desk.opening and not self._busy:
             QApplication.setOverrideCursor(Qt.CursorShape.BusyCursor)
-        else:
+        elif self._busy and not self.desk.opening:
             QApplication.restoreOverrideCursor()
+        self._busy = bool(self.desk.opening)
 
     # --- actions that are the window's ---
 

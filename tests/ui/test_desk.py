@@ -462,3 +462,46 @@ def test_a_desk_without_media_does_nothing_and_says_nothing_wrong(qtbot):
         desk.do(name)
     assert desk.people == ()
     desk.shutdown()
+
+
+def test_another_video_in_the_place_of_the_old_one_is_noticed(window, said, people_picture, tmp_path, qtbot):
+    import av
+
+    desk = window.desk
+    desk.select(person=desk.people[0].key, joint=9)
+    desk.do("occluded")
+    desk.close_media()
+    import cv2
+
+    picture = cv2.resize(cv2.imread(str(people_picture))[..., ::-1], (320, 240))
+    with av.open(str(tmp_path / "square.mp4"), "w") as out:
+        stream = out.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+        for shift in range(24):
+            frame = av.VideoFrame.from_ndarray(
+                np.ascontiguousarray(np.roll(picture, 9 * shift, axis=1)), format="rgb24"
+            )
+            for packet in stream.encode(frame):
+                out.mux(packet)
+        for packet in stream.encode(None):
+            out.mux(packet)
+    said.clear()
+    desk.open_paths([tmp_path / "square.poseproj"])
+    qtbot.waitUntil(lambda: bool(said), timeout=20_000)
+    assert "other pictures" in said[0].sentence
+    assert [text for text, _ in said[0].actions] == ["Find…", "Use it anyway"]
+    assert desk.info is None
+    said[0].actions[1][1]()
+    qtbot.waitUntil(lambda: desk.frame_exact, timeout=20_000)
+    assert desk.people[0].visibility[9] == OCCLUDED
+
+
+def test_evidence_is_stale_after_another_configuration_was_set(evident):
+    import msgspec
+
+    desk = evident.desk
+    desk.set_config(msgspec.structs.replace(desk.config, confidence=0.6))
+    assert desk.evidence_state == "stale"
+    assert desk.evidence is not None
+    desk.set_config(msgspec.structs.replace(desk.config, confidence=0.25))
+    assert desk.evidence_state == "ready"
