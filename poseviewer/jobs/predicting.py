@@ -27,7 +27,7 @@ from poseviewer.jobs.results import (
     result_rows,
     write_results,
 )
-from poseviewer.media import Media, open_media
+from poseviewer.media import Media, frame_fingerprint, open_media
 from poseviewer.pipeline.config import PipelineConfig, check_config
 from poseviewer.project import Project
 
@@ -202,7 +202,7 @@ def _predict_one(
         if given and given.persons:
             # Boxes of annotations are one person each: none of them is a double to be removed.
             config = msgspec.structs.replace(config, nms=msgspec.structs.replace(config.nms, enabled=False))
-        media_id = media_in(project, info) if project else 0
+        media_id = media_in(project, media) if project else 0
         run = _unfinished_run(project, media_id) if order.resume and project else None
         if run is not None and project is not None:
             config = config_of_run(next(row.config for row in project.runs(media_id) if row.id == run))
@@ -288,11 +288,16 @@ def _unfinished_run(project: Project, media: int) -> int | None:
     return next((row.id for row in reversed(project.runs(media)) if project.unfinished(row.id)), None)
 
 
-def media_in(project: Project, info: MediaInfo) -> int:
-    """Return the id of a media in a project, adding it, or noting where it has moved."""
-    match = project.match_media(info)
+def media_in(project: Project, media: Media) -> int:
+    """Return the id of a media in a project: added, or found again where it has moved or was encoded anew.
+
+    Raises:
+        MediaError: if a frame that must be compared cannot be read.
+    """
+    info = media.info
+    match = project.match_media(info, lambda frame: frame_fingerprint(media.frame(frame).pixels))
     if match.media is None:
         return project.add_media(info)
-    if match.moved:
+    if match.moved or match.by == "frames":
         project.relink_media(match.media, info.path, info)
     return match.media

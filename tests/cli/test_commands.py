@@ -13,6 +13,7 @@ from cocomade import annotation, dataset, image, read_json, write_json, write_pi
 from fakepipeline import FakeNetworks, fake_run, write_clip
 
 from poseviewer.cli.main import is_command, run_command
+from poseviewer.jobs.video_out import video_writer
 from poseviewer.media import open_media
 from poseviewer.project import Project
 
@@ -146,6 +147,29 @@ def test_predict_into_a_project_then_resume(
         (run,) = opened.runs()
         assert (run.outcome, run.done_count) == ("done", 12)
         assert len(opened.media_list()) == 1
+
+
+def test_a_clip_that_moved_or_was_encoded_anew_is_found_again(
+    fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip, project = write_clip(tmp_path / "clip.mp4"), tmp_path / "clip.poseproj"
+    assert call(capsys, "predict", clip, "--project", project)[0] == 0
+    (tmp_path / "away").mkdir()
+    moved = clip.rename(tmp_path / "away/other.mp4")
+    assert call(capsys, "predict", moved, "--project", project, "--frames", "0-3")[0] == 0
+    with open_media(moved) as media, video_writer(tmp_path / "small.mp4", (96, 64), 25) as writer:
+        for frame in media.frames(range(12)):
+            writer.add(np.clip(frame.pixels.astype(int) + 3, 0, 255).astype(np.uint8))
+    moved.unlink()
+    assert call(capsys, "predict", tmp_path / "small.mp4", "--project", project, "--frames", "0-3")[0] == 0
+    with Project.open(project) as opened:
+        (row,) = opened.media_list()
+        assert Path(row.path).name == "small.mp4"
+        assert len(opened.runs(row.id)) == 3
+    other = write_clip(tmp_path / "long.mp4", 13, (64, 96))
+    assert call(capsys, "predict", other, "--project", project, "--frames", "0")[0] == 0
+    with Project.open(project) as opened:
+        assert len(opened.media_list()) == 2
 
 
 def test_predict_draws(fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

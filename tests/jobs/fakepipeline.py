@@ -13,6 +13,7 @@ import pytest
 from poseviewer.core.errors import MediaError
 from poseviewer.core.values import FrameResult, Pose
 from poseviewer.jobs.video_out import video_writer
+from poseviewer.media import frame_fingerprint
 
 
 class FakeNetworks:
@@ -48,7 +49,7 @@ def fake_run(
         else:
             wanted = list(boxes[frame.index])
         poses = tuple(pose_at(np.asarray(box), 0.9 - 0.1 * rank) for rank, box in enumerate(wanted))
-        yield FrameResult(frame.index, frame.timestamp_s, poses, f"{frame.index:016x}")
+        yield FrameResult(frame.index, frame.timestamp_s, poses, frame_fingerprint(frame.pixels))
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def test_results_are_stored_and_told(fake_pipeline: FakeNetworks, media: Media, 
     assert (run.outcome, run.done_count, run.id) == ("done", 12, report.run)
     assert config_of_run(run.config) == CONFIG
     assert [len(project.people(number, frame)) for frame in range(4)] == [2, 1, 2, 1]
-    assert project.frame_row(number, 3).fingerprint == f"{3:016x}"  # type: ignore[union-attr]
+    assert len(project.frame_row(number, 3).fingerprint) == 16  # type: ignore[union-attr]
 
 
 def test_cancelling_keeps_what_is_finished_and_the_run_goes_on(
