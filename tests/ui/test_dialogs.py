@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 from poseviewer.pipeline.config import NmsConfig, PipelineConfig
 from poseviewer.project import edits
 from poseviewer.session.actions import ACTIONS
+from poseviewer.ui.collecting import Collector
 from poseviewer.ui.desk import Desk
 from poseviewer.ui.dialogs.export import ExportDialog
 from poseviewer.ui.dialogs.importing import ImportDialog
@@ -26,9 +27,11 @@ from tests.ui.desk_tools import FRAMES, open_desk
 
 @pytest.fixture
 def desk(qtbot: QtBot, tmp_path: Path) -> Iterator[Desk]:
+    collector = Collector()
     made = open_desk(qtbot, tmp_path)
     yield made
     made.shutdown()
+    collector.stop()
 
 
 def test_every_key_is_listed_and_typing_narrows_the_list(qtbot: QtBot) -> None:
@@ -104,6 +107,16 @@ def test_the_export_dialog_counts_writes_and_refuses_a_taken_folder(qtbot: QtBot
     written = json.loads((tmp_path / "out" / "annotations" / "person_keypoints.json").read_text())
     assert written["annotations"][0]["keypoints"][27:30] == [50.25, 90.5, 2]
     assert "--include corrections" in dialog.command()
+
+
+def test_an_export_dialog_can_be_closed_after_its_threads_are_gone(qtbot: QtBot, desk: Desk) -> None:
+    dialog = ExportDialog(desk)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    qtbot.waitUntil(lambda: bool(dialog.checks.text()) and not desk._jobs, timeout=5_000)
+    qtbot.wait(50)
+    dialog.close()
+    assert not dialog.isVisible()
 
 
 def test_what_was_exported_can_be_imported_again(qtbot: QtBot, desk: Desk, tmp_path: Path) -> None:

@@ -151,6 +151,7 @@ class ExportDialog(Dialog):
             self._summary_job.cancel()
         self._summary_job = self.desk.start_job(summarise(self.desk.project, include))
         self._summary_job.result.connect(self._show_summary)
+        self._summary_job.finished.connect(self._job_ended)
 
     def _show_summary(self, summary: ExportSummary) -> None:
         self.counts.show_counts(summary)
@@ -189,6 +190,14 @@ class ExportDialog(Dialog):
         thread.event.connect(self._progress)
         thread.result.connect(self._done)
         thread.error.connect(self._stopped)
+        thread.finished.connect(self._job_ended)
+
+    def _job_ended(self) -> None:
+        """Let go of a thread before the desk destroys it."""
+        if self.sender() is self._summary_job:
+            self._summary_job = None
+        if self.sender() is self._export_job:
+            self._export_job = None
 
     def _progress(self, event: object) -> None:
         if isinstance(event, Progress):
@@ -196,7 +205,6 @@ class ExportDialog(Dialog):
             self.bar.setValue(event.done)
 
     def _done(self, report: ExportReport) -> None:
-        self._export_job = None
         folder = Path(report.folder)
         sentence = tr("Exported {frames} frames to {folder}.", frames=report.images, folder=folder.name)
         self.desk.tell(
@@ -205,7 +213,6 @@ class ExportDialog(Dialog):
         self.accept()
 
     def _stopped(self, error: BaseException) -> None:
-        self._export_job = None
         self.bar.hide()
         self.export.setEnabled(True)
         message = of_error(error)

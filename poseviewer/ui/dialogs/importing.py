@@ -81,6 +81,12 @@ class ImportDialog(Dialog):
         thread.event.connect(self._progress)
         thread.result.connect(self._done)
         thread.error.connect(self._stopped)
+        thread.finished.connect(self._job_ended)
+
+    def _job_ended(self) -> None:
+        """Let go of the thread before the desk destroys it."""
+        self._job = None
+        self._enable()
 
     def _progress(self, event: object) -> None:
         if isinstance(event, Progress):
@@ -88,17 +94,14 @@ class ImportDialog(Dialog):
             self.bar.setValue(event.done)
 
     def _done(self, _report: object) -> None:
-        self._job = None
         self.desk.tell(Message(tr("{file} is imported.", file=Path(self.file.text()).name), level="done", key="import"))
         self.accept()
 
     def _stopped(self, error: BaseException) -> None:
-        self._job = None
         self.bar.hide()
         message = of_error(error)
         self.problem.setText(f"{message.sentence} {message.remedy}".strip())
         self.problem.show()
-        self._enable()
 
     def reject(self) -> None:
         """Cancel a running import, which leaves nothing behind, and close."""
