@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 class EvidencePanel(Panel):
     """A panel of the inspector: a question on top, then its content or an empty state.
 
-    Subclasses fill ``self.body`` and override :meth:`show_evidence`, which returns whether there was something to
-    show after calling :meth:`say_empty` itself where there was not.
+    Subclasses fill ``self.body`` (and ``self.foot``, which stays in sight below it, setting ``has_foot``) and override
+    :meth:`show_evidence`, which returns whether there was something to show after calling :meth:`say_empty` itself
+    where there was not.
     """
+
+    has_foot = False
 
     def __init__(self, desk: Desk, name: str, question: str, icon: str, parent: QWidget | None = None) -> None:
         super().__init__(desk, parent)
@@ -51,6 +54,8 @@ class EvidencePanel(Panel):
         self.pages = QStackedLayout()
         self.pages.addWidget(self.empty)
         self.pages.addWidget(scroll)
+        self.foot = QWidget()
+        self.foot.hide()
         head = QVBoxLayout()
         head.setContentsMargins(MARGIN, 8, MARGIN, 2)
         head.setSpacing(2)
@@ -61,6 +66,8 @@ class EvidencePanel(Panel):
         layout.setSpacing(4)
         layout.addLayout(head)
         layout.addLayout(self.pages, 1)
+        layout.addWidget(self.foot)
+        self.pages.currentChanged.connect(lambda _page: self.foot.setVisible(self.showing and self.has_foot))
         for signal in (desk.evidence_changed, desk.people_changed, desk.selection_changed, desk.project_opened):
             signal.connect(self.mark)
 

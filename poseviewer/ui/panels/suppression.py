@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QBoxLayout, QGridLayout, QSlider, QWidget
 from poseviewer.core.values import KEPT, Evidence, Suppression
 from poseviewer.ops.nms_config import WHOLE_BODY, NmsConfig
 from poseviewer.ui.panels.evidence_panel import EvidencePanel
-from poseviewer.ui.panels.suppressionviews import CandidatePicture, CandidatesTable, SimilarityStrip
+from poseviewer.ui.panels.suppressionviews import ROW, CandidatePicture, CandidatesTable, SimilarityStrip
 from poseviewer.ui.panels.verdicts import (
     CandidateRow,
     candidate_rows,
@@ -20,7 +20,7 @@ from poseviewer.ui.panels.verdicts import (
     warnings,
     what_if_words,
 )
-from poseviewer.ui.panels.widgets import Card, Heading, Label, NumberField, SmallButton, row, scaled
+from poseviewer.ui.panels.widgets import MARGIN, Card, Heading, Label, NumberField, SmallButton, row, scaled
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class Limit:
 
 class SuppressionPanel(EvidencePanel):
     """Why did this person vanish or appear twice?"""
+
+    has_foot = True
 
     def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
         question = tr("Why did this person vanish or appear twice?")
@@ -140,15 +142,18 @@ class SuppressionPanel(EvidencePanel):
         grid.setColumnStretch(1, 1)
         self.body.addLayout(grid)
         self.body.addStretch(1)
-        self._foot = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._foot = QBoxLayout(QBoxLayout.Direction.LeftToRight, self.foot)
+        self._foot.setContentsMargins(MARGIN, 4, MARGIN, MARGIN)
         self._foot.setSpacing(8)
         self._foot.addWidget(self.answer, 1)
         self._foot.addWidget(self.use, 0)
-        self.body.addLayout(self._foot)
 
     def fit(self, width: int) -> None:
-        """Put the button below the answer where there is little room."""
+        """Put the button below the answer, and show fewer candidates at once, where there is little room."""
         way = QBoxLayout.Direction
+        # The thresholds should stay in sight: picture, strip and sliders need about this much.
+        room = self._scroll.viewport().height() - self.picture.heightForWidth(width) - scaled(310)
+        self.table.set_most(room // scaled(ROW))
         self._foot.setDirection(way.LeftToRight if width >= scaled(310) else way.TopToBottom)
 
     # --- showing ---

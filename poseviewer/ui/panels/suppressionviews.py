@@ -114,9 +114,9 @@ class CandidatePicture(QWidget):
         return True
 
     def heightForWidth(self, width: int) -> int:
-        """Return the height of the picture at a width, at most 0.8 of it."""
+        """Return the height of the picture at a width, at most 0.62 of it."""
         wide, high = self._frame_size()
-        return round(width * min(high / wide, 0.8))
+        return round(width * min(high / wide, 0.62))
 
     def show_candidates(
         self, frame: Frame | None, candidates: Candidates, suppression: Suppression, selected: int | None
@@ -417,6 +417,7 @@ class CandidatesTable(QTableView):
         self._fit(WIDE)
         self.selectionModel().currentRowChanged.connect(self._row_changed)
         self._quiet = False
+        self._most = 10
 
     def show_rows(
         self, rows: list[CandidateRow], suppression: Suppression, nms: NmsConfig, selected: int | None
@@ -424,7 +425,7 @@ class CandidatesTable(QTableView):
         """Show candidates with one selected, without a signal."""
         self._quiet = True
         self.candidates.show_rows(rows, suppression, nms)
-        self.setFixedHeight(self.horizontalHeader().sizeHint().height() + scaled(ROW) * min(max(len(rows), 1), 10) + 2)
+        self._fit_height()
         if selected is not None and selected < len(rows):
             self.setCurrentIndex(self.candidates.index(selected, 0))
         else:
@@ -450,6 +451,15 @@ class CandidatesTable(QTableView):
         for section, size in zip((NUMBER, SCORE, SIMILARITY, MATCHES), widths, strict=True):
             self.horizontalHeader().resizeSection(section, scaled(size))
         self.verticalHeader().setDefaultSectionSize(scaled(ROW))
+
+    def set_most(self, most: int) -> None:
+        """Show at most so many rows at once, four at least; the others scroll."""
+        self._most = min(max(most, 4), 10)
+        self._fit_height()
+
+    def _fit_height(self) -> None:
+        rows = min(max(self.candidates.rowCount(), 1), self._most)
+        self.setFixedHeight(self.horizontalHeader().sizeHint().height() + scaled(ROW) * rows + 2)
 
     def _row_changed(self, index: QModelIndex) -> None:
         if not self._quiet and index.isValid():
