@@ -69,8 +69,12 @@ def _write_states(db: sqlite3.Connection, media: int, block: int, inner: Mapping
 def _write_joints(db: sqlite3.Connection, media: int, block: int, inner: Mapping[int, Cell]) -> None:
     offsets = list(inner)
     fresh = quantised(np.stack([cell.joints for cell in inner.values()]))
+    # Naming the joints lets the key (media, joint, block) be searched; without them the whole media would be read.
+    joints = ", ".join(map(str, range(fresh.shape[1])))
     stored: dict[int, bytes] = dict(
-        db.execute("SELECT joint, cells FROM joint_lane WHERE media = ? AND block = ?", (media, block)).fetchall()
+        db.execute(
+            f"SELECT joint, cells FROM joint_lane WHERE media = ? AND joint IN ({joints}) AND block = ?", (media, block)
+        ).fetchall()
     )
     for joint in range(fresh.shape[1]):
         before = stored.get(joint, bytes(BLOCK))

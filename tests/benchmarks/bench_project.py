@@ -21,7 +21,7 @@ import numpy as np
 from poseviewer.core.values import FrameResult, MediaInfo, Pose
 from poseviewer.project import Project, edits
 from poseviewer.project.blobs import pack
-from poseviewer.project.lanes import CELL
+from poseviewer.project.lanes import CELL, quantised
 from poseviewer.project.tracks import BLOCK
 
 JOINTS = 17
@@ -42,7 +42,11 @@ def make(path: Path, frames: int, people: int) -> None:
     with Project.create(path) as project:
         media = project.add_media(info(frames))
         run = project.start_run(media, {}, {}, range(frames))
-        means = scores.mean(axis=1)
+        # Frame f shows the poses f, f + 1, ... of the 512, so every block of 512 frames has the same summary.
+        shown = np.stack([np.roll(scores, -rank, axis=0) for rank in range(people)])
+        means = shown.mean(axis=2)
+        figures = {"low": means.min(axis=0), "mean": means.mean(axis=0), "high": means.max(axis=0)}
+        joints = quantised(shown.min(axis=0))
         with project._database.write() as transaction:
             db = transaction.db
             db.executemany(
@@ -58,7 +62,15 @@ def make(path: Path, frames: int, people: int) -> None:
             db.executemany(
                 "INSERT INTO frame VALUES (?, ?, ?, ?, ?, 2, ?, ?, ?, ?)",
                 (
-                    (media, frame, frame / 25, f"{frame:016x}", run, people, *[float(means[frame % 512])] * 3)
+                    (
+                        media,
+                        frame,
+                        frame / 25,
+                        f"{frame:016x}",
+                        run,
+                        people,
+                        *(float(figure[frame % 512]) for figure in figures.values()),
+                    )
                     for frame in range(frames)
                 ),
             )
@@ -67,11 +79,11 @@ def make(path: Path, frames: int, people: int) -> None:
                 cells = np.zeros(BLOCK, dtype=CELL)
                 cells["state"][:inside] = 2
                 cells["people"][:inside] = people
-                for name in ("low", "mean", "high"):
-                    cells[name] = np.where(np.arange(BLOCK) < inside, means[:BLOCK], np.nan)
+                for name, figure in figures.items():
+                    cells[name] = np.where(np.arange(BLOCK) < inside, figure, np.nan)
                 db.execute("INSERT INTO lane VALUES (?, ?, ?)", (media, block, cells.tobytes()))
-                joint = np.where(np.arange(BLOCK) < inside, 128, 0).astype(np.uint8).tobytes()
-                rows = [(media, block, index, joint) for index in range(JOINTS)]
+                held = np.where(np.arange(BLOCK)[:, None] < inside, joints, 0).astype(np.uint8)
+                rows = [(media, block, index, held[:, index].tobytes()) for index in range(JOINTS)]
                 db.executemany("INSERT INTO joint_lane VALUES (?, ?, ?, ?)", rows)
             bits = [
                 np.packbits(np.arange(BLOCK) < frames - block * BLOCK).tobytes() for block in range(-(-frames // BLOCK))

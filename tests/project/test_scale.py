@@ -31,12 +31,13 @@ def traced(project: Project) -> Iterator[list[str]]:
         connection.set_trace_callback(None)
 
 
-def filled(path: Path, frames: int) -> Project:
-    """A project with ``frames`` predicted frames and one correction in ten."""
+def filled(path: Path, frames: int, *, far: int = 0) -> Project:
+    """A project with ``frames`` predicted frames, one correction in ten, and ``far`` frames in blocks of their own."""
     project = Project.create(path)
     media = project.add_media(media_info(frames=frames))
-    run = project.start_run(media, {}, {}, range(frames))
-    project.store_results(run, [result(f, pose(track=1), pose(300, track=2, score=0.1)) for f in range(frames)])
+    predicted = [*range(frames), *range(1000, 1000 + far * 520, 520)]
+    run = project.start_run(media, {}, {}, predicted)
+    project.store_results(run, [result(f, pose(track=1), pose(300, track=2, score=0.1)) for f in predicted])
     picks = [edits.AcceptPrediction(media, f, project.people(media, f)[0].key) for f in range(0, frames, 10)]
     project.apply_many(picks, name="Accept")
     return project
@@ -51,11 +52,13 @@ WORK: dict[str, Callable[[Project], object]] = {
     "worth a look": lambda p: p.worth_a_look(1, 2),
     "lanes": lambda p: p.lanes(1, 0, 9, 5, joint=2),
     "tracks": lambda p: p.tracks(1, 0, 9),
+    "run": lambda p: p.store_results(p.start_run(1, {}, {}, [7]), [result(7, pose(track=1))]),
 }
 
 
 def test_a_larger_project_runs_no_more_statements_and_visits_no_more_rows(tmp_path: Path) -> None:
-    with filled(tmp_path / "small.poseproj", 10) as small, filled(tmp_path / "large.poseproj", 400) as large:
+    small_one, large_one = filled(tmp_path / "small.poseproj", 10), filled(tmp_path / "large.poseproj", 400, far=150)
+    with small_one as small, large_one as large:
         for name, work in WORK.items():
             counts, steps = [], []
             for project in (small, large):
