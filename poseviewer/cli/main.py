@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from poseviewer.cli.parser import COMMANDS, build_parser
 from poseviewer.core.errors import KnownError
@@ -41,7 +43,8 @@ def guarded(work: Callable[[], int]) -> int:
     """
     place = _start_log()
     try:
-        return work()
+        with _terminate_like_ctrl_c():
+            return work()
     except KnownError as error:
         log.info("%s", error, exc_info=True)
         print(f"poseviewer: {error}", file=sys.stderr)
@@ -63,6 +66,25 @@ def guarded(work: Callable[[], int]) -> int:
         told = f"; the details are in {place}" if place else ""
         print(f"poseviewer: an unexpected error ({type(error).__name__}){told}.", file=sys.stderr)
         return 1
+
+
+@contextlib.contextmanager
+def _terminate_like_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM (``timeout``, a batch system) end a job as Ctrl-C does, so that finished work is kept."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:
+        # Only the main thread may set a handler.
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _start_log() -> str:

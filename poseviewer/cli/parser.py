@@ -103,7 +103,11 @@ def _predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("media", nargs="*", metavar="MEDIA", help="video, picture, folder of pictures or glob")
     parser.add_argument("--out", "-o", metavar="RESULTS.json", help="the COCO results list to write")
     parser.add_argument("--project", metavar="P", help="store predictions in this .poseproj (made if need be)")
-    parser.add_argument("--boxes", metavar="COCO.json", help="boxes of an annotation or detection file, no detector")
+    parser.add_argument(
+        "--boxes",
+        metavar="COCO.json",
+        help="boxes of an annotation or detection file instead of the detector; annotated people are never suppressed",
+    )
     parser.add_argument("--pipeline", choices=("topdown", "bottomup"), default="topdown", help="default: topdown")
     parser.add_argument("--detector", metavar="W", default="", help="YOLO person detector weights (default: bundled)")
     parser.add_argument("--estimator", metavar="W", default="", help="pose weights (default: bundled)")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -124,13 +126,18 @@ def test_predict_with_boxes_keeps_the_ids_of_the_file(
     assert json.loads(out)["results"] == 3
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_predict_into_a_project_then_resume(
-    fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    how: signal.Signals,
+    fake_pipeline: FakeNetworks,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def cancelled(media: Any, frames: Any, config: Any, **fields: Any) -> Any:
         for result in fake_run(media, frames, config, **fields):
             if result.frame == 5:
-                raise KeyboardInterrupt
+                os.kill(os.getpid(), how)
             yield result
 
     clip, project, out = write_clip(tmp_path / "clip.mp4"), tmp_path / "clip.poseproj", tmp_path / "r.json"
