@@ -12,6 +12,7 @@ from poseviewer.core.geometry import invert, transform
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.values import CropEvidence, Frame
 from poseviewer.ui import theme
+from poseviewer.ui.canvas.place import half_pixel
 from poseviewer.ui.panels.glyphs import draw_pill, draw_skeleton
 from poseviewer.ui.panels.heat import ScaledPicture, colour_image
 from poseviewer.ui.panels.regions import corners
@@ -209,15 +210,15 @@ class CropPicture(QWidget):
         paint_hatched(painter, box)
         width, height = self._frame_wh
         edge = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [width - 0.5, height - 0.5], [-0.5, height - 0.5]])
-        inside = (transform(invert(self._matrix), edge) + 0.5) * scale
+        inside = half_pixel(transform(invert(self._matrix), edge), to_scene=True) * scale
         picture = QPainterPath()
         picture.addPolygon(QPolygonF([QPointF(float(x), float(y)) for x, y in inside]))
         painter.save()
         painter.setClipPath(picture, Qt.ClipOperation.IntersectClip)
         painter.drawImage(box, self._image)
         painter.restore()
+        places = half_pixel(self._points, to_scene=True) * scale
         draw_skeleton(
-            painter, self._skeleton, (self._points + 0.5) * scale, self._visibility, radius=2.9, width=1.8,
-            selected=self._joint,
-        )  # fmt: skip
+            painter, self._skeleton, places, self._visibility, radius=2.9, width=1.8, selected=self._joint
+        )
         draw_pill(painter, self._name, QPointF(5, 5))

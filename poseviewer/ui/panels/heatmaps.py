@@ -10,10 +10,10 @@ from PySide6.QtGui import QImage, QPainter, QPainterPath, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from poseviewer.core.values import ABSENT, VISIBLE, CropEvidence, Evidence, Person
+from poseviewer.ui.canvas.heat import colour_table
 from poseviewer.ui.panels.evidence_panel import EvidencePanel
 from poseviewer.ui.panels.gallery import Gallery
 from poseviewer.ui.panels.glyphs import draw_side
-from poseviewer.ui.panels.heat import table
 from poseviewer.ui.panels.mapview import MapView, ProfilePlot
 from poseviewer.ui.panels.peaks import JointView, Peak, look_at, profile
 from poseviewer.ui.panels.widgets import MARGIN, Figure, Heading, Label, Segments, SmallButton, row
@@ -42,7 +42,7 @@ class ColourBar(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the table."""
-        colours = np.ascontiguousarray(table(self._name)[None])
+        colours = colour_table(self._name)
         image = QImage(colours.data, 256, 1, 768, QImage.Format.Format_RGB888).copy()
         painter = QPainter(self)
         shape = QPainterPath()

@@ -20,7 +20,9 @@ from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 from poseviewer.core.geometry import compose, invert, transform
 from poseviewer.core.values import Array, CropEvidence
 from poseviewer.ui import theme
-from poseviewer.ui.panels.heat import enlarged, grey_image, heat_image
+from poseviewer.ui.canvas.heat import enlarge
+from poseviewer.ui.canvas.place import grid_transform, half_pixel
+from poseviewer.ui.panels.heat import grey_image, heat_image
 from poseviewer.ui.panels.peaks import Peak, half_peak_radii
 from poseviewer.ui.text import tr
 
@@ -34,15 +36,8 @@ def cells_to_input(crop: CropEvidence) -> npt.NDArray[np.float64]:
 
 
 def heat_transform(crop: CropEvidence, factor: int = 1) -> QTransform:
-    """Return how a heat picture (enlarged by ``factor``) is laid over the picture of ``crop``.
-
-    In Qt's painting a pixel's centre lies half a pixel inside it; in our coordinates centres are whole numbers.
-    """
-    matrix = cells_to_input(crop)
-    half = np.array([[1.0 / factor, 0.0, 0.5 / factor - 0.5], [0.0, 1.0 / factor, 0.5 / factor - 0.5]])
-    full = compose(matrix, compose(half, np.array([[1.0, 0.0, -0.5], [0.0, 1.0, -0.5]])))
-    (a, b, x), (c, d, y) = full.tolist()
-    return QTransform(a, c, b, d, x + 0.5, y + 0.5)
+    """Return how a heat picture (enlarged by ``factor``) is laid over the picture of ``crop``."""
+    return grid_transform(cells_to_input(crop), factor)
 
 
 class MapView(QWidget):
@@ -104,7 +99,7 @@ class MapView(QWidget):
         self._heat = QImage()
         if values is not None:
             scaled = values if shared else values / max(float(values.max()), 1e-6)
-            self._heat = heat_image(enlarged(scaled, SMOOTH), name=colours)
+            self._heat = heat_image(enlarge(scaled, SMOOTH), name=colours)
         self.updateGeometry()
         self.update()
 
@@ -117,16 +112,16 @@ class MapView(QWidget):
         if self._crop is None:
             return QPointF()
         scale, origin = self._placement()
-        x, y = transform(cells_to_input(self._crop), np.array(cell))
-        return QPointF(origin.x() + (x + 0.5) * scale, origin.y() + (y + 0.5) * scale)
+        x, y = half_pixel(transform(cells_to_input(self._crop), np.array(cell)), to_scene=True) * scale
+        return QPointF(origin.x() + float(x), origin.y() + float(y))
 
     def cell_at(self, place: QPointF) -> tuple[float, float] | None:
         """Return the heatmap cell under a widget pixel, or None outside the map."""
         if self._crop is None or self._values is None:
             return None
         scale, origin = self._placement()
-        point = np.array([(place.x() - origin.x()) / scale - 0.5, (place.y() - origin.y()) / scale - 0.5])
-        x, y = transform(invert(cells_to_input(self._crop)), point)
+        inside = np.array([place.x() - origin.x(), place.y() - origin.y()]) / scale
+        x, y = transform(invert(cells_to_input(self._crop)), half_pixel(inside, to_scene=False))
         height, width = self._values.shape
         return (float(x), float(y)) if -0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5 else None
 

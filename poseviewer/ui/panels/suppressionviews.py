@@ -41,6 +41,7 @@ from PySide6.QtWidgets import (
 from poseviewer.core.values import BY_BOTH, BY_MATCHES, BY_SIMILARITY, KEPT, Candidates, Frame, Suppression
 from poseviewer.ops.nms_config import NmsConfig
 from poseviewer.ui import icons, theme
+from poseviewer.ui.canvas.place import half_pixel
 from poseviewer.ui.panels.heat import ScaledPicture
 from poseviewer.ui.panels.mapview import axis_values
 from poseviewer.ui.panels.verdicts import CandidateRow, outcome_words, owner_ranks, reason_words
@@ -179,7 +180,7 @@ class CandidatePicture(QWidget):
     def _places(self, candidates: Candidates, count: int, box: QRectF, scale: float) -> npt.NDArray[np.float64]:
         corner = np.array([box.left(), box.top()])
         boxes = candidates.boxes[:count].astype(np.float64)
-        places: npt.NDArray[np.float64] = ((boxes[:, :2] + boxes[:, 2:]) / 2 + 0.5) * scale + corner
+        places: npt.NDArray[np.float64] = half_pixel((boxes[:, :2] + boxes[:, 2:]) / 2, to_scene=True) * scale + corner
         spread_out(places, 3.6 * BADGE, box)
         return places
 
@@ -187,7 +188,7 @@ class CandidatePicture(QWidget):
         candidates, suppression = self._candidates, self._suppression
         if candidates is None or suppression is None:
             return
-        x1, y1, x2, y2 = ((float(v) + 0.5) * scale for v in candidates.boxes[index])
+        x1, y1, x2, y2 = (float(v) * scale for v in half_pixel(candidates.boxes[index], to_scene=True))
         area = QRectF(x1 + box.left(), y1 + box.top(), x2 - x1, y2 - y1)
         kept = suppression.outcome[index] == KEPT
         colour = candidate_colour(suppression, index)
