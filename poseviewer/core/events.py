@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import weakref
 from collections.abc import Callable
@@ -23,7 +24,7 @@ class Event(Generic[T]):
 
     def connect(self, listener: Callable[[T], None]) -> Callable[[T], None]:
         """Add ``listener`` and return it (so that it also serves as a decorator)."""
-        if hasattr(listener, "__self__"):
+        if inspect.ismethod(listener):
             self._listeners.append(weakref.WeakMethod(listener))
         else:
             self._listeners.append(lambda: listener)

@@ -33,10 +33,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from poseviewer.core.progress import Progress
 from poseviewer.ui import settings, theme
 from poseviewer.ui.canvas.view import Canvas
 from poseviewer.ui.desk import Desk
 from poseviewer.ui.dialogs.opener import Dialogs
+from poseviewer.ui.dialogs.run_progress import time_left
 from poseviewer.ui.empty import EmptyPage
 from poseviewer.ui.menus import Actions, MenuBar, build_menus
 from poseviewer.ui.messagebar import MessageBar
@@ -295,13 +297,21 @@ class Window(QMainWindow):
             self.desk.select(frame=frame)
 
     def open_demo(self) -> None:
-        """Make the demo in the person's cache folder if need be, then open it."""
-        from poseviewer.core.resources import cache_folder
+        """Make the demo among the person's own files if need be, then open it."""
+        from poseviewer.core.resources import state_folder
         from poseviewer.jobs.demo import make_demo
 
-        self.desk.tell(Message(tr("Making the demo: a clip, its predictions and a few corrections."), key="demo"))
-        thread = self.desk.start_job(make_demo(cache_folder() / "demo"))
+        thread = self.desk.start_job(make_demo(state_folder() / "demo"))
+        thread.event.connect(self._demo_step)
         thread.result.connect(lambda path: self.desk.open_paths([path]))
+
+    def _demo_step(self, event: object) -> None:
+        """Say how far the demo is; the same line of the message bar is replaced."""
+        text = tr("Making the demo: a clip, its predictions and a few corrections.")
+        left = ""
+        if isinstance(event, Progress) and event.seconds_left is not None:
+            left = time_left(event.seconds_left)
+        self.desk.tell(Message(text, left, key="demo"))
 
     # --- panels and focus ---
 
