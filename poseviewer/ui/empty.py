@@ -271,7 +271,7 @@ class EmptyPage(QScrollArea):
         outer.addWidget(middle, 30)
         outer.addStretch(1)
         self._column = QVBoxLayout(middle)
-        self._column.setContentsMargins(8, 64, 8, 22)
+        self._column.setContentsMargins(8, 40, 8, 12)
         self._column.setSpacing(0)
         self._title = QLabel(tr("Open something to look at"), middle)
         under = QLabel(tr("PoseViewer plays it exactly, frame by frame, and shows what the network saw."), middle)

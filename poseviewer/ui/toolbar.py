@@ -43,7 +43,7 @@ class ToolBar(QToolBar):
         desk.running_changed.connect(self._show_running)
         desk.project_opened.connect(self._show_running)
         theme.notifier().changed.connect(self._new_theme)
-        self._new_theme()
+        self._show_running()
 
     def _build(self) -> None:
         self._open = self._button("open", tr("Open"))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QPainter, QPen, QTransform
+from PySide6.QtGui import QPainter, QPen, QPixmap, QTransform
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from poseviewer.core.values import ABSENT, Person
@@ -36,6 +36,7 @@ class Overlay(QGraphicsItem):
         self._view = QTransform()
         self._area = QRectF()
         self._bars: list[QRectF] = []
+        self._kept: tuple[tuple[object, ...], list[Person], QPixmap] | None = None
 
     def boundingRect(self) -> QRectF:
         """All of the scene."""
@@ -66,12 +67,7 @@ class Overlay(QGraphicsItem):
         others = [person for person in people if person is not chosen]
         if chosen is not None and desk.display.crop:
             self._paint_crop(painter, chosen)
-        if desk.display.boxes:
-            for person in others:
-                paint.paint_outline(painter, screen_box(person.pose.box, self._view), dashed=False, alpha=0.35)
-        if desk.display.skeleton:
-            for person in others:
-                self._paint_person(painter, person, selected=False)
+        self._paint_others(painter, others)
         if chosen is not None:
             self._paint_chosen(painter, chosen)
         self._paint_pills(painter, people, chosen)
@@ -84,6 +80,31 @@ class Overlay(QGraphicsItem):
             self._paint_badge(painter, tr("this frame is damaged in the file"))
 
     # --- people ---
+
+    def _paint_others(self, painter: QPainter, others: list[Person]) -> None:
+        """Paint who is not selected, from a picture kept until somebody, the view or the display changes."""
+        desk, hover = self._canvas.desk, self._canvas.hover
+        display, view = desk.display, self._view
+        ratio = self._canvas.devicePixelRatioF()
+        size = self._canvas.viewport().size() * ratio
+        lit = hover if hover is not None and hover.kind == "joint" and hover.person != desk.selection.person else None
+        look = (display.boxes, display.skeleton, display.colour_by, lit, theme.current().name)
+        place = (view.m11(), view.m12(), view.dx(), view.dy(), size.width(), size.height(), ratio)
+        # The people are compared by identity: they are frozen, and read anew whenever they change.
+        if self._kept is None or self._kept[0] != (look, place) or not _same(self._kept[1], others):
+            kept = QPixmap(size)
+            kept.setDevicePixelRatio(ratio)
+            kept.fill(Qt.GlobalColor.transparent)
+            inner = QPainter(kept)
+            try:
+                for person in others if display.boxes else ():
+                    paint.paint_outline(inner, screen_box(person.pose.box, view), dashed=False, alpha=0.35)
+                for person in others if display.skeleton else ():
+                    self._paint_person(inner, person, selected=False)
+            finally:
+                inner.end()
+            self._kept = ((look, place), list(others), kept)
+        painter.drawPixmap(0, 0, self._kept[2])
 
     def figure(self, person: Person, *, selected: bool) -> Figure:
         """Return ``person`` as it is painted under the present view."""
@@ -279,3 +300,7 @@ class Overlay(QGraphicsItem):
 
     def _at(self, x: float, y: float) -> QPointF:
         return self._view.map(to_scene(x, y))
+
+
+def _same(first: list[Person], second: list[Person]) -> bool:
+    return len(first) == len(second) and all(a is b for a, b in zip(first, second, strict=True))
