@@ -15,15 +15,14 @@ def main(argv: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if argv is None else argv
     from poseviewer.cli.main import is_command, run_command
 
-    if wants_demo_window(arguments) and has_display():
-        return _demo_in_window()
-    if is_command(arguments):
+    in_window = wants_demo_window(arguments) and has_display()
+    if is_command(arguments) and not in_window:
         return run_command(arguments)
     if not has_display():
         return _without_display(arguments)
     from poseviewer.ui.app import run_window
 
-    return run_window(arguments)
+    return run_window(["--demo"] if in_window else arguments)
 
 
 def has_display() -> bool:
@@ -36,25 +35,6 @@ def has_display() -> bool:
 def wants_demo_window(arguments: Sequence[str]) -> bool:
     """Return whether this is the bare ``poseviewer demo``: with any option it makes files instead."""
     return list(arguments) == ["demo"]
-
-
-def _demo_in_window() -> int:
-    """Make the demo if need be, then open the window on it."""
-    from poseviewer.cli.commands import make_window_demo
-    from poseviewer.cli.main import guarded
-
-    made: list[str] = []
-
-    def work() -> int:
-        made.append(str(make_window_demo()))
-        return 0
-
-    status = guarded(work)
-    if status:
-        return status
-    from poseviewer.ui.app import run_window
-
-    return run_window(made)
 
 
 def _without_display(arguments: Sequence[str]) -> int:

@@ -130,15 +130,6 @@ def run_headless_demo(out: str | Path | None = None) -> int:
     return 0
 
 
-def make_window_demo() -> Path:
-    """Make (or find) the demo project for the window and return its path."""
-    from poseviewer.core.resources import cache_folder
-    from poseviewer.jobs.demo import make_demo
-
-    path: Path = drive(make_demo(cache_folder() / "demo"), "demo")
-    return path
-
-
 TABLE: dict[str, Callable[[argparse.Namespace], int]] = {
     "predict": predict,
     "frames": frames,

@@ -80,31 +80,18 @@ def test_nothing_without_a_display_runs_the_demo(
     assert ran == [None, None, "there"]
 
 
-def test_the_window_opens_where_there_is_a_display(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_window_opens_where_there_is_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
     import types
 
     opened: list[list[str]] = []
     fake = types.ModuleType("poseviewer.ui.app")
     fake.run_window = lambda paths: opened.append(list(paths)) or 0  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "poseviewer.ui.app", fake)
-    monkeypatch.setattr("poseviewer.cli.commands.make_window_demo", lambda: tmp_path / "demo.poseproj")
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     assert entry.main([]) == 0
     assert entry.main(["clip.mp4", "x.poseproj"]) == 0
     assert entry.main(["demo"]) == 0
-    assert opened == [[], ["clip.mp4", "x.poseproj"], [str(tmp_path / "demo.poseproj")]]
-
-
-def test_a_demo_that_fails_opens_no_window(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from poseviewer.core.errors import MissingPartError
-
-    def broken() -> Path:
-        raise MissingPartError("The demo needs bus.jpg.")
-
-    monkeypatch.setattr("poseviewer.cli.commands.make_window_demo", broken)
-    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
-    assert entry.main(["demo"]) == 1
-    assert "The demo needs bus.jpg." in capsys.readouterr().err
+    assert opened == [[], ["clip.mp4", "x.poseproj"], ["--demo"]]
 
 
 def test_help_and_jobs_leave_the_heavy_libraries_out() -> None:
