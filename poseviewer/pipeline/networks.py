@@ -158,8 +158,18 @@ def load_networks(config: PipelineConfig, device: torch.device | None = None) ->
 
 
 def networks_key(config: PipelineConfig) -> str:
-    """Return what two configurations must share to share loaded networks."""
-    return msgspec.json.encode([config.detector, config.estimator, config.device, config.precision]).decode()
+    """Return what two configurations must share to share loaded networks; a file that was written anew counts as new."""
+    files = [[path, *_stamp(path)] for path in (config.detector, config.estimator)]
+    return msgspec.json.encode([files, config.device, config.precision]).decode()
+
+
+def _stamp(path: str) -> tuple[int, int]:
+    """Time of writing and size of a weight file; zeros for the bundled ones and for one that is not there."""
+    try:
+        status = Path(path).stat() if path else None
+    except OSError:
+        status = None
+    return (status.st_mtime_ns, status.st_size) if status is not None else (0, 0)
 
 
 def _installed(name: str) -> str:

@@ -87,10 +87,16 @@ def test_the_record_of_a_run_names_weights_by_hash(bundled) -> None:
     assert make_networks().describe()["detector"]["name"] == "bright"
 
 
-def test_only_what_matters_for_loading_makes_other_networks() -> None:
+def test_only_what_matters_for_loading_makes_other_networks(tmp_path) -> None:
     config = PipelineConfig()
     assert networks_key(config) == networks_key(msgspec.structs.replace(config, confidence=0.9, flip=True))
     assert networks_key(config) != networks_key(msgspec.structs.replace(config, estimator="a.safetensors"))
+    weights = tmp_path / "trained.safetensors"
+    weights.write_bytes(b"first")
+    trained = msgspec.structs.replace(config, estimator=str(weights))
+    before = networks_key(trained)
+    weights.write_bytes(b"trained further")
+    assert networks_key(trained) != before
 
 
 def test_missing_weights_are_one_sentence(tmp_path) -> None:
