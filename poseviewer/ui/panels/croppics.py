@@ -218,7 +218,5 @@ class CropPicture(QWidget):
         painter.drawImage(box, self._image)
         painter.restore()
         places = half_pixel(self._points, to_scene=True) * scale
-        draw_skeleton(
-            painter, self._skeleton, places, self._visibility, radius=2.9, width=1.8, selected=self._joint
-        )
+        draw_skeleton(painter, self._skeleton, places, self._visibility, selected=self._joint)
         draw_pill(painter, self._name, QPointF(5, 5))
