@@ -158,7 +158,7 @@ def load_networks(config: PipelineConfig, device: torch.device | None = None) ->
 
 
 def networks_key(config: PipelineConfig) -> str:
-    """Return what two configurations must share to share loaded networks; a file that was written anew counts as new."""
+    """Return what two configurations must share to share loaded networks; a file written anew counts as another."""
     files = [[path, *_stamp(path)] for path in (config.detector, config.estimator)]
     return msgspec.json.encode([files, config.device, config.precision]).decode()
 

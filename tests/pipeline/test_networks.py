@@ -16,6 +16,7 @@ from poseviewer.core.resources import resource_folder
 from poseviewer.core.skeleton import skeleton
 from poseviewer.core.values import Frame
 from poseviewer.pipeline.config import NmsConfig, PipelineConfig
+from poseviewer.pipeline.engine import Engine
 from poseviewer.pipeline.networks import BUNDLED_ESTIMATOR, load_networks, networks_key
 from poseviewer.pipeline.topdown import TopDown
 
@@ -97,6 +98,20 @@ def test_only_what_matters_for_loading_makes_other_networks(tmp_path) -> None:
     before = networks_key(trained)
     weights.write_bytes(b"trained further")
     assert networks_key(trained) != before
+
+
+def test_the_engine_keeps_the_last_networks_loaded(bundled) -> None:
+    engine = Engine("cpu")
+    config = PipelineConfig()
+    assert engine.device_name == "cpu"
+    first = engine.networks(config)
+    assert engine.networks(msgspec.structs.replace(config, confidence=0.5)) is first
+    rough = engine.networks(msgspec.structs.replace(config, precision="bf16"))
+    assert rough is not first
+    assert engine.networks(config) is first
+    engine.networks(msgspec.structs.replace(config, precision="float32"))  # the third: bf16 goes
+    assert engine.networks(config) is first
+    assert engine.networks(msgspec.structs.replace(config, precision="bf16")) is not rough
 
 
 def test_missing_weights_are_one_sentence(tmp_path) -> None:
