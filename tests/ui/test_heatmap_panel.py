@@ -212,3 +212,48 @@ def test_a_skeleton_of_other_size_is_said(panel: HeatmapPanel, desk: FakeDesk) -
     desk.people_changed.emit()
     panel.flush()
     assert panel.empty.sentence.text() == "The network's joints are not those of this project"
+
+
+def test_without_a_joint_all_maps_are_shown_at_once(panel: HeatmapPanel, desk: FakeDesk) -> None:
+    desk.session.select(joint=None)
+    panel.flush()
+    assert panel.title.name.text() == "all joints, max"
+    assert panel.peak.remark.text() == "Choose a joint below, or with S"
+    assert not panel.use.isEnabled()
+    assert not panel.gallery.selectionModel().hasSelection()
+    assert panel.map._values is not None
+    assert panel.map._values.max() == crop_of(desk).heatmaps.max()
+    panel.grab()
+
+
+def test_an_empty_map_is_said(panel: HeatmapPanel, desk: FakeDesk) -> None:
+    from dataclasses import replace
+
+    result = desk.evidence
+    assert result is not None
+    assert result.evidence is not None
+    maps = result.evidence.crops[0].heatmaps.copy()
+    maps[9] = 0
+    crops = (replace(result.evidence.crops[0], heatmaps=maps), *result.evidence.crops[1:])
+    desk.evidence = replace(result, evidence=replace(result.evidence, crops=crops))
+    desk.evidence_changed.emit()
+    panel.flush()
+    assert panel.peak.value.text() == "0.00"
+    assert panel.peak.remark.text() == "the map is empty"
+    assert not panel.use.isEnabled()
+    panel.grab()
+
+
+def test_the_half_peak_line_lies_at_half_of_the_peak(panel: HeatmapPanel, desk: FakeDesk) -> None:
+    from poseviewer.ui.panels.mapview import half_peak_outline
+    from poseviewer.ui.panels.peaks import look_at, sample
+
+    crop = crop_of(desk)
+    view = look_at(crop.heatmaps[13], crop.heatmap_to_frame)
+    assert view.first is not None
+    outline = half_peak_outline(crop.heatmaps[13], view.first)
+    assert sample(crop.heatmaps[13], outline) == pytest.approx(view.first.value / 2, abs=0.02)
+    plain = panel.map.grab().toImage()
+    desk.session.show(half_peak=True)
+    panel.flush()
+    assert panel.map.grab().toImage() != plain

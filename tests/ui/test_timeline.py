@@ -214,3 +214,78 @@ def test_every_size_and_theme_is_painted(qtbot: Any, name: str, width: int, heig
     assert len(colours) > 6
     dock.close()
     theme.apply("dark")
+
+
+def wheel(dock: TimelineDock, y: float, steps: int) -> None:
+    event = QWheelEvent(
+        QPointF(700, y), QPointF(700, y), QPoint(), QPoint(0, 120 * steps), Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier, Qt.ScrollPhase.NoScrollPhase, False,
+    )  # fmt: skip
+    QApplication.sendEvent(dock.lanes, event)
+
+
+def test_the_wheel_moves_along_and_scrolls_tracks(dock: TimelineDock, desk: FakeDesk) -> None:
+    lanes = dock.lanes
+    lanes.set_view(lanes.view.limited(first=700, span=200))
+    wheel(dock, row_middle(dock, "ruler"), -1)
+    assert lanes.view.first > 700
+    from poseviewer.project.rows import Span
+
+    desk.project.tracks = lambda media, first, last: tuple(Span(n, 0, 4000) for n in range(1, 10))
+    lanes.source.forget()
+    dock.grab()
+    before = lanes.view
+    wheel(dock, row_middle(dock, "tracks"), -2)
+    dock.grab()
+    assert lanes._scroll == 1
+    assert lanes.view == before
+
+
+def test_keys_zoom_around_the_playhead(qtbot: Any, dock: TimelineDock) -> None:
+    lanes = dock.lanes
+    whole = lanes.view.span
+    qtbot.keyClick(lanes, Qt.Key.Key_Plus)
+    assert lanes.view.span == pytest.approx(whole / 1.5)
+    assert lanes.view.first <= 812 <= lanes.view.last
+    qtbot.keyClick(lanes, Qt.Key.Key_Minus)
+    assert lanes.view.span == pytest.approx(whole)
+
+
+def test_a_tracks_name_selects_its_person(qtbot: Any, dock: TimelineDock, desk: FakeDesk) -> None:
+    dock.lanes.set_view(dock.lanes.view.limited(first=700, span=200))
+    dock.grab()
+    place = dock.lanes._order.index(9)
+    y = int(dock.lanes._place().rows.tracks[0] + 12 * place + 4)
+    qtbot.mouseClick(dock.lanes, Qt.MouseButton.LeftButton, pos=QPoint(30, y))
+    assert desk.selection.person == "p4"
+
+
+def test_a_double_click_in_the_strip_goes_there(qtbot: Any, dock: TimelineDock, desk: FakeDesk) -> None:
+    dock.lanes.set_view(dock.lanes.view.limited(first=600, span=300))
+    place = dock.lanes._place()
+    x = int(place.left + place.width / 2)
+    qtbot.mouseDClick(dock.lanes, Qt.MouseButton.LeftButton, pos=QPoint(x, row_middle(dock, "strip")))
+    assert abs(desk.selection.frame - 2105) <= 4
+    first, last = dock.lanes.view.frames
+    assert first <= desk.selection.frame <= last
+
+
+def test_the_playhead_pages_the_window(dock: TimelineDock, desk: FakeDesk) -> None:
+    lanes = dock.lanes
+    lanes.set_view(lanes.view.limited(first=800, span=100))
+    desk.select(frame=901)
+    first, last = lanes.view.frames
+    assert first <= 901 <= last
+    assert lanes.view.first == pytest.approx(891, abs=1)
+    desk.select(frame=880)
+    assert lanes.view.frames[0] <= 880
+
+
+def test_escape_drops_a_typed_number(qtbot: Any, dock: TimelineDock, desk: FakeDesk) -> None:
+    field = dock.transport.field
+    field.setFocus()
+    field.selectAll()
+    qtbot.keyClicks(field, "77")
+    qtbot.keyClick(field, Qt.Key.Key_Escape)
+    assert field.text() == "812"
+    assert desk.selection.frame == 812
