@@ -35,7 +35,7 @@ from poseviewer.pipeline.devices import BatchSize, is_out_of_memory, out_of_memo
 from poseviewer.pipeline.networks import Networks
 
 Boxes = npt.NDArray[np.floating]
-MOST_FRAMES_ON_CPU = 3
+MOST_FRAMES_ON_CPU = 2
 """A CPU gains little from larger batches, and somebody who looks at a frame waits for the batch that runs."""
 
 
