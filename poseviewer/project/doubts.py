@@ -11,6 +11,7 @@ Symbols: K joints, P flip pairs.
 
 from __future__ import annotations
 
+import bisect
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +34,10 @@ SWAP_SHIFT = 0.1
 SURE = 0.2
 """Joints below this score say nothing about jumps and sides."""
 REACH = 10
+READ_AHEAD = 10
+"""So many rows are read for each one that may be listed."""
+APART = 12
+"""Frames: doubts of one kind that lie closer are one thing to look at, shown where it is worst."""
 DOUBLED_OKS = 0.5
 SAME_IOU = 0.3
 
@@ -62,8 +67,7 @@ class Trail:
         self._media = media
         self._run = run
         self._frames: dict[int, Sequence[Pose]] = {}
-        kind = db.execute("SELECT json_extract(info, '$.kind') FROM media WHERE id = ?", (media,)).fetchone()
-        self._moving = kind == ("video",)
+        self._moving = _moving(db, media)
 
     def add(self, frame: int, poses: Sequence[Pose]) -> None:
         """Remember a frame that was just stored, and forget what lies too far back."""
@@ -231,17 +235,38 @@ AND (doubt.prediction IS NOT NULL
 
 
 def worth_a_look(db: sqlite3.Connection, skeleton: Skeleton, media: int, limit: int) -> tuple[Doubt, ...]:
-    """Return the open doubts of a media, the weightiest first."""
+    """Return the open doubts of a media, the weightiest first, one for each place in time.
+
+    A limb that flickers for a second would else fill the queue with itself: of doubts of one kind less than
+    ``APART`` frames from a weightier one, only that one is listed. The pictures of a folder are each for itself.
+    """
+    apart = APART if _moving(db, media) else 1
     rows = db.execute(
-        "SELECT frame, prediction, joint, kind, figure FROM doubt INDEXED BY doubt_by_weight"
+        "SELECT frame, prediction, joint, kind, figure, weight FROM doubt INDEXED BY doubt_by_weight"
         f" WHERE media = ? AND {OPEN} ORDER BY weight DESC, frame LIMIT ?",
-        (media, limit),
+        (media, limit * READ_AHEAD),
     )
-    return tuple(
-        Doubt(frame, f"p{prediction}" if prediction is not None else "", joint, kind, figure, words)
-        for frame, prediction, joint, kind, figure in rows
-        for words in (_words(skeleton, kind, joint, figure),)
-    )
+    # A joint that leaps away leaps back one frame later, about as far: the first of the two is the wrong one.
+    ordered = sorted(rows, key=lambda row: (-round(row[5], 1), row[0]))
+    taken: dict[str, list[int]] = {}
+    found: list[Doubt] = []
+    for frame, prediction, joint, kind, figure, _ in ordered:
+        places = taken.setdefault(kind, [])
+        at = bisect.bisect_left(places, frame)
+        if apart > 1 and any(abs(place - frame) < apart for place in places[max(at - 1, 0) : at + 1]):
+            continue
+        places.insert(at, frame)
+        key = f"p{prediction}" if prediction is not None else ""
+        found.append(Doubt(frame, key, joint, kind, figure, _words(skeleton, kind, joint, figure)))
+        if len(found) == limit:
+            break
+    return tuple(found)
+
+
+def _moving(db: sqlite3.Connection, media: int) -> bool:
+    """Return whether the frames of a media follow each other in time."""
+    kind = db.execute("SELECT json_extract(info, '$.kind') FROM media WHERE id = ?", (media,)).fetchone()
+    return bool(kind == ("video",))
 
 
 def _words(skeleton: Skeleton, kind: str, joint: int | None, figure: float) -> str:

@@ -40,10 +40,8 @@ def test_each_kind_is_found_where_it_is(project: Project, media: int, run: Run) 
     walk[35][0] = pose(135, score=0.2)
     run(*[result(frame, *poses) for frame, poses in walk.items()])
     doubts = {(doubt.kind, doubt.frame): doubt for doubt in project.worth_a_look(media)}
-    # The leap back and the exchange back are doubts too: which of the two frames is wrong only a person can tell.
-    assert set(doubts) == {
-        ("jump", 5), ("jump", 6), ("sides", 10), ("sides", 11), ("lost", 20), ("doubled", 30), ("low_score", 35),
-    }  # fmt: skip
+    # The leap back and the exchange back are the same thing to look at.
+    assert set(doubts) == {("jump", 5), ("sides", 10), ("lost", 20), ("doubled", 30), ("low_score", 35)}
     jump = doubts["jump", 5]
     assert jump.joint == 9
     np.testing.assert_allclose(jump.figure, np.hypot(61, 40), atol=3)
@@ -98,7 +96,7 @@ def test_doubts_do_not_depend_on_how_a_run_is_cut_into_chunks(project: Project, 
             project.store_results(run, results[first : first + size])
         seen.append([(d.frame, d.kind, d.joint, d.figure) for d in project.worth_a_look(media)])
     assert seen[0] == seen[1] == seen[2]
-    assert {(kind, frame) for frame, kind, _, _ in seen[0]} == {("lost", 7), ("jump", 15), ("jump", 16)}
+    assert {(kind, frame) for frame, kind, _, _ in seen[0]} == {("lost", 7), ("jump", 15)}
 
 
 def test_skipped_frames_say_nothing_about_motion(project: Project, media: int, run: Run) -> None:
