@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DOUBT_LIMIT = 500
 MAX_TRACKS = 64
 """More tracks than this in one window are not listed; the nearest to the playhead are."""
-TRACK_FRAMES = 6000
+TRACK_FRAMES = 50_000
 """A window of more frames shows no tracks; zooming in does."""
 
 
@@ -43,7 +43,6 @@ class LaneSource:
         self._whole_key: tuple[object, ...] | None = None
         self._doubt_key: tuple[object, ...] | None = None
         self._data = LaneData()
-        self._whole: Lanes | None = None
         self._doubts: tuple[Doubt, ...] = ()
         self._turn = 0
 
@@ -67,24 +66,25 @@ class LaneSource:
             return LaneData()
         first, last = view.frames
         columns = min(last - first + 1, max(int(view.width), 1))
-        whole_key = (id(project), media, view.count, int(view.width))
-        if whole_key != self._whole_key:
-            self._whole_key = whole_key
-            self._whole = project.lanes(media, 0, view.count - 1, min(view.count, max(int(view.width), 1)))
-            self._turn += 1
         key = (id(project), media, first, last, columns, joint)
         if key != self._window_key:
             self._window_key = key
             window = project.lanes(media, first, last, columns, joint=joint)
             spans: dict[int, list[Span]] = {}
-            # Tracks are read row by row, so a window of hours would keep the window waiting.
+            # The cost of tracks grows with the frames: hours of video would keep the window waiting.
             if last - first < TRACK_FRAMES:
                 for span in project.tracks(media, first, last):
                     spans.setdefault(span.track, []).append(span)
-            self._data = LaneData(window, self._whole, {track: tuple(found) for track, found in spans.items()})
+            self._data = LaneData(window, self._data.whole, {track: tuple(found) for track, found in spans.items()})
             self._turn += 1
-        elif self._data.whole is not self._whole:
-            self._data = LaneData(self._data.window, self._whole, self._data.spans)
+        whole_key = (id(project), media, view.count, int(view.width))
+        if whole_key != self._whole_key:
+            self._whole_key = whole_key
+            self._turn += 1
+            all_shown = first == 0 and last == view.count - 1
+            most = min(view.count, max(int(view.width), 1))
+            whole = self._data.window if all_shown else project.lanes(media, 0, view.count - 1, most)
+            self._data = LaneData(self._data.window, whole, self._data.spans)
         return self._data
 
     def doubts(self) -> tuple[Doubt, ...]:
