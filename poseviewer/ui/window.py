@@ -303,7 +303,13 @@ class Window(QMainWindow):
 
         thread = self.desk.start_job(make_demo(state_folder() / "demo"))
         thread.event.connect(self._demo_step)
-        thread.result.connect(lambda path: self.desk.open_paths([path]))
+        thread.result.connect(self._demo_made)
+
+    def _demo_made(self, path: Path) -> None:
+        self.desk.tell(
+            Message(tr("The demo is ready: somebody is there twice; N leads to it."), level="done", key="demo")
+        )
+        self.desk.open_paths([path])
 
     def _demo_step(self, event: object) -> None:
         """Say how far the demo is; the same line of the message bar is replaced."""

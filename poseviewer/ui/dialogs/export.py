@@ -10,7 +10,6 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QFileDialog,
     QFrame,
     QHBoxLayout,
@@ -27,7 +26,7 @@ from poseviewer.ui import theme
 from poseviewer.ui.dialogs.base import Dialog, Fields
 from poseviewer.ui.dialogs.settings import show_folder
 from poseviewer.ui.messages import Message, of_error
-from poseviewer.ui.panels.widgets import Heading, Label, Segments, SmallButton
+from poseviewer.ui.panels.widgets import Choice, Heading, Label, Segments, SmallButton
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
@@ -54,10 +53,10 @@ class ExportDialog(Dialog):
             (("corrections", tr("Corrections")), ("all", tr("Everything")), ("predictions", tr("Predictions"))),
         )
         self.include.chosen.connect(self._choose)
-        self.pictures = QComboBox()
+        self.pictures = Choice()
         for key, text in (("png", tr("PNG beside it")), ("jpg", tr("JPEG beside it")), ("none", tr("Names only"))):
             self.pictures.addItem(text, key)
-        self.split = QComboBox()
+        self.split = Choice()
         for share, text in SHARES:
             self.split.addItem(tr(text), share)
         self.overwrite = QCheckBox(tr("Replace an earlier export there"))

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 from PySide6.QtCore import QLocale, Signal
 from PySide6.QtWidgets import (
+    QAbstractSpinBox,
     QCheckBox,
-    QComboBox,
     QDoubleSpinBox,
     QFileDialog,
     QHBoxLayout,
@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 
 from poseviewer.pipeline.config import PipelineConfig
 from poseviewer.ui.dialogs.base import Fields
-from poseviewer.ui.panels.widgets import Heading
+from poseviewer.ui.panels.widgets import Choice, Heading
 from poseviewer.ui.text import tr
 
 NMS_VERSIONS = (
@@ -95,6 +95,7 @@ class RunSettings(QWidget):
         self.batch_frames, self.batch_people = QSpinBox(), QSpinBox()
         for box in (self.batch_frames, self.batch_people):
             box.setRange(1, 512)
+            box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
         self._lay_out()
         self.show_config(config)
         self._listen()
@@ -208,17 +209,18 @@ def _number(low: float, high: float, step: float, decimals: int) -> QDoubleSpinB
     box.setDecimals(decimals)
     box.setRange(low, high)
     box.setSingleStep(step)
+    box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
     return box
 
 
-def _choices(rows: tuple[tuple[str, str], ...]) -> QComboBox:
-    box = QComboBox()
+def _choices(rows: tuple[tuple[str, str], ...]) -> Choice:
+    box = Choice()
     for key, text in rows:
         box.addItem(tr(text), key)
     return box
 
 
-def _pick(box: QComboBox, key: str) -> None:
+def _pick(box: Choice, key: str) -> None:
     if box.findData(key) < 0:
         box.addItem(key, key)
     box.setCurrentIndex(box.findData(key))

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt, QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QSlider, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSlider, QWidget
 
 from poseviewer.core.log import log_path
 from poseviewer.core.resources import cache_folder, config_folder
 from poseviewer.ui import settings, theme
 from poseviewer.ui.dialogs.base import Dialog, Fields
-from poseviewer.ui.panels.widgets import Heading, Label
+from poseviewer.ui.panels.widgets import Choice, Heading, Label
 from poseviewer.ui.text import LANGUAGES, language, tr
 
 
@@ -78,8 +78,8 @@ class SettingsDialog(Dialog):
         self._percent.setText(f"{self.scale.value()} %")
 
 
-def _box(choices: list[tuple[str, str]], chosen: str) -> QComboBox:
-    box = QComboBox()
+def _box(choices: list[tuple[str, str]], chosen: str) -> Choice:
+    box = Choice()
     for key, text in choices:
         box.addItem(text, key)
     box.setCurrentIndex(max(box.findData(chosen), 0))
