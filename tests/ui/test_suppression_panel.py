@@ -179,7 +179,7 @@ def report(outcome: list[int], by: list[int], nearest: list[int]) -> Suppression
 def test_a_double_that_was_kept_is_warned_of() -> None:
     (text,) = warnings(poses(0, 4), report([KEPT, KEPT], [-1, -1], [-1, 0]), skeleton(), NmsConfig())
     assert text.startswith("<b>Candidate 2 may be candidate 1 again.</b>")
-    assert "9.00, below 22.48" in text
+    assert "9.00, below 22.48, and 2 joints match, 5 needed" in text
 
 
 def test_a_pose_that_mixes_two_is_warned_of() -> None:

@@ -199,8 +199,10 @@ def _kept_warning(
     if row.other < 0 or not others:
         return []
     because = tr(
-        "Its similarity to candidate {other} is {value}, below {limit}, so it was kept as well.",
-        other=row.other + 1, value=f"{row.similarity:.2f}", limit=f"{nms.gamma:.2f}",
+        "Its similarity to candidate {other} is {value}, below {limit}, and {matches} joints match, {least} needed, "
+        "so it was kept as well.",
+        other=row.other + 1, value=f"{row.similarity:.2f}", limit=f"{nms.gamma:.2f}", matches=f"{row.matches:g}",
+        least=f"{nms.match_threshold:g}",
     )  # fmt: skip
     shared = [index for index in others if shared_joints(candidates, row.index, index) >= MIXED_SHARE]
     if len(shared) >= 2:
