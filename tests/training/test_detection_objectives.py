@@ -129,9 +129,7 @@ def test_human_boxes_complete_and_correct_the_teacher() -> None:
     taught = float(teacher.logits[0, away].sigmoid())
 
     def score(unsure: Tensor, known: Tensor) -> Tensor:
-        return make_targets(
-            _blank(), teacher, box, unsure, known, grid(SIZE), own_share=1, human=True
-        ).score[0]
+        return make_targets(_blank(), teacher, box, unsure, known, grid(SIZE), own_share=1, human=True).score[0]
 
     within = inside(box, centres)[0, 0]
     # The missed person is raised, the invented one lowered, but only where everybody is known.
