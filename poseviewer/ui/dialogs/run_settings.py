@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 from PySide6.QtCore import QLocale, Signal
 from PySide6.QtWidgets import (
-    QAbstractSpinBox,
     QCheckBox,
     QDoubleSpinBox,
     QFileDialog,
@@ -95,7 +94,6 @@ class RunSettings(QWidget):
         self.batch_frames, self.batch_people = QSpinBox(), QSpinBox()
         for box in (self.batch_frames, self.batch_people):
             box.setRange(1, 512)
-            box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
         self._lay_out()
         self.show_config(config)
         self._listen()
@@ -209,7 +207,6 @@ def _number(low: float, high: float, step: float, decimals: int) -> QDoubleSpinB
     box.setDecimals(decimals)
     box.setRange(low, high)
     box.setSingleStep(step)
-    box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
     return box
 
 
