@@ -1,0 +1,92 @@
+"""The table of docs/golden.md: every file of a folder, how it is checked and how far it is off."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from goldenfolder import CHECKS, Comparison
+
+ELSEWHERE = {
+    "alphapose/affine_master.npz": "tests/ops/test_crops.py",
+    "alphapose/crop_old.npz": "tests/ops/test_crops.py",
+    "alphapose/stn.npz": "tests/ops/test_crops.py",
+    "alphapose/decode_integral.npz": "tests/golden/test_alphapose_decode.py",
+    "alphapose/decode_master.npz": "tests/golden/test_alphapose_decode.py",
+    "alphapose/decode_old.npz": "tests/golden/test_alphapose_decode.py",
+    "alphapose/flip.npz": "tests/golden/test_alphapose_decode.py",
+    "alphapose/sikr.npz": "tests/golden/test_alphapose_decode.py",
+    "alphapose/targets.npz": "tests/golden/test_alphapose_decode.py",
+    "alphapose/nets.npz": "tests/golden/test_alphapose_nets.py (the networks that exist)",
+    "alphapose/nets_index.json": "tests/golden/test_alphapose_nets.py (index of nets.npz)",
+    "alphapose/state_dicts.json.gz": "tests/golden/test_alphapose_nets.py (the networks that exist)",
+    "alphapose/oks_nms.json": "tests/ops/test_oks_nms.py",
+    "alphapose/joint_pairs.json": "tests/golden/test_alphapose_decode.py (flip pairs)",
+}
+"""Files that tests of their own read, by path below the folder. A row of the table says nothing about their error."""
+ELSEWHERE_PREFIXES = {"alphapose/nms_": "tests/ops/test_suppression.py"}
+WHOLE = "the whole file"
+
+
+class Table:
+    """What a run found out about each file."""
+
+    KEY: pytest.StashKey[Table] = pytest.StashKey()
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._found: dict[str, list[Comparison]] = {}
+        self._parts: dict[str, set[str]] = {}
+
+    def note(self, file: str, part: str, comparisons: list[Comparison]) -> None:
+        """Remember the comparisons of one part of a file."""
+        self._found.setdefault(file, []).extend(comparisons)
+        self._parts.setdefault(file, set()).add(part)
+
+    def markdown(self) -> str:
+        """The table as a document."""
+        rows = [self._row(file) for file in files(self.folder)]
+        lines = [
+            "# Golden vectors",
+            "",
+            "Numbers that the public reference code computed, and how far PoseViewer is off. Written by",
+            "`pytest tests/golden/test_vectors.py --golden-table docs/golden.md`; another folder of the same files is",
+            "run with `pytest tests/golden --golden DIR` or with `POSEVIEWER_GOLDEN=DIR`.",
+            "",
+            "Worst error and tolerance belong to the comparison that uses the largest share of its tolerance;",
+            "tolerance 0 means equal. A file that a test elsewhere reads names that test.",
+            "",
+            "| File | Comparisons | Worst error | Tolerance | Covered |",
+            "|---|---:|---:|---:|---|",
+            *rows,
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _row(self, file: str) -> str:
+        found = self._found.get(file, [])
+        if not found:
+            return f"| {file} | | | | {elsewhere(file) or 'not covered yet'} |"
+        worst = max(found, key=lambda c: (c.error / c.allowed if c.allowed else float(c.error > 0) * 1e9, c.error))
+        parts = ", ".join(sorted(self._parts[file]))
+        return f"| {file} | {len(found)} | {worst.error:.1e} | {worst.allowed:.0e} | {parts} |"
+
+
+def files(folder: Path) -> list[str]:
+    """All vector files of a folder, by path below it."""
+    kinds = (".npz", ".json", ".gz")
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix in kinds)
+
+
+def elsewhere(file: str) -> str:
+    """The test outside the harness that reads a file, or ""."""
+    for prefix, test in ELSEWHERE_PREFIXES.items():
+        if file.startswith(prefix):
+            return test
+    return ELSEWHERE.get(file, "")
+
+
+def parts(folder: Path) -> list[tuple[str, str]]:
+    """Every part to run: known ones, also where the file is absent, and files that nobody knows."""
+    known = {file for file, _ in CHECKS}
+    strangers = [(file, WHOLE) for file in files(folder) if file not in known and not elsewhere(file)]
+    return sorted([*CHECKS, *strangers])

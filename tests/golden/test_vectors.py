@@ -1,0 +1,50 @@
+"""Every golden vector that a folder holds, against the program."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+from goldenfolder import CHECKS, Comparison, Vectors, close, same
+from goldentable import ELSEWHERE, ELSEWHERE_PREFIXES, Table, elsewhere, parts
+
+for _module in sorted(Path(__file__).parent.glob("check_*.py")):
+    importlib.import_module(_module.stem)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "part" in metafunc.fixturenames:
+        found = parts(metafunc.config.stash[Table.KEY].folder)
+        metafunc.parametrize(("file", "part"), found, ids=[f"{file}-{part}" for file, part in found])
+
+
+def test_part(file: str, part: str, golden: Path, pytestconfig: pytest.Config) -> None:
+    check = CHECKS.get((file, part))
+    if check is None:
+        pytest.skip(f"{file} is not covered yet")
+    path = golden / file
+    if not path.exists():
+        pytest.skip(f"{file} is not in {golden}")
+    comparisons = list(check(Vectors(path)))
+    pytestconfig.stash[Table.KEY].note(file, part, comparisons)
+    assert comparisons, "nothing was compared"
+    failed = [comparison for comparison in comparisons if not comparison.holds]
+    assert not failed, "\n".join(f"{c.case}: {c.error:.3e} > {c.allowed:.0e}" for c in failed[:20])
+
+
+def test_a_test_that_is_said_to_cover_a_file_names_it() -> None:
+    root = Path(__file__).resolve().parents[2]
+    for file, test in (*ELSEWHERE.items(), *ELSEWHERE_PREFIXES.items()):
+        name = file.split("/")[1]
+        assert name in (root / test.split(" ")[0]).read_text(encoding="utf-8"), file
+    assert elsewhere("alphapose/kalman.npz") == ""
+
+
+def test_a_difference_is_noticed() -> None:
+    assert not same("one", [1.0, 2.0], [1.0, 2.5]).holds
+    assert not close("shape", [1.0], [1.0, 1.0], 1.0).holds
+    assert not close("nan", [float("nan")], [1.0], 1.0).holds
+    assert not close("nan wanted", [1.0], [float("nan")], 1.0).holds
+    assert close("both nan", [float("nan"), 1.0], [float("nan"), 1.1], 0.2).holds
+    assert not Comparison("nan", float("nan"), 1.0).holds
