@@ -136,7 +136,8 @@ def test_corrections_are_true_and_one_person_is_doubled(short: None, tmp_path: P
                 ]
                 assert min(off) <= demo.OFF_PX
         doubts = project.worth_a_look(row.id)
-        assert {doubt.frame for doubt in doubts if doubt.kind == "doubled"} == {6, 7, 8}
+        (doubled,) = [doubt.frame for doubt in doubts if doubt.kind == "doubled"]
+        assert doubled in demo.DOUBLED_FRAMES
         assert project.can_undo
         assert project.runs(row.id)[-1].config["nms"]["enabled"] is False
 
@@ -148,7 +149,8 @@ def test_a_double_is_planted_where_no_threshold_makes_one(
     path = finish(make_demo(tmp_path / "demo"))
     with Project.open(path) as project:
         doubts = project.worth_a_look(project.media_list()[0].id)
-        assert {doubt.frame for doubt in doubts if doubt.kind == "doubled"} == {6, 7, 8}
+        (doubled,) = [doubt.frame for doubt in doubts if doubt.kind == "doubled"]
+        assert doubled in demo.DOUBLED_FRAMES
 
 
 def test_a_second_demo_keeps_the_first_with_its_edits(short: None, tmp_path: Path) -> None:
