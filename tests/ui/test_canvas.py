@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import SECOND, people_of
 from PySide6.QtCore import QPoint, QPointF, QRectF, Qt
 from PySide6.QtGui import QImage, QWheelEvent
 from PySide6.QtWidgets import QApplication
+from window_tools import SECOND, people_of
 
 from poseviewer.core.values import ABSENT, OCCLUDED, VISIBLE
 from poseviewer.ui import theme
@@ -205,7 +205,7 @@ def test_a_drawn_box_is_run_and_becomes_a_person(window, mouse, engine):
     request = engine.asked[-1]
     assert np.allclose(request.boxes, [[250, 30, 310, 200]], atol=1.0)
     assert window.canvas.waiting_box is not None
-    from conftest import person
+    from window_tools import person
 
     engine.reply(request, (person(250, 30, 170, 0.7),))
     assert len(desk.people) == 3
@@ -225,7 +225,7 @@ def test_dragging_a_box_corner_runs_that_person_again(window, mouse, engine):
     mouse.drag((x1, y1), (x1 - 10, y1 - 12))
     request = engine.asked[-1]
     assert np.allclose(request.boxes, [[x1 - 10, y1 - 12, x2, y2]], atol=1.0)
-    from conftest import person
+    from window_tools import person
 
     engine.reply(request, (person(x1 - 8, y1 - 10, 160, 0.9),))
     assert len(desk.people) == 2
@@ -238,7 +238,7 @@ def test_an_answer_for_a_frame_that_was_left_changes_nothing(window, mouse, engi
     desk.run_on_box([250, 30, 310, 200])
     request = engine.asked[-1]
     desk.select(frame=3)
-    from conftest import person
+    from window_tools import person
 
     engine.reply(request, (person(250, 30, 170),))
     assert len(desk.people) == 2

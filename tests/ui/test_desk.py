@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SECOND, people_of, store_people
+from window_tools import SECOND, people_of, store_people
 
 from poseviewer.core.errors import DeviceError
 from poseviewer.core.progress import Progress
@@ -386,7 +386,7 @@ def test_a_corrected_person_keeps_its_evidence(evident):
 
 
 def test_a_person_without_a_candidate_gets_evidence_of_its_own_box(evident, engine, qtbot):
-    from conftest import person
+    from window_tools import person
 
     desk = evident.desk
     pose = person(255, 60, 120)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from desk_tools import FRAMES, open_desk
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
@@ -22,7 +23,6 @@ from poseviewer.ui.dialogs.run import RunDialog
 from poseviewer.ui.dialogs.run_progress import time_left
 from poseviewer.ui.dialogs.run_settings import RunSettings
 from poseviewer.ui.dialogs.shortcuts import ShortcutsDialog, key_text
-from tests.ui.desk_tools import FRAMES, open_desk
 
 
 @pytest.fixture

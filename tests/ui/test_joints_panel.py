@@ -52,9 +52,7 @@ def click(qtbot: Any, panel: JointsPanel, row: int, column: int) -> None:
 
 
 @pytest.mark.parametrize(("joint", "then"), [(0, 1), (11, 0), (3, 2)])
-def test_clicking_seen_cycles_by_an_edit(
-    qtbot: Any, panel: JointsPanel, desk: FakeDesk, joint: int, then: int
-) -> None:
+def test_clicking_seen_cycles_by_an_edit(qtbot: Any, panel: JointsPanel, desk: FakeDesk, joint: int, then: int) -> None:
     click(qtbot, panel, joint, SEEN)
     assert desk.edits == [edits.SetVisibility(1, 812, "p1", (joint,), then)]
 

@@ -126,9 +126,7 @@ def test_the_threshold_in_the_strip_is_dragged(qtbot: Any, panel: SuppressionPan
     qtbot.waitUntil(lambda: bool(asked(desk)), timeout=2000)
 
 
-def test_tried_limits_are_asked_again_for_the_next_frame(
-    qtbot: Any, panel: SuppressionPanel, desk: FakeDesk
-) -> None:
+def test_tried_limits_are_asked_again_for_the_next_frame(qtbot: Any, panel: SuppressionPanel, desk: FakeDesk) -> None:
     panel.limits[0].slider.setValue(190)
     qtbot.waitUntil(lambda: len(asked(desk)) == 1, timeout=2000)
     result = desk.evidence
@@ -154,9 +152,7 @@ def test_sliders_follow_the_run(panel: SuppressionPanel, desk: FakeDesk) -> None
 def test_a_candidate_added_by_hand_has_no_verdict_of_other_limits(desk: FakeDesk) -> None:
     evidence = desk.evidence.evidence  # type: ignore[union-attr]
     old = evidence.suppression
-    shorter = Suppression(
-        old.outcome[:4], old.by[:4], old.similarity[:4], old.nearest[:4], old.matches[:4], old.kept
-    )
+    shorter = Suppression(old.outcome[:4], old.by[:4], old.similarity[:4], old.nearest[:4], old.matches[:4], old.kept)
     assert len(candidate_rows(evidence.candidates, shorter, old)) == 4
 
 
@@ -222,6 +218,4 @@ def test_owners_follow_removers_to_a_kept_one() -> None:
 
 def test_a_kept_one_says_why_it_stayed() -> None:
     row = candidate_rows(poses(0, 400), report([KEPT, KEPT], [-1, -1], [-1, 0]))[1]
-    assert reason_words(row, NmsConfig()) == (
-        "similarity to 1 is 9.00, not above 22.48; 2 matched joints, 5 needed"
-    )
+    assert reason_words(row, NmsConfig()) == ("similarity to 1 is 9.00, not above 22.48; 2 matched joints, 5 needed")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import Mouse
 from PySide6.QtCore import Qt
+from window_tools import Mouse
 
 from poseviewer.core.resources import resource_folder
 from poseviewer.formats.coco_export import ExportOptions
