@@ -76,7 +76,8 @@ def through_points(source: Tensor, target: Tensor) -> Tensor:
     """The affine maps ``(N, 2, 3)`` float64 that take three points ``(N, 3, 2)`` each to three others."""
     ones = torch.ones_like(source[..., :1], dtype=torch.float64)
     rows = torch.cat((source.double(), ones), dim=2)
-    return torch.linalg.solve(rows, target.double()).transpose(1, 2)
+    maps: Tensor = torch.linalg.solve(rows, target.double())
+    return maps.transpose(1, 2)
 
 
 def apply(matrices: Tensor, points: Tensor) -> Tensor:

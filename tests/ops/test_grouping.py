@@ -1,0 +1,75 @@
+"""Assignment and grouping: optimal, indifferent to what they should be, and complete on a planted scene."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy.optimize import linear_sum_assignment
+
+from poseviewer.ops import grouping
+from poseviewer.ops.munkres import assign
+
+COSTS = arrays(np.float64, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(-5, 5).map(float))
+
+
+@given(COSTS)
+@settings(max_examples=60, deadline=None)
+def test_an_assignment_is_as_cheap_as_any(cost: np.ndarray) -> None:
+    pairs = assign(cost)
+    rows, columns = linear_sum_assignment(cost)
+    assert len({row for row, _ in pairs}) == len({column for _, column in pairs}) == len(pairs)
+    if cost.shape[0] <= cost.shape[1]:
+        assert [row for row, _ in pairs] == list(range(cost.shape[0]))
+        assert sum(cost[row, column] for row, column in pairs) == pytest.approx(cost[rows, columns].sum())
+
+
+def test_a_cost_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="finite"):
+        assign(np.array([[0.0, np.nan]]))
+    assert assign(np.zeros((0, 3))) == []
+
+
+def planted(people: int, seed: int, *, size: int = 64) -> tuple[torch.Tensor, torch.Tensor, np.ndarray]:
+    """Heatmaps and tag maps of people whose joints lie on cells of their own and whose tags are 3 apart."""
+    draw = np.random.default_rng(seed)
+    places = np.stack([draw.permutation(size // 8)[:people] for _ in range(2)], axis=1) * 8 + 4
+    xy = np.repeat(places[:, None], 17, axis=1)
+    maps, tags = torch.zeros(17, size, size), torch.zeros(17, size, size, 1)
+    for person in range(people):
+        for joint in range(17):
+            x, y = xy[person, joint]
+            maps[joint, y, x] = 0.5 + 0.02 * person
+            tags[joint, y, x] = 3.0 * person
+    return maps, tags, xy
+
+
+@pytest.mark.parametrize("rules", [grouping.AE_RULES, grouping.HIGHER_RULES], ids=["ae", "higher"])
+@pytest.mark.parametrize("people", [1, 4, 8])
+def test_planted_people_are_found_whole(people: int, rules: grouping.GroupingRules) -> None:
+    maps, tags, xy = planted(people, seed=people)
+    found, scores = grouping.group_people(maps, tags, rules)
+    order = found[:, 0, 3].argsort().numpy()
+    # The quarter step moves at most 0.25 from the cell's centre at + 0.5.
+    assert np.abs(found[order, :, :2].numpy() - xy - 0.5).max() <= 0.25
+    np.testing.assert_allclose(scores[order], 0.5 + 0.02 * np.arange(people), atol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["ae", "higher"])
+def test_a_missing_joint_is_filled_from_the_persons_own_tag(form: str) -> None:
+    maps, tags, xy = planted(3, seed=5)
+    whole, _ = grouping.group_people(maps, tags)
+    person = int(whole[:, 0, 3].argmax())
+    whole[person, 16] = 0
+    filled = grouping.fill_missing(whole, maps, tags, form=form)  # type: ignore[arg-type]
+    assert np.abs(filled[person, 16, :2].numpy() - xy[2, 16] - 0.5).max() <= 0.25
+    assert float(filled[person, 16, 2]) == pytest.approx(1.0 if form == "ae" else 0.54)
+
+
+def test_an_empty_picture_has_nobody() -> None:
+    people, scores = grouping.group_people(torch.zeros(17, 20, 20), torch.zeros(17, 20, 20, 2))
+    assert people.shape == (0, 17, 5)
+    assert scores.shape == (0,)
