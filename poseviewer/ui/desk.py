@@ -6,14 +6,12 @@ on the window's thread. Edits go through :meth:`Desk.apply` and nothing else.
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
@@ -24,6 +22,7 @@ from poseviewer.core.progress import JobEvent
 from poseviewer.core.skeleton import Skeleton, skeleton
 from poseviewer.core.values import Frame, FrameResult, MediaInfo, Person, Pose, Suppression
 from poseviewer.session import Display, Playhead, Selection, Session
+from poseviewer.ui.corrector import Corrector
 from poseviewer.ui.evidence import EvidenceKeeper, Peak, State
 from poseviewer.ui.frames import FrameKeeper
 from poseviewer.ui.hand import Hand, nearest_person
@@ -105,6 +104,7 @@ class Desk(QObject):
         self.runs = Runs(self)
         self._opener = Opener(self)
         self._evidence = EvidenceKeeper(self)
+        self._corrector = Corrector(self)
         self._hand = Hand(self)
         self._moving = Moving(self)
         self._connect()
@@ -305,6 +305,10 @@ class Desk(QObject):
         """Open a video, picture, folder or project; what was open is closed first."""
         self._opener.open_paths(paths)
 
+    def show_media(self, media_id: int, frame: int = 0) -> None:
+        """Show another media of the open project."""
+        self._opener.show_media(media_id, frame)
+
     def relink(self, path: str | Path) -> None:
         """Use the file at ``path`` for the media that is not at its place."""
         self._opener.relink(path)
@@ -362,81 +366,19 @@ class Desk(QObject):
 
     def apply(self, edit: Any) -> bool:
         """Apply one edit in one transaction; ``saved`` follows the commit. Returns whether it was done."""
-        if self.project is None or not self.may_edit():
-            return False
-        edit = self._stamped(edit)
-        if edit is None:
-            return False
-        self.saving.emit()
-        try:
-            self.project.apply(edit, selection=self._selection_image())
-        except (KnownError, ValueError, KeyError) as error:
-            self.not_saved.emit()
-            self.tell_error(error)
-            return False
-        self.saved.emit(dt.datetime.now())
-        return True
-
-    def may_edit(self) -> bool:
-        """Return whether edits are bound to frames already; say so in the window if not."""
-        if self.editable:
-            return True
-        if self.info is not None:
-            self.tell(
-                Message(
-                    tr("The frames are still being counted."),
-                    tr("Corrections are bound to frames as soon as that is done."),
-                    key="counting",
-                )
-            )
-        return False
-
-    def _stamped(self, edit: Any) -> Any:
-        """Return ``edit`` with the fingerprint and time of its frame, or None if the frame is not here yet."""
-        if getattr(edit, "fingerprint", "x") or self.project is None or self.media_id is None:
-            return edit
-        print_ = self.frames.fingerprint(edit.frame)
-        if not print_:
-            row = self.project.frame_row(self.media_id, edit.frame)
-            print_ = row.fingerprint if row is not None else ""
-        if not print_:
-            self.tell(Message(tr("The exact frame is still being decoded."), key="decoding"))
-            return None
-        stamps = self.timestamps
-        seconds = float(stamps[edit.frame]) if edit.frame < len(stamps) else None
-        return msgspec.structs.replace(edit, fingerprint=print_, timestamp_s=seconds)
-
-    def _selection_image(self) -> Any:
-        from poseviewer.project.rows import SelectionImage
-
-        chosen = self.selection
-        return SelectionImage(chosen.media, chosen.frame, chosen.person, chosen.joint)
+        return self._corrector.apply(edit)
 
     def undo(self) -> None:
         """Take the last step back and show where it was."""
-        self._travel("undo")
+        self._corrector.travel("undo")
 
     def redo(self) -> None:
         """Do the step again and show where it is."""
-        self._travel("redo")
+        self._corrector.travel("redo")
 
-    def _travel(self, way: str) -> None:
-        if self.project is None or not self.may_edit():
-            return
-        self.saving.emit()
-        try:
-            result = self.project.undo() if way == "undo" else self.project.redo()
-        except KnownError as error:
-            self.not_saved.emit()
-            self.tell_error(error)
-            return
-        self.saved.emit(dt.datetime.now())
-        if result is None:
-            return
-        fields: dict[str, Any] = {"frame": result.frame, "joint": result.joint}
-        self.select(frame=result.frame)
-        fields["person"] = result.person if result.person and self.person_by_key(result.person) else None
-        self.select(**fields)
+    def may_edit(self) -> bool:
+        """Return whether edits are bound to frames already; say so in the window if not."""
+        return self._corrector.may_edit()
 
     def next_peak(self, step: int = 1) -> None:
         """Move the selected joint to the next-best peak of its heatmap."""

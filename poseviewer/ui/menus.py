@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt
@@ -171,6 +172,11 @@ def build_menus(bar: QMenuBar, actions: Actions, desk: Desk) -> dict[str, QMenu]
     menus["View"].addMenu(menus["Move"])
     menus["View"].addMenu(_theme_menu(bar))
     menus["Pose"].addMenu(persons)
+    menus["File"].insertMenu(actions.by_id["import"], menus.setdefault("Media", QMenu(tr("Media"), bar)))
+    media = menus["Media"]
+    media.aboutToShow.connect(lambda: _fill_media(media, desk))
+    desk.project_opened.connect(lambda: media.menuAction().setVisible(_many_media(desk)))
+    media.menuAction().setVisible(False)
     recent = menus["Recent"]
     recent.aboutToShow.connect(lambda: _fill_recent(recent, desk))
     return menus
@@ -184,6 +190,19 @@ def _fill_recent(menu: QMenu, desk: Desk) -> None:
         made.triggered.connect(lambda _=False, path=row.path: desk.open_paths([path]))
     if not rows:
         menu.addAction(tr("Nothing yet")).setEnabled(False)
+
+
+def _many_media(desk: Desk) -> bool:
+    return desk.project is not None and len(desk.project.media_list()) > 1
+
+
+def _fill_media(menu: QMenu, desk: Desk) -> None:
+    menu.clear()
+    for row in desk.project.media_list() if desk.project is not None else ():
+        made = menu.addAction(Path(row.path).name)
+        made.setCheckable(True)
+        made.setChecked(row.id == desk.media_id)
+        made.triggered.connect(lambda _=False, media=row.id: desk.show_media(media))
 
 
 def _theme_menu(parent: QWidget) -> QMenu:

@@ -162,7 +162,16 @@ class Opener(QObject):
             return
         self.open_paths([desk.project.path])
 
-    def close(self) -> None:
+    def show_media(self, media_id: int, frame: int = 0) -> None:
+        """Open the project again with another of its media on screen."""
+        project = self._desk.project
+        if project is None or media_id == self._desk.media_id:
+            return
+        path = project.path
+        self.close(media_id=media_id, frame=frame)
+        self.open_paths([path])
+
+    def close(self, *, media_id: int | None = None, frame: int = 0) -> None:
         """Close media and project; a run ends and keeps what it finished."""
         desk = self._desk
         self._ticket += 1
@@ -176,18 +185,21 @@ class Opener(QObject):
         desk.runs.end()
         project = desk.project
         if project is not None:
-            self._remember_place(project)
+            self._remember_place(project, media_id, frame)
         desk.set_project(None, None)
         if project is not None:
             project.close()
         self.confirmed_share = 1.0
 
-    def _remember_place(self, project: Project) -> None:
-        if self._desk.media_id is None or self._desk.info is None:
-            return
+    def _remember_place(self, project: Project, media_id: int | None, frame: int) -> None:
+        """Remember what to show next time: what is on screen, unless another media is wanted."""
+        if media_id is None:
+            media_id, frame = self._desk.media_id, self._desk.selection.frame
+            if self._desk.info is None:
+                return
         try:
-            project.set_setting("frame", self._desk.selection.frame)
-            project.set_setting("media", self._desk.media_id)
+            project.set_setting("frame", frame)
+            project.set_setting("media", media_id)
         except KnownError as error:
             log.warning("the place could not be remembered: %s", error)
 

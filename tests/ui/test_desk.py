@@ -505,3 +505,27 @@ def test_evidence_is_stale_after_another_configuration_was_set(evident):
     assert desk.evidence is not None
     desk.set_config(msgspec.structs.replace(desk.config, confidence=0.25))
     assert desk.evidence_state == "ready"
+
+
+def test_a_project_of_two_media_shows_either_and_undo_goes_to_the_right_one(window, clip_file, tmp_path, qtbot):
+    from poseviewer.media import open_media
+
+    desk = window.desk
+    other = tmp_path / "second.mp4"
+    other.write_bytes(clip_file.read_bytes() + bytes(16))
+    with open_media(other) as media:
+        second = desk.project.add_media(media.info)
+    first = desk.media_id
+    assert second != first
+    desk.select(frame=4)
+    desk.select(person=desk.people[0].key, joint=9)
+    desk.do("absent")
+    desk.show_media(second)
+    qtbot.waitUntil(lambda: desk.media_id == second and desk.frame_exact and desk.editable, timeout=20_000)
+    assert desk.people == ()
+    assert Path(desk.info.path).name == "second.mp4"
+    assert window.menus["Media"].menuAction().isVisible()
+    desk.do("undo")
+    qtbot.waitUntil(lambda: desk.media_id == first and desk.frame_exact, timeout=20_000)
+    assert desk.selection.frame == 4
+    assert desk.people[0].visibility[9] == VISIBLE
