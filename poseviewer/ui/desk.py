@@ -116,7 +116,7 @@ class Desk(QObject):
         self.frames.cached_changed.connect(self.cached_changed)
         self.frames.error.connect(self.tell_error)
         self.runs.answer.connect(self._evidence.answer)
-        self.runs.event.connect(self.job_event)
+        self.runs.job_event.connect(self.job_event)
         self.runs.ended.connect(self._run_ended)
         self.runs.running_changed.connect(self.running_changed)
         self.runs.config_changed.connect(self.config_changed)

@@ -279,7 +279,7 @@ def pose_size(person: Person) -> float:
     """Return the square root of the box's area in pixels, at least 1."""
     box = np.asarray(person.pose.box, dtype=np.float64)
     if not box.any():
-        box = keypoints_box(person.pose.keypoints, person.visibility > 0)
+        box = np.asarray(keypoints_box(person.pose.keypoints, person.visibility > 0), dtype=np.float64)
     return float(np.sqrt(max(float(np.prod(box[2:] - box[:2])), 1.0)))
 
 

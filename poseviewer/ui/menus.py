@@ -214,8 +214,13 @@ def _theme_menu(parent: QWidget) -> QMenu:
         made.setData(pin)
         group.addAction(made)
     group.triggered.connect(lambda made: pin_theme(made.data()))
-    menu.aboutToShow.connect(lambda: [made.setChecked(made.data() == theme.pinned()) for made in group.actions()])
+    menu.aboutToShow.connect(lambda: _mark_theme(group))
     return menu
+
+
+def _mark_theme(group: QActionGroup) -> None:
+    for made in group.actions():
+        made.setChecked(made.data() == theme.pinned())
 
 
 def pin_theme(pin: theme.Pin) -> None:

@@ -112,12 +112,12 @@ class Opener(QObject):
         self.confirmed_share = 0.0
         ticket = self._ticket
         thread = JobThread(desk)
-        thread.event.connect(self._counted_some)
+        thread.job_event.connect(self._counted_some)
         thread.result.connect(lambda pair: self._counted(pair[0], pair[1], ticket))
         thread.error.connect(desk.tell_error)
         desk.keep_job(thread)
         self._counting = thread
-        thread.begin(confirm_job(media, thread.event.emit, thread.isInterruptionRequested))
+        thread.begin(confirm_job(media, thread.job_event.emit, thread.isInterruptionRequested))
 
     def _counted_some(self, event: Any) -> None:
         if event.total and self._desk.info is not None and not self._desk.info.confirmed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -80,7 +80,7 @@ def project_path_for(info: MediaInfo) -> Path:
     return folder / f"{beside.stem}-{info.fingerprint[:8]}{PROJECT_SUFFIX}"
 
 
-def open_job(path: Path) -> Iterator[JobEvent]:
+def open_job(path: Path) -> Generator[JobEvent, None, Opened]:
     """Open a media with its project, or a project with its media; returns :class:`Opened`.
 
     Raises:
@@ -92,7 +92,7 @@ def open_job(path: Path) -> Iterator[JobEvent]:
     return (yield from _open_media(path))
 
 
-def _open_media(path: Path) -> Iterator[JobEvent]:
+def _open_media(path: Path) -> Generator[JobEvent, None, Opened]:
     from poseviewer.media import open_media
     from poseviewer.project import Project
 
@@ -159,7 +159,7 @@ def compare(project: Project, media: Media) -> tuple[MediaMatch, bool]:
     return project.match_media(media.info, told), bool(asked)
 
 
-def _open_project(path: Path) -> Iterator[JobEvent]:
+def _open_project(path: Path) -> Generator[JobEvent, None, Opened]:
     from poseviewer.project import Project
 
     if not path.exists():
@@ -196,7 +196,7 @@ def _find_media(project: Project, row: MediaRow) -> Media | None:
 
 def confirm_job(
     media: Media, report: Callable[[JobEvent], object], cancelled: Callable[[], bool]
-) -> Iterator[JobEvent]:
+) -> Generator[JobEvent, None, tuple[Media, MediaInfo]]:
     """Confirm the frame table of ``media`` by decoding it once; returns (the media, its confirmed MediaInfo).
 
     Args:

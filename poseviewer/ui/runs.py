@@ -32,7 +32,7 @@ class Runs(QObject):
     """
 
     answer = Signal(object)
-    event = Signal(object)
+    job_event = Signal(object)
     ended = Signal(object)
     running_changed = Signal()
     config_changed = Signal()
@@ -49,7 +49,7 @@ class Runs(QObject):
         engine = EngineThread(device, self)
         engine.ready.connect(self._ready)
         engine.answer.connect(self.answer)
-        engine.event.connect(self.event)
+        engine.job_event.connect(self.job_event)
         engine.job_ended.connect(self._ended)
         engine.error.connect(self._broken)
         return engine

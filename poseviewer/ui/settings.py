@@ -30,7 +30,7 @@ def settings() -> QSettings:
 
 def value(key: str, default: Any) -> Any:
     """Return a setting with the type of ``default``."""
-    found = settings().value(key, default)
+    found: Any = settings().value(key, default)
     if isinstance(default, bool):
         return found if isinstance(found, bool) else str(found).lower() == "true"
     if isinstance(default, (int, float)):
@@ -55,7 +55,7 @@ def recent() -> tuple[Recent, ...]:
         store.setArrayIndex(index)
         path = str(store.value("path", ""))
         if path:
-            found.append(Recent(path, float(store.value("when", 0.0)), str(store.value("note", ""))))
+            found.append(Recent(path, float(str(store.value("when", 0.0))), str(store.value("note", ""))))
     store.endArray()
     return tuple(found)
 

@@ -18,7 +18,7 @@ from poseviewer.core.progress import JobEvent
 from poseviewer.core.values import Frame
 
 if TYPE_CHECKING:
-    from poseviewer.pipeline.engine import Engine
+    from poseviewer.pipeline.engine import Engine, EvidenceRequest, SuppressionRequest
 
 log = logging.getLogger("poseviewer.threads")
 
@@ -29,14 +29,14 @@ class JobThread(QThread):
     """Runs one job generator and turns it into signals.
 
     Signals:
-        event: each JobEvent.
+        job_event: each JobEvent.
         result: the generator's return value, once.
         error: the exception that ended it, once.
 
     A cancelled job ends with neither.
     """
 
-    event = Signal(object)
+    job_event = Signal(object)
     result = Signal(object)
     error = Signal(object)
 
@@ -58,7 +58,7 @@ class JobThread(QThread):
         try:
             while not self.isInterruptionRequested():
                 try:
-                    self.event.emit(next(self._job))
+                    self.job_event.emit(next(self._job))
                 except StopIteration as end:
                     if not self.isInterruptionRequested():
                         self.result.emit(end.value)
@@ -78,14 +78,14 @@ class EngineThread(QThread):
     Signals:
         ready: the device name, once networks are loaded.
         answer: pipeline.engine.Answer.
-        event: JobEvent of the running job.
+        job_event: JobEvent of the running job.
         job_ended: the job's result, an exception, or None if it was cancelled.
         error: the exception that kept the engine from starting.
     """
 
     ready = Signal(str)
     answer = Signal(object)
-    event = Signal(object)
+    job_event = Signal(object)
     job_ended = Signal(object)
     error = Signal(object)
 
@@ -99,7 +99,7 @@ class EngineThread(QThread):
         self._told = ""
         self._jobs: list[JobMaker] = []
 
-    def ask(self, request: object) -> None:
+    def ask(self, request: EvidenceRequest | SuppressionRequest) -> None:
         """Put ``request`` into the interactive slot; the newest wins. Starts the thread if need be."""
         with QMutexLocker(self._lock):
             if self._engine is None:
@@ -163,7 +163,7 @@ class EngineThread(QThread):
             ) from error
         engine = Engine(self._device)
         engine.on_answer = partial(self._tell, engine, self.answer)
-        engine.on_event = partial(self._tell, engine, self.event)
+        engine.on_event = partial(self._tell, engine, self.job_event)
         engine.on_job_end = partial(self._tell, engine, self.job_ended)
         with QMutexLocker(self._lock):
             if self._stopped:

@@ -302,7 +302,7 @@ class Window(QMainWindow):
         from poseviewer.jobs.demo import make_demo
 
         thread = self.desk.start_job(make_demo(state_folder() / "demo"))
-        thread.event.connect(self._demo_step)
+        thread.job_event.connect(self._demo_step)
         thread.result.connect(self._demo_made)
 
     def _demo_made(self, path: Path) -> None:

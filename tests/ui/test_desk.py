@@ -437,7 +437,7 @@ def test_a_run_is_submitted_once_and_its_progress_comes_home(window, engine, sai
     assert "already" in said[-1].sentence
     heard = []
     desk.job_event.connect(heard.append)
-    desk.runs.event.emit(Progress(3, 24, seconds=2.0, seconds_left=14.0))
+    desk.runs.job_event.emit(Progress(3, 24, seconds=2.0, seconds_left=14.0))
     assert heard[0].done == 3
     desk.do("cancel_run")
     assert engine.cancelled == 1

@@ -186,7 +186,7 @@ class ExportDialog(Dialog):
         job = export(self.desk.project, self.folder.text(), self.options())
         # The error is shown here, beside the choice that caused it, and not in the window.
         thread = self._export_job = self.desk.start_job(job, tell_errors=False)
-        thread.event.connect(self._progress)
+        thread.job_event.connect(self._progress)
         thread.result.connect(self._done)
         thread.error.connect(self._stopped)
         thread.finished.connect(self._job_ended)

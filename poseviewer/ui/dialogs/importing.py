@@ -78,7 +78,7 @@ class ImportDialog(Dialog):
         job = import_file(self.file.text().strip(), self.pictures.text().strip(), self.desk.project)
         thread = self._job = self.desk.start_job(job, tell_errors=False)
         self._enable()
-        thread.event.connect(self._progress)
+        thread.job_event.connect(self._progress)
         thread.result.connect(self._done)
         thread.error.connect(self._stopped)
         thread.finished.connect(self._job_ended)
