@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from poseviewer.core.errors import CallError, WeightsError
+from poseviewer.core.errors import CallError
 from poseviewer.core.resources import resource
 from poseviewer.nets.yolo import DEFAULT_INPUT_SIZE, YoloWeights, load_yolo, ultralytics_parts
 
@@ -250,6 +250,3 @@ def _confidence(asked: float | None, default: float) -> float:
     if not LEAST_CONFIDENCE <= value <= 1.0:
         raise CallError(f"The detector's least confidence must lie between {LEAST_CONFIDENCE} and 1, not {value}.")
     return value
-
-
-__all__ = ["DetectedBoxes", "Detector", "DetectorSpec", "Letterbox", "WeightsError"]

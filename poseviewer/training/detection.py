@@ -82,6 +82,7 @@ class DetectionConfig:
             which locations they are assigned to.
         ema: decay of the averaged weights.
         save_seconds, validate_seconds: intervals.
+        device: where the networks are trained, as torch names it.
         readers: processes that make pictures; 0 = the training's own.
         seed: of pictures and initial weights.
     """
@@ -107,6 +108,7 @@ class DetectionConfig:
     ema: float = 0.998
     save_seconds: float = 120.0
     validate_seconds: float = 480.0
+    device: str = "cpu"
     readers: int = 1
     seed: int = 1
 
@@ -116,18 +118,19 @@ class _Training:
 
     def __init__(self, config: DetectionConfig) -> None:
         self.config = config
+        self.device = torch.device(config.device)
         torch.manual_seed(config.seed)
         layout_file = config.layout or resource("weights/detector.yaml")
         self.layout: dict[str, Any] = yaml.safe_load(layout_file.read_text(encoding="utf-8"))
-        self.student = build_yolo(self.layout).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = build_yolo(self.layout).eval().requires_grad_(False)
+        self.student = build_yolo(self.layout).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = build_yolo(self.layout).to(self.device).eval().requires_grad_(False)
         self.average.load_state_dict(self.student.state_dict())
         taught = load_yolo(config.teacher)
         self.person = taught.person_class
-        self.teacher = taught.network.to(torch.bfloat16, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.teacher = taught.network.to(self.device, torch.bfloat16, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._maps: dict[str, list[Tensor]] = {"student": [], "teacher": []}
         channels = [self._listen(net, name) for name, net in (("student", self.student), ("teacher", self.teacher))]
-        self.hints = Hints(*channels)
+        self.hints = Hints(*channels).to(self.device)
         self.optimiser = self._optimiser()
         self.step = self.seen = 0
         self.started = time.time()
@@ -140,7 +143,7 @@ class _Training:
             layers[index].register_forward_hook(lambda _m, _i, out: self._maps[name].append(out))
         with torch.no_grad():
             was = network.training
-            network.eval()(torch.zeros(1, 3, 64, 64, dtype=next(network.parameters()).dtype))
+            network.eval()(torch.zeros(1, 3, 64, 64, device=self.device, dtype=next(network.parameters()).dtype))
             network.train(was)
         return [maps.shape[1] for maps in self._take(name)]
 
@@ -179,22 +182,22 @@ class _Training:
         """One step on one batch; returns the losses."""
         config = self.config
         hint_weight = max(0.0, (1 + math.cos(math.pi * min(part / config.hint_until, 1.0))) / 2)
-        images = batch.images.float().div_(255).contiguous(memory_format=torch.channels_last)
+        images = batch.images.to(self.device).float().div_(255).contiguous(memory_format=torch.channels_last)
         with torch.no_grad():
             raw = self.teacher(images.to(torch.bfloat16))[1]
             taught = Dense.from_raw(raw, self.person)
         wanted = self._take("teacher")
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16):
             answer = self.student(images)
             mine = self._take("student")
-            hint = self.hints(mine, wanted, taught.logits.sigmoid()) if hint_weight > 0.01 else torch.zeros(())
+            hint = self.hints(mine, wanted, taught.logits.sigmoid()) if hint_weight > 0.01 else images.new_zeros(())
         student = Dense.from_raw(answer)
         targets = make_targets(
             student,
             taught,
-            batch.boxes,
-            batch.unsure,
-            batch.known,
+            batch.boxes.to(self.device),
+            batch.unsure.to(self.device),
+            batch.known.to(self.device),
             geometry,
             own_share=float(part >= config.own_from),
             human=part >= config.human_from,
@@ -261,7 +264,7 @@ class _Training:
     def validate(self) -> BoxScores:
         """Score the averaged network on coco/val."""
         self.save()
-        detector = Detector.load(self.config.folder / "detector.safetensors")
+        detector = Detector.load(self.config.folder / "detector.safetensors", self.device)
         return validate_boxes(detector, self.config.data / "coco" / "val.json")
 
 
@@ -302,7 +305,8 @@ def _run_stage(training: _Training, stage: Stage, log: _Log) -> Iterator[JobEven
         first=training.step,
     )
     loader = iter(_loader(stream, config.readers))
-    geometry = grid(stage.size)
+    centres, strides = grid(stage.size)
+    geometry = (centres.to(training.device), strides.to(training.device))
     training.student.train()
     saved = validated = told = time.monotonic()
     sums: dict[str, float] = {}
@@ -338,9 +342,7 @@ def _loader(stream: CutStream, readers: int) -> DataLoader[Batch]:
     if not readers:
         return DataLoader(stream, batch_size=None)
     # A forked reader may hang in OpenMP's locks; a spawned one starts clean.
-    return DataLoader(
-        stream, batch_size=None, num_workers=readers, prefetch_factor=4, multiprocessing_context="spawn"
-    )
+    return DataLoader(stream, batch_size=None, num_workers=readers, prefetch_factor=4, multiprocessing_context="spawn")
 
 
 def _progress(training: _Training, part: float) -> Progress:
@@ -388,13 +390,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--finish", default=None, help="wall-clock end, HH:MM today")
     parser.add_argument("--pictures", type=int, default=None, help="end after so many pictures")
     parser.add_argument("--validate-minutes", type=float, default=8.0)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
     parser.add_argument("--nice", type=int, default=0, help="lower the priority")
     options = parser.parse_args(arguments)
     if options.finish is None and options.pictures is None:
         parser.error("give --finish or --pictures")
     os.nice(options.nice)
     torch.set_num_threads(1)
-    config = DetectionConfig(options.data, options.folder, options.teacher, pictures=options.pictures)
+    config = DetectionConfig(
+        options.data, options.folder, options.teacher, pictures=options.pictures, device=options.device
+    )
     config = replace(config, finish=_today(options.finish), validate_seconds=60 * options.validate_minutes)
     try:
         for event in train_detector(config):

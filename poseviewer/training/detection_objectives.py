@@ -73,7 +73,8 @@ def grid(size: int) -> tuple[Tensor, Tensor]:
 
 def decode(bins: Tensor, centres: Tensor, strides: Tensor) -> Tensor:
     """Turn (B, A, 4, 16) distance logits into (B, A, 4) xyxy boxes in pixels."""
-    distances = bins.softmax(-1) @ torch.arange(BINS, dtype=bins.dtype) * strides[:, None]
+    steps = torch.arange(BINS, dtype=bins.dtype, device=bins.device)
+    distances = bins.softmax(-1) @ steps * strides[:, None]
     return torch.cat([centres - distances[..., :2], centres + distances[..., 2:]], -1)
 
 
@@ -183,7 +184,7 @@ def _two_bins(boxes: Tensor, centres: Tensor, strides: Tensor) -> Tensor:
     low = distances.floor()
     share = (distances - low)[..., None]
     index = low.long()[..., None]
-    empty = torch.zeros(*distances.shape, BINS)
+    empty = distances.new_zeros(*distances.shape, BINS)
     return empty.scatter_(-1, index, 1 - share).scatter_add_(-1, index + 1, share)
 
 
@@ -253,7 +254,7 @@ class Hints(nn.Module):
             people: (B, A) person probability at the three grids, finest first.
         """
         finest = _finest(people, max(maps.shape[-1] for maps in teacher))
-        total = torch.zeros(())
+        total = people.new_zeros(())
         for i, (adapter, mine, wanted) in enumerate(zip(self.adapters, student, teacher, strict=True)):
             mean, scale = getattr(self, f"mean{i}"), getattr(self, f"scale{i}")
             wanted = wanted.float()
@@ -270,7 +271,7 @@ class Hints(nn.Module):
 def _finest(people: Tensor, side: int) -> Tensor:
     """Bring (B, A) probabilities of the three square grids to the finest one, (B, 1, side, side), by maximum."""
     batch, start = people.shape[0], 0
-    joined = torch.zeros(batch, 1, side, side)
+    joined = people.new_zeros(batch, 1, side, side)
     for level in range(len(STRIDES)):
         count = side >> level
         part = people[:, start : start + count * count].view(batch, 1, count, count)
