@@ -14,7 +14,6 @@ from poseviewer.core.values import KEPT, Candidates, CropEvidence, Evidence, Fra
 from poseviewer.ui.canvas.place import screen_points
 from poseviewer.ui.window import Window
 
-
 BODY = np.array(
     [
         [0.50, 0.06], [0.56, 0.03], [0.44, 0.03], [0.62, 0.07], [0.38, 0.07], [0.72, 0.22], [0.28, 0.22], [0.85, 0.38],
