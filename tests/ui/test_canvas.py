@@ -345,3 +345,46 @@ def test_trails_follow_the_person(window):
     assert len(after) == 7
     assert np.allclose(np.diff(before[:, 0]), 2, atol=1e-3)
     assert before[-1] == pytest.approx(people_of(5)[0].keypoints[9], abs=1e-3)
+
+
+def test_who_is_not_selected_is_painted_anew_when_something_changes(window, mouse, qtbot):
+    desk = window.desk
+    desk.show(labels=False, heat=False)
+    qtbot.wait(100)  # the layout settles
+    between = slice(60, -60)  # the bars blend by a hair differently each time
+    both = pixels_of(window)
+    assert (pixels_of(window) == both)[between].all()
+    x, y = joint_place(window, 5, person=1)
+    mouse.move(x, y)
+    assert (pixels_of(window) != both)[between].any()
+    mouse.move(310, 5)
+    assert (pixels_of(window) == both)[between].all()
+    desk.show(colour_by="track")
+    assert (pixels_of(window) != both)[between].any()
+    desk.show(colour_by="side")
+    desk.select(person=desk.people[1].key)
+    desk.do("delete_person")
+    u, v = np.rint(screen_points((x, y), window.canvas.viewportTransform())).astype(int)
+    right = np.array(theme.data_colour("left").getRgb()[:3])
+    assert np.abs(both[v, u].astype(int) - right).sum() < 30
+    assert np.abs(pixels_of(window)[v, u].astype(int) - right).sum() > 60
+
+
+def test_the_three_visibilities_look_different(window):
+    desk = window.desk
+    desk.show(labels=False, heat=False, boxes=False)
+    desk.select(person=desk.people[0].key, joint=0)
+    window.canvas.zoom_to(6.0)
+    x, y = joint_place(window, 15)
+    window.canvas.centerOn(QPointF(x, y))
+    u, v = np.rint(screen_points((x, y), window.canvas.viewportTransform())).astype(int)
+    left = np.array(theme.data_colour("left").getRgb()[:3])
+    middles = []
+    for action_id in ("", "occluded", "absent"):
+        desk.select(joint=15)
+        if action_id:
+            desk.do(action_id)
+        desk.select(joint=0)
+        middles.append(np.abs(pixels_of(window)[v, u].astype(int) - left).sum() < 30)
+    assert middles[:2] == [True, False]
+    assert desk.people[0].visibility[15] == ABSENT

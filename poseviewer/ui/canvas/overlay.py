@@ -74,6 +74,10 @@ class Overlay(QGraphicsItem):
         self._paint_boxes(painter)
         self._paint_names(painter, people, chosen)
         self._paint_loupe(painter)
+        if canvas.focus_shown:
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setPen(QPen(theme.current().colour("accent"), 2))
+            painter.drawRect(self._area.adjusted(1, 1, -1, -1))
         if desk.frame is not None and not desk.frame_exact:
             self._paint_badge(painter, tr("frame {n}, not yet exact", n=desk.selection.frame))
         elif desk.frame is not None and desk.frame.corrupt:

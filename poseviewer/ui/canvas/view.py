@@ -11,6 +11,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QAccessible,
     QAccessibleEvent,
+    QFocusEvent,
     QKeyEvent,
     QMouseEvent,
     QNativeGestureEvent,
@@ -63,6 +64,7 @@ class Canvas(QGraphicsView):
         self.pointer: QPointF | None = None
         self.waiting_box: npt.NDArray[np.float64] | None = None
         self.box_mode = False
+        self.focus_shown = False
         self._pressed: tuple[QPointF, hit.Hit | None, Qt.KeyboardModifier] | None = None
         self._fitted = True
         self._trail: tuple[tuple[object, ...], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]] | None = None
@@ -355,6 +357,19 @@ class Canvas(QGraphicsView):
             self.set_box_mode(on=False)
             return
         event.ignore()
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """Show the focus when a key brought it, not when a click did."""
+        keys = (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason, Qt.FocusReason.ShortcutFocusReason)
+        self.focus_shown = event.reason() in keys
+        super().focusInEvent(event)
+        self.viewport().update()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        """Show no focus."""
+        self.focus_shown = False
+        super().focusOutEvent(event)
+        self.viewport().update()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Select what is under the pointer; a drag may follow."""
