@@ -366,6 +366,22 @@ def _stage(text: str) -> Stage:
     return Stage(float(start), (width, height), float(sigma))
 
 
+def _share(text: str) -> tuple[str, float]:
+    """NAME=SHARE; argparse turns a ValueError into its own message."""
+    name, share = text.split("=")
+    return name, float(share)
+
+
+def _sources(data: Path, shares: dict[str, float]) -> tuple[Source, ...]:
+    """The standard sources with other shares; raises CallError for a name that is none of them."""
+    sources = standard_sources(data)
+    unknown = sorted(shares.keys() - {source.name for source in sources})
+    if unknown:
+        known = ", ".join(source.name for source in sources)
+        raise CallError(f"There is no source {unknown[0]}; there are {known}.")
+    return tuple(msgspec.structs.replace(s, share=shares.get(s.name, s.share)) for s in sources)
+
+
 def _budget(options: argparse.Namespace) -> float:
     """Seconds from --minutes, or what is left until a clock time plus what earlier starts used."""
     if options.minutes is not None:
@@ -396,6 +412,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument(
+        "--share", action="append", type=_share, default=[], help="NAME=SHARE of a source, e.g. lspet=0.5"
+    )
     parser.add_argument("--validate-minutes", type=float, default=10, help="between two validations")
     parser.add_argument("--strength", type=float, default=1.0, help="of the augmentation when it is fully grown")
     parser.add_argument(
@@ -409,7 +428,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cv2.setNumThreads(1)
     try:
         config = TrainConfig(
-            tuple(standard_sources(options.data)),
+            _sources(options.data, dict(options.share)),
             options.out,
             _budget(options),
             validation=options.data,
