@@ -106,22 +106,43 @@ def box_nms(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
     return oks_nms(overlap / (area[:, None] + area[None] - overlap), scores, threshold)
 
 
-def near_joints_nms(keypoints: Tensor, scores: Tensor, *, distance: float, joints: int) -> Tensor:
-    """Drop a pose that has more than ``joints`` joints within ``distance`` box diagonals of a better pose.
+def near_joints_nms(
+    keypoints: Tensor, scores: Tensor, *, distance: float = 0.05, joints: int | None = None, most: int = 30
+) -> Tensor:
+    """Of poses that share many near joints keep the best, as DEKR's evaluation does.
+
+    A pose is like another if more than ``joints`` joints are within ``distance`` of its own diagonal. Poses are met
+    best first; the best of those alike is kept unless it was set aside before, and all of them are set aside.
 
     Args:
         keypoints: ``(N, K, 2)`` pixels; scores: ``(N,)``.
-        distance: as a share of the better pose's box diagonal.
-        joints: so many near joints are allowed.
+        distance: as a share of the pose's diagonal.
+        joints: so many near joints are allowed; half of K unless given.
+        most: poses that are kept.
 
     Returns:
-        kept indices, best first.
+        kept indices, best met first.
     """
     points = keypoints.double()
     diagonal = (points.amax(dim=1) - points.amin(dim=1)).square().sum(dim=1).sqrt()
     apart = (points[:, None] - points[None]).square().sum(dim=3).sqrt()
     near = (apart < (diagonal * distance)[:, None, None]).sum(dim=2)
-    return oks_nms((near > joints).double(), scores, 0.5)
+    alike = (near > (keypoints.shape[1] // 2 if joints is None else joints)).cpu()
+    values = scores.cpu()
+    aside: set[int] = set()
+    kept: list[int] = []
+    for pose in best_first(values).tolist():
+        if pose in aside:
+            continue
+        group = alike[pose].nonzero()[:, 0]
+        if not len(group):
+            continue
+        best = int(group[int(values[group].argmax())])
+        if best not in aside:
+            kept.append(best)
+            aside.update(group.tolist())
+    chosen = torch.tensor(kept, dtype=torch.long)
+    return (chosen[best_first(values[chosen])[:most]] if len(kept) > most else chosen).to(keypoints.device)
 
 
 def best_first(scores: Tensor) -> Tensor:

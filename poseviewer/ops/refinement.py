@@ -102,7 +102,7 @@ def dark_udp(maps: Tensor, xy: Tensor, size: int) -> Tensor:
 
 def udp_step(logs: Tensor, xy: Tensor) -> Tensor:
     """Inverse Hessian times gradient of log maps at whole cells, ``(B, K, 2)``."""
-    batch, joints, height, width = logs.shape
+    joints, height, width = logs.shape[1:]
     padded = F.pad(logs, (1, 1, 1, 1), mode="replicate").flatten(1)
     stride = width + 2
     start = torch.arange(joints, device=logs.device) * stride * (height + 2)
