@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import logging.handlers
 from pathlib import Path
@@ -14,6 +15,13 @@ def log_path() -> Path:
     return state_folder() / "poseviewer.log"
 
 
+class _LogFile(logging.handlers.RotatingFileHandler):
+    """A log file that stays silent where it cannot be written: a full disk must not put tracebacks on the screen."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Drop the record."""
+
+
 def start_log(*, level: int = logging.INFO) -> Path:
     """Send the ``poseviewer`` loggers to the rotating log file (1 MB, three kept) and return its path."""
     path = log_path()
@@ -22,8 +30,9 @@ def start_log(*, level: int = logging.INFO) -> Path:
     logger.propagate = False
     for held in list(logger.handlers):
         logger.removeHandler(held)
-        held.close()
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=1_000_000, backupCount=3, encoding="utf-8")
+        with contextlib.suppress(OSError):
+            held.close()
+    handler = _LogFile(path, maxBytes=1_000_000, backupCount=3, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
     return path

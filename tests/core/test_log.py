@@ -1,0 +1,27 @@
+"""The log takes tracebacks; it never makes one itself."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from poseviewer.core import log
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_shows_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(log, "log_path", lambda: Path("/dev/full"))
+    log.start_log()
+    try:
+        raise ZeroDivisionError("deep inside")
+    except ZeroDivisionError:
+        logging.getLogger("poseviewer.cli").exception("unexpected")
+    monkeypatch.setattr(log, "log_path", lambda: tmp_path / "poseviewer.log")
+    log.start_log()
+    logging.getLogger("poseviewer.cli").info("goes on")
+    assert capsys.readouterr().err == ""
+    assert "goes on" in (tmp_path / "poseviewer.log").read_text()
