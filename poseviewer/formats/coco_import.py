@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -351,7 +352,8 @@ def _picture(name: str, file: Path, folder: Path) -> Path | None:
         if not candidate or "\0" in candidate:
             continue
         picture = inside(folder, candidate, file=file)
-        if picture.is_file():
+        # Unlike Path.is_file it takes names that no file can have, such as too long ones.
+        if os.path.isfile(picture):
             # Unresolved, so that a link keeps the folder that the user named.
             return folder / candidate
     return None

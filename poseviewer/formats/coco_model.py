@@ -17,6 +17,9 @@ from poseviewer.core.errors import FormatError
 
 Json = dict[str, Any]
 T = TypeVar("T")
+FARTHEST_PX = 1e7
+"""Coordinates and sizes beyond this are a mistake: no picture is so large, and float32 would not hold them."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class ImageEntry(msgspec.Struct, frozen=True):
@@ -137,7 +140,8 @@ def read_results(path: str | Path) -> list[ResultEntry]:
             raise FormatError(f"{path.name}: entry [{number}] has neither keypoints nor bbox.", file=path)
         if entry.keypoints is not None and len(entry.keypoints) % 3:
             raise _length_error(path, f"[{number}].keypoints", len(entry.keypoints), "a multiple of 3")
-        _check_finite(path, f"[{number}]", entry.keypoints, entry.bbox, entry.score)
+        _check_finite(path, f"[{number}]", entry.score)
+        _check_places(path, f"[{number}]", entry.keypoints, entry.bbox)
     return entries
 
 
@@ -171,7 +175,7 @@ def read_json(path: Path) -> Any:
     import orjson
 
     try:
-        return orjson.loads(path.read_bytes())
+        return orjson.loads(path.read_bytes().removeprefix(BYTE_ORDER_MARK))
     except OSError as error:
         raise FormatError(f"{path} cannot be read: {error.strerror}.", file=path) from error
     except orjson.JSONDecodeError as error:
@@ -194,9 +198,10 @@ def _check_references(found: Annotations) -> None:
                 f"{path.name}: {place}.category_id is {entry.category_id}, which no category has.", file=path
             )
         _check_keypoints(path, place, entry, joints[entry.category_id])
-        _check_finite(path, place, entry.keypoints, entry.bbox, entry.area)
-        if entry.bbox is not None and min(entry.bbox[2:]) < 0:
-            raise FormatError(f"{path.name}: {place}.bbox has a negative width or height.", file=path)
+        _check_finite(path, place, entry.area, entry.score, *(entry.keypoint_scores or ()))
+        if entry.area is not None and entry.area < 0:
+            raise FormatError(f"{path.name}: {place}.area is negative.", file=path)
+        _check_places(path, place, entry.keypoints, entry.bbox)
 
 
 def _check_keypoints(path: Path, place: str, entry: AnnotationEntry, joints: int) -> None:
@@ -215,12 +220,20 @@ def _length_error(path: Path, place: str, length: int, wanted: str) -> FormatErr
     return FormatError(f"{path.name}: {place} has {length} numbers, {wanted} are expected.", file=path)
 
 
-def _check_finite(path: Path, place: str, *values: Sequence[float] | float | None) -> None:
-    for value in values:
-        # A number such as 1e400 is valid JSON and becomes infinite.
-        numbers = [value] if isinstance(value, int | float) else value or []
-        if not all(math.isfinite(number) for number in numbers):
-            raise FormatError(f"{path.name}: {place} holds a number that is not finite.", file=path)
+def _check_finite(path: Path, place: str, *numbers: float | None) -> None:
+    # A number such as 1e400 is valid JSON and becomes infinite.
+    if not all(math.isfinite(number) for number in numbers if number is not None):
+        raise FormatError(f"{path.name}: {place} holds a number that is not finite.", file=path)
+
+
+def _check_places(path: Path, place: str, keypoints: Sequence[float] | None, bbox: Sequence[float] | None) -> None:
+    numbers = [*(keypoints or ()), *(bbox or ())]
+    _check_finite(path, place, *numbers)
+    farthest = max(numbers, key=abs, default=0.0)
+    if abs(farthest) > FARTHEST_PX:
+        raise FormatError(f"{path.name}: {place} holds {farthest:g}, which lies beyond any picture.", file=path)
+    if bbox is not None and min(bbox[2:]) < 0:
+        raise FormatError(f"{path.name}: {place}.bbox has a negative width or height.", file=path)
 
 
 def _extras(raw: Json, kind: type[msgspec.Struct]) -> Json:

@@ -20,6 +20,12 @@ IdBox = tuple[int, tuple[float, float, float, float, float]]
 """Image id with x, y, width, height and score."""
 
 
+SCORE_RULE = (
+    "of a joint: its heatmap's peak; of a person: mean joint score + box score + 1.25 x best joint score, as AlphaPose"
+    " ranks people, so 0 to about 3.25"
+)
+
+
 class ImageKey(msgspec.Struct, frozen=True):
     """The COCO image of one frame: ``id`` and ``file_name`` as in the results' companion."""
 
@@ -105,7 +111,7 @@ def write_results(path: str | Path, rows: list[Json], images: list[Json], info: 
 
     path = Path(path)
     companion = companion_path(path)
-    head = {"made_by": f"PoseViewer {__version__}", "score": "of the person, 0..1; joints carry their heatmap's peak"}
+    head = {"made_by": f"PoseViewer {__version__}", "score": SCORE_RULE}
     try:
         write_bytes(companion, orjson.dumps({"info": head | info, "images": images}))
         write_bytes(path, orjson.dumps(rows))
@@ -149,7 +155,7 @@ def _annotated(path: Path, info: MediaInfo, names: Sequence[str]) -> tuple[dict[
         for entry in found.file.annotations
         if entry.bbox is not None and not entry.iscrowd and entry.category_id == category.id
     ]
-    return _match(info, names, [(i.id, i.file_name, i.frame_index) for i in found.file.images]), rows
+    return _match(path, info, names, [(i.id, i.file_name, i.frame_index) for i in found.file.images]), rows
 
 
 def _detections(path: Path, info: MediaInfo, names: Sequence[str]) -> tuple[dict[int, ImageKey], list[IdBox]]:
@@ -159,7 +165,7 @@ def _detections(path: Path, info: MediaInfo, names: Sequence[str]) -> tuple[dict
     companion = read_companion(path)
     if companion is not None:
         listed = [(image.id, image.file_name, image.frame_index) for image in companion]
-        return _match(info, names, listed), _whole(entries)
+        return _match(path, info, names, listed), _whole(entries)
     if names and all(isinstance(entry.image_id, str) for entry in entries):
         by_name = {name: number for number, name in enumerate(names, start=1)}
         images = {number - 1: ImageKey(number, name) for name, number in by_name.items()}
@@ -178,15 +184,21 @@ def _whole(entries: Iterable[ResultEntry]) -> list[IdBox]:
     return [(e.image_id, (*e.bbox, e.score)) for e in entries if isinstance(e.image_id, int) and e.bbox is not None]
 
 
-def _match(info: MediaInfo, names: Sequence[str], listed: Iterable[tuple[int, str, int | None]]) -> dict[int, ImageKey]:
-    """Lay listed images (id, file name, frame index) on frames."""
+def _match(
+    file: Path, info: MediaInfo, names: Sequence[str], listed: Iterable[tuple[int, str, int | None]]
+) -> dict[int, ImageKey]:
+    """Lay listed images (id, file name, frame index) of ``file`` on frames, each on one."""
     by_name = {name: frame for frame, name in enumerate(names)}
     matched: dict[int, ImageKey] = {}
     for number, name, index in listed:
         base = Path(name).name
         frame = by_name.get(base) if names else (index if index is not None else _number(Path(base).stem))
-        if frame is not None and 0 <= frame < info.frame_count:
-            matched[frame] = ImageKey(number, name)
+        if frame is None or not 0 <= frame < info.frame_count:
+            continue
+        if frame in matched:
+            what = "picture" if names else f"frame of {Path(info.path).name}"
+            raise FormatError(f"{file.name}: {matched[frame].file_name} and {name} mean the same {what}.", file=file)
+        matched[frame] = ImageKey(number, name)
     return matched
 
 

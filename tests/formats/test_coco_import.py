@@ -273,6 +273,9 @@ BAD = [
     (broken(lambda d: d["annotations"][0]["keypoints"].__setitem__(2, 7)), "the visibility 7"),
     (broken(lambda d: d["annotations"][0]["keypoints"].__setitem__(0, None)), r"keypoints\[0\] should be float"),
     (broken(lambda d: d["annotations"][0].update(area=1e400)), "not valid JSON|not finite"),
+    (broken(lambda d: d["annotations"][0].update(area=-1)), r"annotations\[0\].area is negative"),
+    (broken(lambda d: d["annotations"][0].update(bbox=[1e300, 2, 3, 4])), "1e\\+300, which lies beyond any picture"),
+    (broken(lambda d: d["annotations"][0]["keypoints"].__setitem__(0, -1e39)), "-1e\\+39, which lies beyond any picture"),
     (broken(lambda d: d["annotations"][0].update(image_id=999)), r"image_id is 999, which no image has"),
     (broken(lambda d: d["annotations"][0].update(category_id=9)), r"category_id is 9, which no category has"),
     (broken(lambda d: d["images"][1].update(id=907)), "two images have the same id"),
@@ -282,6 +285,7 @@ BAD = [
     (broken(lambda d: [row.update(file_name="x.png") for row in d["images"]]), "None of the 3 pictures"),
     (broken(lambda d: d["images"].clear() or d["annotations"].clear()), "names no images"),
     ([{"image_id": 1, "score": 1}], "neither keypoints nor bbox"),
+    ([{"image_id": 1, "score": 1, "bbox": [1, 2, -3, 4]}], "negative width"),
     ([{"image_id": 1, "score": 1, "bbox": [1, 2, 3, 4]}], "no keypoints, 51 are expected"),
     ([{"image_id": 1, "score": "high", "keypoints": [0] * 51}], r"\[0\].score should be float, not str"),
     ([{"image_id": 1, "score": 1, "keypoints": [0] * 30}], "30 numbers in keypoints, 51 are expected"),
@@ -299,6 +303,15 @@ def test_a_wrong_file_is_one_sentence_naming_file_and_field(
         finish(import_into(path, pictures, tmp_path / "new.poseproj"))
     assert "wrong.json" in str(caught.value)
     assert not (tmp_path / "new.poseproj").exists()
+
+
+def test_a_byte_order_mark_and_names_that_no_file_can_have(project: Project, pictures: Path, tmp_path: Path) -> None:
+    source = rich()
+    source["images"][2]["file_name"] = "x" * 5000 + ".png"
+    path = tmp_path / "from windows.json"
+    path.write_text(json.dumps(source), encoding="utf-8-sig")
+    report = finish(import_file(path, pictures, project))
+    assert (report.images, report.missing) == (2, 1)
 
 
 def test_files_that_are_not_there(project: Project, pictures: Path, tmp_path: Path) -> None:

@@ -189,6 +189,13 @@ def test_boxes_that_fit_nothing(tmp_path: Path) -> None:
         boxes_of(write_json(tmp_path / "gt.json", source), tmp_path / "p")
 
 
+def test_two_images_of_one_picture_are_refused(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "p", ["a.png"])
+    source = dataset([image(1, "train/a.png"), image(2, "val/a.png")], [annotation(1, 1)])
+    with pytest.raises(FormatError, match=r"train/a\.png and val/a\.png mean the same picture"):
+        boxes_of(write_json(tmp_path / "gt.json", source), tmp_path / "p")
+
+
 def test_result_rows_refuse_numbers_that_are_not_finite() -> None:
     from poseviewer.jobs.results import ImageKey
 
