@@ -18,7 +18,8 @@ def parse_frames(text: str, frame_count: int) -> tuple[int, ...]:
         frame_count: of the media.
 
     Raises:
-        CallError: if a part is no range, runs backwards or names a frame that the media does not have.
+        CallError: if a part is no range, runs backwards or names a frame that the media does not have, or no frame is
+            named at all.
     """
     found: dict[int, None] = {}
     for part in text.replace(" ", "").split(","):
@@ -34,6 +35,8 @@ def parse_frames(text: str, frame_count: int) -> tuple[int, ...]:
         if max(first, last) >= frame_count:
             raise CallError(f"Frame {max(first, last)} is not there: the frames are 0 to {frame_count - 1}.")
         found.update(dict.fromkeys(range(first, last + 1)))
+    if not found:
+        raise CallError(f'"{text}" names no frame.', remedy='Write them like "0-99,120".')
     return tuple(found)
 
 
