@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     target = session.config.getoption("--golden-table", default=None)
     if target:
         Path(target).write_text(session.config.stash[Table.KEY].markdown(), encoding="utf-8")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Skip, with its name, what needs a file that the folder does not hold."""
+    folder = item.config.stash[Table.KEY].folder
+    try:
+        return (yield)
+    except FileNotFoundError as error:
+        if error.filename and Path(error.filename).is_relative_to(folder):
+            pytest.skip(f"{Path(error.filename).relative_to(folder)} is not in {folder}")
+        raise
 
 
 @pytest.fixture(scope="session")
