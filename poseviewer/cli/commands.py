@@ -42,7 +42,10 @@ def predict(args: argparse.Namespace) -> int:
         changes=changes,
     )
     outcome = drive(predict_files(order))
-    _say(f"{outcome.people} people in {outcome.frames} frames, {outcome.seconds:.1f} s on {outcome.device}.")
+    where = f"{_people(outcome.people)} in {_count(outcome.frames, 'frame')}"
+    _say(f"{where}, {outcome.seconds:.1f} s on {outcome.device}.")
+    if outcome.unreadable:
+        _say(f"{_count(outcome.unreadable, 'frame')} could not be read.")
     for path in outcome.written:
         print(path)
     return 0
@@ -76,7 +79,8 @@ def export(args: argparse.Namespace) -> int:
     options = ExportOptions(include=args.include, pictures=args.pictures, val_share=args.val, overwrite=args.overwrite)
     report = drive(export_project(args.project, args.out, options), "exporting")
     checked = "no person has joints" if report.ap is None else f"AP against itself {report.ap:.3f}"
-    _say(f"{report.persons} people in {report.images} images, read back and compared; {checked}.")
+    where = f"{_people(report.persons)} in {_count(report.images, 'image')}"
+    _say(f"{where}, read back and compared; {checked}.")
     for name in report.files:
         print(Path(report.folder) / name)
     return 0
@@ -87,7 +91,7 @@ def import_file(args: argparse.Namespace) -> int:
     from poseviewer.jobs.importing import import_into
 
     report = drive(import_into(args.file, args.images, args.project), "importing")
-    _say(f"{report.persons} people in {report.images} images came in as {report.kind}.")
+    _say(f"{_people(report.persons)} in {_count(report.images, 'image')} came in as {report.kind}.")
     print(report.project)
     return 0
 
@@ -150,6 +154,14 @@ def _print(value: Any, lines: list[str], *, as_json: bool) -> None:
     else:
         text = "\n".join(lines)
     print(text)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _people(number: int) -> str:
+    return "1 person" if number == 1 else f"{number} people"
 
 
 def _say(text: str) -> None:

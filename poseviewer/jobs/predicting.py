@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from poseviewer.core.errors import CallError, FormatError, MissingPartError
-from poseviewer.core.framerange import parse_frames
+from poseviewer.core.errors import CallError, FormatError, MediaError, MissingPartError
+from poseviewer.core.framerange import frame_range_text, parse_frames
 from poseviewer.core.progress import JobEvent, Note
 from poseviewer.core.skeleton import Skeleton, skeleton, skeleton_names
 from poseviewer.core.values import Frame, FrameResult, MediaInfo
@@ -58,13 +60,22 @@ class PredictOrder(msgspec.Struct, frozen=True):
 
 
 class PredictOutcome(msgspec.Struct, frozen=True):
-    """What came of it: ``written`` are the paths of the files, ``device`` where it was computed."""
+    """What came of it.
+
+    Attributes:
+        frames, people: in the results, those of a continued run's beginning too.
+        seconds: of computing.
+        device: where it was computed.
+        written: paths of the files.
+        unreadable: how many frames had to be left out.
+    """
 
     frames: int
     people: int
     seconds: float
     device: str
     written: tuple[str, ...]
+    unreadable: int = 0
 
 
 class _Collected:
@@ -74,7 +85,7 @@ class _Collected:
         self.rows: list[Json] = []
         self.images: list[Json] = []
         self.media: list[Json] = []
-        self.frames = self.people = 0
+        self.frames = self.people = self.unreadable = 0
         self.seconds = 0.0
         self.networks: Json = {}
 
@@ -112,7 +123,9 @@ def predict_files(order: PredictOrder) -> Generator[JobEvent, None, PredictOutco
             info = {"config": msgspec.to_builtins(config), "networks": collected.networks, "media": collected.media}
             written[:0] = [str(name) for name in write_results(order.out, collected.rows, collected.images, info)]
     device = str(collected.networks.get("device", "cpu"))
-    return PredictOutcome(collected.frames, collected.people, collected.seconds, device, tuple(written))
+    return PredictOutcome(
+        collected.frames, collected.people, collected.seconds, device, tuple(written), collected.unreadable
+    )
 
 
 def _config(order: PredictOrder) -> PipelineConfig:
@@ -134,6 +147,8 @@ def _check_order(order: PredictOrder) -> None:
     """Refuse what would only fail after the computing."""
     if not (order.out or order.project or order.overlay):
         raise CallError("Nothing would be kept.", remedy="Give --out RESULTS.json, --project P or --overlay OUT.mp4.")
+    if order.resume and not order.project:
+        raise CallError("--resume continues a run of a project.", remedy="Name it with --project P.")
     if order.overlay and len(order.media) > 1:
         raise CallError("--overlay draws one media at a time.")
     if order.overlay and Path(order.overlay).suffix.lower() != ".mp4":
@@ -160,7 +175,7 @@ def _check_media(order: PredictOrder) -> None:
         with open_media(path) as media:
             if order.boxes:
                 given_boxes(order.boxes, media.info, picture_names(media))
-            if order.frames:
+            if order.frames is not None:
                 parse_frames(order.frames, media.info.frame_count)
 
 
@@ -198,36 +213,116 @@ def _predict_one(
         names = picture_names(media)
         given = given_boxes(order.boxes, info, names) if order.boxes else None
         frames = _frames(order, info, given)
-        images = given.images if given else default_images(info, names, frames, collected.next_id())
         if given and given.persons:
             # Boxes of annotations are one person each: none of them is a double to be removed.
             config = msgspec.structs.replace(config, nms=msgspec.structs.replace(config.nms, enabled=False))
         media_id = media_in(project, media) if project else 0
-        run = _unfinished_run(project, media_id) if order.resume and project else None
-        if run is not None and project is not None:
-            config = config_of_run(next(row.config for row in project.runs(media_id) if row.id == run))
-            yield Note(f"Continuing the run of {Path(path).name} that did not finish.")
+        earlier = _Earlier()
+        if order.resume and project is not None:
+            earlier = yield from _take_up(order, project, media_id, config, networks, frames)
+            config, networks, frames = earlier.config or config, earlier.networks or networks, earlier.frames or frames
+        images = given.images if given else default_images(info, names, frames, collected.next_id())
         results: list[FrameResult] = []
         source = _Sized(media)
+        boxes = given.boxes if given else None
         try:
             report = yield from predict(
-                project,
-                source,
-                media_id,
-                frames,
-                config,
-                networks,
-                boxes=given.boxes if given else None,
-                into=results,
-                continue_run=run,
+                project, source, media_id, frames, config, networks, boxes=boxes, into=results, continue_run=earlier.run
             )
             collected.seconds += report.seconds
+            collected.unreadable += report.unreadable
         finally:
+            if project is not None:
+                results += _found_before(project, source, media, media_id, earlier)
+                results.sort(key=lambda result: result.frame)
             _gather(collected, source, results, images, networks)
         if order.overlay:
             drawn = {result.frame: result.poses for result in results}
             yield from overlay_video(media, drawn, skeleton_of(networks), order.overlay)
             written.append(order.overlay)
+
+
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """A run that is taken up again.
+
+    Attributes:
+        run: id, or None where there is none and a new one begins.
+        config, networks, frames: of that run; frames are ascending.
+        done: frames that it finished.
+    """
+
+    run: int | None = None
+    config: PipelineConfig | None = None
+    networks: Networks | None = None
+    frames: list[int] = field(default_factory=list)
+    done: list[int] = field(default_factory=list)
+
+
+def _take_up(
+    order: PredictOrder, project: Project, media: int, config: PipelineConfig, networks: Networks, frames: list[int]
+) -> Generator[JobEvent, None, _Earlier]:
+    """Find the newest run of a media that stopped before its end, with everything it takes to go on as it began.
+
+    Raises:
+        CallError: if it was over other frames than are asked for now, or its weights are not the same any more.
+        WeightsError: if its weights cannot be loaded.
+    """
+    # What was imported has no networks and cannot go on.
+    runs = [row for row in project.runs(media) if row.outcome != "done" and row.networks]
+    stopped = [row for row in runs if project.unfinished(row.id)]
+    if not stopped:
+        yield Note("No run was stopped before its end, so a new one begins.")
+        return _Earlier()
+    row = stopped[-1]
+    asked = sorted(project.run_frames(row.id))
+    if frames != asked and (order.frames is not None or order.boxes):
+        raise CallError(
+            f"The run to continue is over the frames {frame_range_text(asked)}, not {frame_range_text(frames)}.",
+            remedy="Name those, or leave --resume out.",
+        )
+    here = {name: getattr(config, name) for name in ("device", "precision", "batch_frames", "batch_people")}
+    # Weights may lie elsewhere now; whether they are the same is seen below.
+    here |= {name: path for name in ("detector", "estimator") if (path := getattr(order, name))}
+    begun = msgspec.structs.replace(config_of_run(row.config), **here)
+    if (begun.detector, begun.estimator) != (config.detector, config.estimator):
+        from poseviewer.pipeline.networks import load_networks
+
+        networks = load_networks(begun)
+    _same_weights(row.networks, networks, with_detector=not order.boxes)
+    left = set(project.unfinished(row.id))
+    yield Note(f"Continuing the run that stopped with {len(left)} of {len(asked)} frames left, with its settings.")
+    return _Earlier(row.id, begun, networks, asked, [frame for frame in asked if frame not in left])
+
+
+def _same_weights(before: Json, networks: Networks, *, with_detector: bool) -> None:
+    """Refuse to mix what two sets of weights find in one run."""
+    if with_detector:
+        # Loaded now, so that the description names it.
+        _ = networks.detector
+    now = networks.describe()
+    for part in ("estimator", *(("detector",) if with_detector else ())):
+        old, new = before.get(part) or {}, now.get(part) or {}
+        if old.get("sha256") != new.get("sha256"):
+            raise CallError(
+                f"The {part} {old.get('name', '')} is not the one that the run began with.",
+                remedy="Put that one back, or leave --resume out.",
+            )
+
+
+def _found_before(
+    project: Project, source: _Sized, media: Media, media_id: int, earlier: _Earlier
+) -> list[FrameResult]:
+    """Return what a continued run stored for the frames that it finished before."""
+    if earlier.run is None:
+        return []
+    if media.info.kind != "video":
+        for frame in earlier.done:
+            # Each picture has its own size.
+            with contextlib.suppress(MediaError):
+                source.frame(frame)
+    seconds = media.timestamps
+    return [FrameResult(f, float(seconds[f]), project.predictions(media_id, f, earlier.run)) for f in earlier.done]
 
 
 class _Sized:
@@ -274,18 +369,14 @@ def _gather(
 
 def _frames(order: PredictOrder, info: MediaInfo, given: GivenBoxes | None) -> list[int]:
     # Ascending order decodes fastest.
-    frames = sorted(parse_frames(order.frames, info.frame_count)) if order.frames else list(range(info.frame_count))
+    every = range(info.frame_count)
+    frames = list(every) if order.frames is None else sorted(parse_frames(order.frames, info.frame_count))
     if given is None:
         return frames
     listed = [frame for frame in frames if frame in given.images]
     if not listed:
         raise CallError("None of the frames that were asked for has boxes in the --boxes file.")
     return listed
-
-
-def _unfinished_run(project: Project, media: int) -> int | None:
-    """Return the newest run of a media that has frames left, or None."""
-    return next((row.id for row in reversed(project.runs(media)) if project.unfinished(row.id)), None)
 
 
 def media_in(project: Project, media: Media) -> int:

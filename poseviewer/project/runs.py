@@ -65,13 +65,22 @@ def media_of(db: sqlite3.Connection, run: int) -> int:
     return int(row[0])
 
 
-def unfinished(db: sqlite3.Connection, run: int) -> tuple[int, ...]:
-    """Return the frames that a run was asked for and has not finished, in its order."""
+def frames(db: sqlite3.Connection, run: int) -> tuple[int, ...]:
+    """Return the frames that a run was asked for, in its order.
+
+    Raises:
+        ProjectError: if there is no such run.
+    """
     row = db.execute("SELECT frames FROM run WHERE id = ?", (run,)).fetchone()
     if row is None:
         raise ProjectError(f"The project has no run {run}.")
+    return tuple(frames_of(_asked(row[0])))
+
+
+def unfinished(db: sqlite3.Connection, run: int) -> tuple[int, ...]:
+    """Return the frames that a run was asked for and has not finished, in its order. Raises as :func:`frames`."""
     done = {frame for (frame,) in db.execute("SELECT frame FROM run_frame WHERE run = ?", (run,))}
-    return tuple(frame for frame in frames_of(_asked(row[0])) if frame not in done)
+    return tuple(frame for frame in frames(db, run) if frame not in done)
 
 
 def listed(db: sqlite3.Connection, media: int | None) -> tuple[RunRow, ...]:

@@ -382,6 +382,11 @@ class Project:
             runs.finish(transaction.db, run, outcome, note)
         self._emit(Changes(frozenset({"runs"}), transaction.revision, "job", media, frozenset()))
 
+    def run_frames(self, run: int) -> tuple[int, ...]:
+        """Return the frames that a run was asked for, in its order."""
+        with self._database.read() as db:
+            return runs.frames(db, run)
+
     def unfinished(self, run: int) -> tuple[int, ...]:
         """Return the frames that a run was asked for and has not done, in its order; () if it is complete."""
         with self._database.read() as db:

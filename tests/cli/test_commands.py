@@ -149,11 +149,32 @@ def test_predict_into_a_project_then_resume(
     assert [i["frame_index"] for i in read_json(tmp_path / "r.images.json")["images"]] == [0, 1, 2, 3, 4]
     with Project.open(project) as opened:
         assert [run.outcome for run in opened.runs()] == ["cancelled"]
-    assert call(capsys, "predict", clip, "--project", project, "--resume")[0] == 0
+    status, _, err = call(capsys, "predict", clip, "--project", project, "--resume", "--frames", "0-3")
+    assert (status, "over the frames 0-11, not 0-3" in err) == (2, True)
+    assert call(capsys, "predict", clip, "--project", project, "--resume", "--out", out)[0] == 0
+    assert call(capsys, "predict", clip, "--out", tmp_path / "whole.json")[0] == 0
+    assert read_json(out) == read_json(tmp_path / "whole.json")
+    assert [i["frame_index"] for i in read_json(tmp_path / "r.images.json")["images"]] == list(range(12))
     with Project.open(project) as opened:
         (run,) = opened.runs()
         assert (run.outcome, run.done_count) == ("done", 12)
         assert len(opened.media_list()) == 1
+
+
+def test_a_run_goes_on_only_with_its_own_weights(
+    fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip, path = write_clip(tmp_path / "clip.mp4", 4), tmp_path / "clip.poseproj"
+    assert call(capsys, "predict", clip, "--project", path, "--frames", "0")[0] == 0
+    with Project.open(path) as project:
+        networks = {"estimator": {"name": "other.pt", "sha256": "12"}, "detector": {"name": "fake"}}
+        run = project.start_run(1, {"confidence": 0.5}, networks, range(4))
+    status, _, err = call(capsys, "predict", clip, "--project", path, "--resume")
+    assert (status, "other.pt is not the one that the run began with" in err) == (2, True)
+    with Project.open(path) as project:
+        project.finish_run(run, "done")
+    status, _, err = call(capsys, "predict", clip, "--project", path, "--resume")
+    assert (status, "a new one begins" in err) == (0, True)
 
 
 def test_a_clip_that_moved_or_was_encoded_anew_is_found_again(
@@ -197,6 +218,7 @@ def test_one_damaged_picture_does_not_end_the_run(
     status, _, err = call(capsys, "predict", tmp_path / "p", "--out", tmp_path / "r.json")
     assert status == 0
     assert "error: frame 1: The picture b.png" in err
+    assert "1 frame could not be read." in err
     images = read_json(tmp_path / "r.images.json")["images"]
     assert [entry["file_name"] for entry in images] == ["a.png", "c.png"]
 
@@ -220,6 +242,8 @@ def wrong_calls(folder: Path) -> list[tuple[list[object], int, str]]:
         (["predict", clip, "--out", out, "--frames", "5-2"], 2, "runs backwards"),
         (["predict", clip, "--out", out, "--frames", "0-99"], 2, "Frame 99 is not there"),
         (["predict", clip, "--out", out, "--frames", "x"], 2, "no frame or range"),
+        (["predict", clip, "--out", out, "--frames", ""], 2, "names no frame"),
+        (["predict", clip, "--out", out, "--resume"], 2, "--project P"),
         (["predict", clip, clip, "--overlay", folder / "o.mp4"], 2, "one media at a time"),
         (["predict", clip, "--overlay", folder / "o.avi"], 2, "writes .mp4"),
         (["predict", clip, "--out", out, "--pipeline", "bottomup"], 1, "not available yet"),
@@ -242,7 +266,7 @@ def wrong_calls(folder: Path) -> list[tuple[list[object], int, str]]:
     ]
 
 
-@pytest.mark.parametrize("number", range(25))
+@pytest.mark.parametrize("number", range(27))
 def test_wrong_calls_are_one_sentence(
     number: int, fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

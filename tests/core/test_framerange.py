@@ -22,7 +22,15 @@ def test_the_order_written_is_kept_and_nothing_comes_twice() -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("a", "no frame"), ("5-3", "backwards"), ("0-200", "0 to 199"), ("-4", "no frame"), ("300-", "300"), ("", "names no frame"), (" , ", "names no frame")],
+    [
+        ("a", "no frame"),
+        ("5-3", "backwards"),
+        ("0-200", "0 to 199"),
+        ("-4", "no frame"),
+        ("300-", "300"),
+        ("", "names no frame"),
+        (" , ", "names no frame"),
+    ],
 )
 def test_what_makes_no_sense_is_refused(text: str, says: str) -> None:
     with pytest.raises(CallError, match=says):

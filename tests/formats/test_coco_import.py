@@ -275,7 +275,10 @@ BAD = [
     (broken(lambda d: d["annotations"][0].update(area=1e400)), "not valid JSON|not finite"),
     (broken(lambda d: d["annotations"][0].update(area=-1)), r"annotations\[0\].area is negative"),
     (broken(lambda d: d["annotations"][0].update(bbox=[1e300, 2, 3, 4])), "1e\\+300, which lies beyond any picture"),
-    (broken(lambda d: d["annotations"][0]["keypoints"].__setitem__(0, -1e39)), "-1e\\+39, which lies beyond any picture"),
+    (
+        broken(lambda d: d["annotations"][0]["keypoints"].__setitem__(0, -1e39)),
+        "-1e\\+39, which lies beyond any picture",
+    ),
     (broken(lambda d: d["annotations"][0].update(image_id=999)), r"image_id is 999, which no image has"),
     (broken(lambda d: d["annotations"][0].update(category_id=9)), r"category_id is 9, which no category has"),
     (broken(lambda d: d["images"][1].update(id=907)), "two images have the same id"),
