@@ -71,10 +71,18 @@ class Table:
         return f"| {file} | {len(found)} | {worst.error:.1e} | {worst.allowed:.0e} | {parts} |"
 
 
+def locate(folder: Path, file: str) -> Path:
+    """Where a file is; a folder may hold the files of one family directly."""
+    path = folder / file
+    return path if path.exists() or path.parent.is_dir() else folder / path.name
+
+
 def files(folder: Path) -> list[str]:
     """All vector files of a folder, by path below it."""
     kinds = (".npz", ".json", ".gz")
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix in kinds)
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix in kinds)
+    known = {Path(file).name: file for file in (*(file for file, _ in CHECKS), *ELSEWHERE)}
+    return sorted(name if "/" in name else known.get(name, name) for name in found)
 
 
 def elsewhere(file: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from goldenfolder import CHECKS, Comparison, Vectors, close, same
-from goldentable import ELSEWHERE, ELSEWHERE_PREFIXES, Table, elsewhere, parts
+from goldentable import ELSEWHERE, ELSEWHERE_PREFIXES, Table, elsewhere, locate, parts
 
 for _module in sorted(Path(__file__).parent.glob("check_*.py")):
     importlib.import_module(_module.stem)
@@ -23,7 +23,7 @@ def test_part(file: str, part: str, golden: Path, pytestconfig: pytest.Config) -
     check = CHECKS.get((file, part))
     if check is None:
         pytest.skip(f"{file} is not covered yet")
-    path = golden / file
+    path = locate(golden, file)
     if not path.exists():
         pytest.skip(f"{file} is not in {golden}")
     comparisons = list(check(Vectors(path)))
