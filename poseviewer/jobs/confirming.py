@@ -15,14 +15,16 @@ POLL_S = 0.1
 
 
 def confirm(media: Media) -> Generator[JobEvent, None, MediaInfo]:
-    """Confirm ``media`` and return its info. At once where it is confirmed already; closing the generator stops it.
+    """Confirm ``media`` and return its info; closing the generator stops it.
+
+    A video that is confirmed already is not decoded again; pictures are looked at, so that damage is found.
 
     The decoding runs on a thread of its own, because a call that counts its progress cannot yield it.
 
     Raises:
         MediaError: if not a single frame can be decoded.
     """
-    if media.info.confirmed:
+    if media.info.confirmed and media.info.kind == "video":
         return media.info
     start = time.monotonic()
     told: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
@@ -44,7 +46,7 @@ def confirm(media: Media) -> Generator[JobEvent, None, MediaInfo]:
             while not told.empty():
                 latest = told.get()
             if latest is not None:
-                yield _progress(*latest, time.monotonic() - start)
+                yield _progress(*latest, time.monotonic() - start, video=media.info.kind == "video")
     finally:
         stop.set()
         worker.join()
@@ -53,6 +55,8 @@ def confirm(media: Media) -> Generator[JobEvent, None, MediaInfo]:
     return media.info
 
 
-def _progress(done: int, total: int, seconds: float) -> Progress:
+def _progress(done: int, total: int, seconds: float, *, video: bool) -> Progress:
     left = seconds / done * max(total - done, 0) if done and total else None
-    return Progress(done, total, "packets", seconds, left, "counting frames")
+    if video:
+        return Progress(done, total, "packets", seconds, left, "counting frames")
+    return Progress(done, total, "pictures", seconds, left, "looking for damage")

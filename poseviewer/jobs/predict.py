@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
 
-from poseviewer.core.errors import CallError, KnownError, MediaError, MissingPartError
+from poseviewer.core.errors import CallError, KnownError, MediaError, MissingPartError, WeightsError
 from poseviewer.core.progress import FrameDone, JobEvent, Note, ProgressMeter
 from poseviewer.core.values import Array, FrameResult, FrameSource
 from poseviewer.pipeline.config import PipelineConfig
@@ -101,6 +102,7 @@ def predict(
     try:
         for result in _readable(media, frames, config, networks, boxes, notes):
             done = change(result) if change else result
+            _check_finite(done)
             sink.add(done)
             while notes:
                 yield notes.popleft()
@@ -116,6 +118,20 @@ def predict(
     yield from notes
     seconds = meter.snapshot().seconds
     return PredictReport(sink.run, sink.frames, sink.people, seconds, described, len(frames) - sink.frames)
+
+
+def _check_finite(result: FrameResult) -> None:
+    """Refuse what would be neither a place nor a score.
+
+    Raises:
+        WeightsError: if a number is not finite.
+    """
+    for pose in result.poses:
+        if not all(np.isfinite(numbers).all() for numbers in (pose.keypoints, pose.scores, pose.box, pose.score)):
+            raise WeightsError(
+                f"The pose network answered with a number that is not finite in frame {result.frame}.",
+                remedy="Its weights are damaged, or the device's precision does not suffice for them.",
+            )
 
 
 def _readable(

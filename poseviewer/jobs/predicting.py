@@ -231,6 +231,9 @@ def _predict_one(
             )
             collected.seconds += report.seconds
             collected.unreadable += report.unreadable
+            if source.corrupt:
+                said = f"decoded from damaged data: frames {frame_range_text(source.corrupt)}"
+                yield Note(f"What was found may be wrong where {Path(path).name} was {said}.", "warning")
         finally:
             if project is not None:
                 results += _found_before(project, source, media, media_id, earlier)
@@ -326,11 +329,13 @@ def _found_before(
 
 
 class _Sized:
-    """A media that remembers the sizes of the frames that were read; a folder's pictures may differ."""
+    """A media that remembers of the frames that were read which sizes they had (a folder's pictures may differ), and
+    which were damaged."""
 
     def __init__(self, media: Media) -> None:
         self._media = media
         self.sizes: dict[int, tuple[int, int]] = {}
+        self.corrupt: set[int] = set()
 
     @property
     def info(self) -> MediaInfo:
@@ -347,6 +352,8 @@ class _Sized:
 
     def _noted(self, frame: Frame) -> Frame:
         self.sizes[frame.index] = (frame.pixels.shape[1], frame.pixels.shape[0])
+        if frame.corrupt:
+            self.corrupt.add(frame.index)
         return frame
 
 

@@ -64,8 +64,6 @@ def result_rows(results: Iterable[FrameResult], images: dict[int, ImageKey]) -> 
         image = images[result.frame]
         for pose in result.poses:
             points = np.concatenate([pose.keypoints, pose.scores[:, None]], axis=1).astype(np.float64)
-            if not (np.isfinite(points).all() and np.isfinite(pose.box).all() and np.isfinite(pose.score)):
-                raise FormatError(f"The pose network answered with a number that is not finite in {image.file_name}.")
             x1, y1, x2, y2 = pose.box.astype(np.float64).tolist()
             row: Json = {
                 "image_id": image.id,

@@ -30,6 +30,8 @@ def open_media(path: str | Path) -> Media:
         MediaError: one sentence naming the file and the cause.
     """
     text = os.fspath(path)
+    if not text:
+        raise MediaError("The name of the media is empty.")
     place = Path(text).expanduser()
     try:
         if place.is_dir():

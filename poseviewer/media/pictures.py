@@ -19,6 +19,7 @@ from poseviewer.media.fingerprint import folder_fingerprint
 from poseviewer.media.opencv import cv2
 
 REPORT_S = 0.1
+TAIL_BYTES = 4096
 PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm", ".jp2"})
 
 
@@ -98,11 +99,20 @@ def is_cut_jpeg(path: Path) -> bool:
     if path.suffix.lower() not in (".jpg", ".jpeg", ".jpe"):
         return False
     try:
-        data = path.read_bytes()
+        with path.open("rb") as stream:
+            if not stream.read(2).startswith(b"\xff\xd8"):
+                return False
+            stream.seek(max(stream.seek(0, os.SEEK_END) - TAIL_BYTES, 0))
+            tail = stream.read()
+        # Most files end with the end of their picture, so the rest need not be read.
+        return _ends_in_scan(tail) and _ends_in_scan(path.read_bytes())
     except OSError:
         return False
+
+
+def _ends_in_scan(data: bytes) -> bool:
     # Entropy-coded data never holds a marker, so an end before the last start of a scan is a thumbnail's.
-    return data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda")
+    return data.rfind(b"\xff\xd9") <= data.rfind(b"\xff\xda")
 
 
 class Pictures(Media):
@@ -170,25 +180,32 @@ class Pictures(Media):
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> MediaInfo:
-        """Look at the head of every file and return the info, with those that are no pictures among the findings.
+        """Look at head and end of every file and return the info, with those that are damaged among the findings.
 
         The list of files is settled from the start, so nothing is decoded.
         """
-        bad, last = [], 0.0
+        bad: list[str] = []
+        cut: list[str] = []
+        last = 0.0
         for done, file in enumerate(self._files):
             if cancelled is not None and cancelled():
                 return self._info
             if not cv2.haveImageReader(str(file)):
                 bad.append(file.name)
+            elif is_cut_jpeg(file):
+                cut.append(file.name)
             now = time.monotonic()
             if progress is not None and now - last >= REPORT_S:
                 progress(done, len(self._files))
                 last = now
         if progress is not None:
             progress(len(self._files), len(self._files))
-        if bad:
-            more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-            self._info = replace(self._info, findings=(Finding("damaged", f"{bad[0]}{more} cannot be decoded."),))
+        findings = [
+            Finding("damaged", f"{names[0]}{f' and {len(names) - 1} more' if names[1:] else ''} {what}.")
+            for names, what in ((bad, "cannot be decoded"), (cut, "ends before its picture does"))
+            if names
+        ]
+        self._info = replace(self._info, findings=tuple(findings))
         return self._info
 
     def reopen(self) -> Media:

@@ -255,6 +255,7 @@ def wrong_calls(folder: Path) -> list[tuple[list[object], int, str]]:
         (["predict", clip, "--out", out, "--boxes", folder / "none.json"], 1, "none.json"),
         (["frames", clip, "--index", "12", "--out", folder / "f"], 2, "Frame 12 is not there"),
         (["frames", clip, "--out", folder / "f"], 2, "--index"),
+        (["probe", ""], 1, "name of the media is empty"),
         (["probe", folder / "text.mp4", "--json"], 1, "text.mp4"),
         (["export", folder / "none.poseproj", "--out", folder / "e"], 1, "none.poseproj is not there"),
         (["export", folder / "text.mp4", "--out", folder / "e"], 1, "text.mp4"),
@@ -266,7 +267,7 @@ def wrong_calls(folder: Path) -> list[tuple[list[object], int, str]]:
     ]
 
 
-@pytest.mark.parametrize("number", range(27))
+@pytest.mark.parametrize("number", range(28))
 def test_wrong_calls_are_one_sentence(
     number: int, fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

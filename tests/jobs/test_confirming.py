@@ -23,7 +23,7 @@ class Slow:
     """A media whose confirmation takes a second, or fails."""
 
     def __init__(self, error: Exception | None = None) -> None:
-        self.info = SimpleNamespace(confirmed=False)
+        self.info = SimpleNamespace(confirmed=False, kind="video")
         self.asked: list[bool] = []
         self.error = error
 
@@ -36,7 +36,7 @@ class Slow:
                 return
             if self.error and done == 3:
                 raise self.error
-        self.info = SimpleNamespace(confirmed=True)
+        self.info = SimpleNamespace(confirmed=True, kind="video")
 
 
 def test_progress_is_told_while_frames_are_counted() -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cocomade import finish, write_pictures
 from fakepipeline import FakeNetworks, Unreadable, write_clip
 
-from poseviewer.core.errors import DeviceError, MediaError, MissingPartError
+from poseviewer.core.errors import DeviceError, MediaError, MissingPartError, WeightsError
 from poseviewer.core.progress import FrameDone, Note, Progress
+from poseviewer.core.values import FrameResult
 from poseviewer.jobs.predict import config_of_run, predict
 from poseviewer.media import Media, open_media
 from poseviewer.pipeline.config import PipelineConfig
@@ -130,6 +132,21 @@ def test_without_a_project(fake_pipeline: FakeNetworks, tmp_path: Path) -> None:
         into: list[object] = []
         report = finish(predict(None, media, 0, [1], CONFIG, fake_pipeline, into=into))  # type: ignore[arg-type]
     assert (report.run, report.frames, len(into)) == (None, 1, 1)
+
+
+def test_numbers_that_are_not_finite_are_not_stored(
+    fake_pipeline: FakeNetworks, media: Media, project: Project
+) -> None:
+    def spoil(result: FrameResult) -> FrameResult:
+        if result.frame == 3:
+            result.poses[0].keypoints[4, 1] = np.nan
+        return result
+
+    number = project.add_media(media.info)
+    with pytest.raises(WeightsError, match="not finite in frame 3"):
+        finish(predict(project, media, number, range(12), CONFIG, fake_pipeline, change=spoil))  # type: ignore[arg-type]
+    (run,) = project.runs(number)
+    assert (run.outcome, run.done_count) == ("error", 3)
 
 
 def test_bottom_up_says_that_it_is_not_there(fake_pipeline: FakeNetworks, media: Media) -> None:

@@ -14,14 +14,14 @@ from fakepipeline import write_clip
 
 from poseviewer.core.errors import CallError, FormatError, KnownError, MediaError
 from poseviewer.core.skeleton import skeleton
-from poseviewer.core.values import CropEvidence, FrameResult, Person
+from poseviewer.core.values import CropEvidence, Person
 from poseviewer.jobs.doctor import diagnose
 from poseviewer.jobs.draw import SIDE_COLOURS, contact_sheet, draw_people, grid
 from poseviewer.jobs.evaluate import evaluate
 from poseviewer.jobs.frames import extract_frames, picture_names
 from poseviewer.jobs.overlay import overlay_video
 from poseviewer.jobs.probe import info_json, info_lines, probe_media
-from poseviewer.jobs.results import given_boxes, result_rows
+from poseviewer.jobs.results import given_boxes
 from poseviewer.jobs.video_out import video_writer
 from poseviewer.media import open_media
 
@@ -54,6 +54,20 @@ def test_probe_says_what_is_there(tmp_path: Path) -> None:
     assert said["codec"] == "h264"
     assert said["confirmed"] is True
     assert any("12 frames" in line for line in info_lines(info))
+
+
+def test_probe_finds_damaged_pictures(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "p", ["a.png", "b.jpg", "c.jpg", "d.png"])
+    whole = (tmp_path / "p/b.jpg").read_bytes()
+    (tmp_path / "p/b.jpg").write_bytes(whole[: len(whole) * 3 // 4])
+    (tmp_path / "p/d.png").write_bytes(b"")
+    events: list[object] = []
+    info = finish(probe_media(tmp_path / "p"), events)
+    assert [finding.text for finding in info.findings] == [
+        "d.png cannot be decoded.",
+        "b.jpg ends before its picture does.",
+    ]
+    assert events == [] or events[0].unit == "pictures"
 
 
 @pytest.mark.parametrize("content", [b"", b"hello, this is no video\n" * 20, b"\0" * 4000])
@@ -194,15 +208,6 @@ def test_two_images_of_one_picture_are_refused(tmp_path: Path) -> None:
     source = dataset([image(1, "train/a.png"), image(2, "val/a.png")], [annotation(1, 1)])
     with pytest.raises(FormatError, match=r"train/a\.png and val/a\.png mean the same picture"):
         boxes_of(write_json(tmp_path / "gt.json", source), tmp_path / "p")
-
-
-def test_result_rows_refuse_numbers_that_are_not_finite() -> None:
-    from poseviewer.jobs.results import ImageKey
-
-    bad = pose()
-    bad.keypoints[0, 0] = np.nan
-    with pytest.raises(FormatError, match="not finite"):
-        result_rows([FrameResult(0, 0.0, (bad,))], {0: ImageKey(1, "a.png")})
 
 
 def test_evaluate_returns_the_report(tmp_path: Path) -> None:
