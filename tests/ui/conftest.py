@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +26,18 @@ from window_tools import Mouse, StandInEngine, people_of, store_people
 def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSEVIEWER_CONFIG", str(tmp_path / "config"))
     monkeypatch.setenv("POSEVIEWER_DATA", str(tmp_path / "data"))
+
+
+_TESTS = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _collect_on_this_thread() -> Iterator[None]:
+    """Keep the cycle collector off other threads, where it would destroy widgets (see ui/collecting.py)."""
+    gc.disable()
+    yield
+    # A full collection beside torch takes a third of a second, so most tests leave theirs to a later one.
+    gc.collect(2 if next(_TESTS) % 20 == 0 else 1)
 
 
 @pytest.fixture(scope="session")

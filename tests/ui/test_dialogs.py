@@ -9,13 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 from desk_tools import FRAMES, open_desk
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from pytestqt.qtbot import QtBot
 
 from poseviewer.pipeline.config import NmsConfig, PipelineConfig
 from poseviewer.project import edits
 from poseviewer.session.actions import ACTIONS
-from poseviewer.ui.collecting import Collector
 from poseviewer.ui.desk import Desk
 from poseviewer.ui.dialogs.export import ExportDialog
 from poseviewer.ui.dialogs.importing import ImportDialog
@@ -27,11 +26,11 @@ from poseviewer.ui.dialogs.shortcuts import ShortcutsDialog, key_text
 
 @pytest.fixture
 def desk(qtbot: QtBot, tmp_path: Path) -> Iterator[Desk]:
-    collector = Collector()
     made = open_desk(qtbot, tmp_path)
     yield made
     made.shutdown()
-    collector.stop()
+    made.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 def test_every_key_is_listed_and_typing_narrows_the_list(qtbot: QtBot) -> None:
