@@ -42,7 +42,8 @@ def square_matrix(centre: Tensor, scale: Tensor, size_hw: tuple[int, int], *, ro
     cos, sin = angle.cos(), angle.sin()
     turn[:2, :2] = torch.stack((torch.stack((cos, -sin)), torch.stack((sin, cos))))
     away[:2, 2] = -size / 2
-    return torch.linalg.inv(away) @ turn @ away @ matrix
+    back: Tensor = torch.linalg.inv(away)
+    return back @ turn @ away @ matrix
 
 
 def input_side(scale: float, natural: int = 512) -> int:
