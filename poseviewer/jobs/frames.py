@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 
@@ -17,9 +18,16 @@ from poseviewer.media import Media, open_media
 
 
 def picture_names(media: Media) -> tuple[str, ...]:
-    """Return the file name of each frame for pictures, () for a video."""
-    files = getattr(media, "files", ())
-    return tuple(Path(file).name for file in files)
+    """Return the file name of each frame for pictures, () for a video.
+
+    Where pictures of several folders (of a glob) share a name, all names begin below their common folder.
+    """
+    files = [Path(file) for file in getattr(media, "files", ())]
+    bare = tuple(file.name for file in files)
+    if len(set(bare)) == len(bare):
+        return bare
+    top = os.path.commonpath([file.parent for file in files])
+    return tuple(file.relative_to(top).as_posix() for file in files)
 
 
 def extract_frames(path: str | Path, wanted: str, folder: str | Path) -> Generator[JobEvent, None, list[Path]]:

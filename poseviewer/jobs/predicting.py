@@ -232,8 +232,8 @@ def _predict_one(
             collected.seconds += report.seconds
             collected.unreadable += report.unreadable
             if source.corrupt:
-                said = f"decoded from damaged data: frames {frame_range_text(source.corrupt)}"
-                yield Note(f"What was found may be wrong where {Path(path).name} was {said}.", "warning")
+                where = f"Frames of {Path(path).name} are damaged, what was found there may be wrong"
+                yield Note(f"{where}: {frame_range_text(source.corrupt)}.", "warning")
         finally:
             if project is not None:
                 results += _found_before(project, source, media, media_id, earlier)
@@ -396,6 +396,8 @@ def media_in(project: Project, media: Media) -> int:
     match = project.match_media(info, lambda frame: frame_fingerprint(media.frame(frame).pixels))
     if match.media is None:
         return project.add_media(info)
-    if match.moved or match.by == "frames":
+    there = any(row.id == match.media and not row.missing for row in project.media_list())
+    if match.by == "frames" or (match.moved and not there):
+        # A copy of a file that is still in its place changes nothing.
         project.relink_media(match.media, info.path, info)
     return match.media

@@ -190,7 +190,11 @@ def _match(
     matched: dict[int, ImageKey] = {}
     for number, name, index in listed:
         base = Path(name).name
-        frame = by_name.get(base) if names else (index if index is not None else _number(Path(base).stem))
+        frame = (
+            by_name.get(name, by_name.get(base))
+            if names
+            else (index if index is not None else _number(Path(base).stem))
+        )
         if frame is None or not 0 <= frame < info.frame_count:
             continue
         if frame in matched:

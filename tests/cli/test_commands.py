@@ -100,6 +100,33 @@ def test_predict_several_media_gives_distinct_ids(
     assert [(i["width"], i["height"]) for i in images[:2]] == [(80, 60), (82, 64)]
 
 
+def test_pictures_of_several_folders_keep_names_apart(
+    fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for place in ("a", "b"):
+        write_pictures(tmp_path / place, ["1.png"])
+    source = dataset([image(8, "b/1.png"), image(9, "a/1.png")], [annotation(1, 8, 1), annotation(2, 9, 2)])
+    boxes = write_json(tmp_path / "gt.json", source)
+    for more in ((), ("--boxes", boxes)):
+        status, _, _ = call(capsys, "predict", tmp_path / "?" / "*.png", "--out", tmp_path / "r.json", *more)
+        assert status == 0
+        images = read_json(tmp_path / "r.images.json")["images"]
+        assert [entry["file_name"] for entry in images] == ["a/1.png", "b/1.png"]
+    assert [entry["id"] for entry in images] == [9, 8]
+
+
+def test_a_copy_of_a_clip_does_not_move_it(
+    fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", 2)
+    copy = tmp_path / "copy.mp4"
+    copy.write_bytes(clip.read_bytes())
+    for path in (clip, copy):
+        assert call(capsys, "predict", path, "--project", tmp_path / "p.poseproj")[0] == 0
+    with Project.open(tmp_path / "p.poseproj") as project:
+        assert [row.path for row in project.media_list()] == [str(clip)]
+
+
 def test_predict_with_boxes_keeps_the_ids_of_the_file(
     fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
