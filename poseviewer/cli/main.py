@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import logging
 import os
 import signal
@@ -41,6 +43,7 @@ def guarded(work: Callable[[], int]) -> int:
     Args:
         work: a callable without arguments that returns an exit status.
     """
+    _ready_streams()
     place = _start_log()
     try:
         with _terminate_like_ctrl_c():
@@ -66,6 +69,17 @@ def guarded(work: Callable[[], int]) -> int:
         told = f"; the details are in {place}" if place else ""
         print(f"poseviewer: an unexpected error ({type(error).__name__}){told}.", file=sys.stderr)
         return 1
+
+
+def _ready_streams() -> None:
+    """Let every name be printed, as its own bytes or escaped; a stream that was closed takes everything silently."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # it lives as long as the process
+        elif isinstance(stream, io.TextIOWrapper):
+            utf8 = codecs.lookup(stream.encoding).name == "utf-8"
+            stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
 
 
 @contextlib.contextmanager

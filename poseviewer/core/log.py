@@ -23,8 +23,11 @@ class _LogFile(logging.handlers.RotatingFileHandler):
 
 
 def start_log(*, level: int = logging.INFO) -> Path:
-    """Send the ``poseviewer`` loggers to the rotating log file (1 MB, three kept) and return its path."""
-    path = log_path()
+    """Send the ``poseviewer`` loggers to the rotating log file (1 MB, three kept) and return its path.
+
+    Raises:
+        OSError: if it cannot be made; what is logged then goes nowhere, and not to the screen.
+    """
     logger = logging.getLogger("poseviewer")
     logger.setLevel(level)
     logger.propagate = False
@@ -32,7 +35,11 @@ def start_log(*, level: int = logging.INFO) -> Path:
         logger.removeHandler(held)
         with contextlib.suppress(OSError):
             held.close()
+    silent = logging.NullHandler()
+    logger.addHandler(silent)
+    path = log_path()
     handler = _LogFile(path, maxBytes=1_000_000, backupCount=3, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger.addHandler(handler)
+    logger.removeHandler(silent)
     return path

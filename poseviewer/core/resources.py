@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from functools import cache
 from pathlib import Path
 
@@ -38,10 +41,17 @@ def resource(name: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Return the user's cache folder for PoseViewer, made if need be (``POSEVIEWER_CACHE`` overrides)."""
+    """Return the user's cache folder for PoseViewer, made if need be (``POSEVIEWER_CACHE`` overrides).
+
+    Where it cannot be made or written (a container with a read-only home, say), a temporary one serves this process.
+    """
     from platformdirs import user_cache_path
 
-    return _made("POSEVIEWER_CACHE", user_cache_path("poseviewer", appauthor=False))
+    try:
+        folder = _made("POSEVIEWER_CACHE", user_cache_path("poseviewer", appauthor=False))
+    except OSError:
+        return _passing_folder()
+    return folder if os.access(folder, os.W_OK) else _passing_folder()
 
 
 def state_folder() -> Path:
@@ -56,6 +66,14 @@ def config_folder() -> Path:
     from platformdirs import user_config_path
 
     return _made("POSEVIEWER_CONFIG", user_config_path("poseviewer", appauthor=False))
+
+
+@cache
+def _passing_folder() -> Path:
+    """Return a folder that is gone when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="poseviewer-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _made(variable: str, default: Path) -> Path:

@@ -10,7 +10,7 @@ import av.error
 from poseviewer.core.errors import MediaError
 from poseviewer.core.values import MediaInfo
 from poseviewer.media.base import Media
-from poseviewer.media.pictures import Pictures, is_picture, pictures_in, pictures_of_glob
+from poseviewer.media.pictures import Pictures, check_name, is_picture, pictures_in, pictures_of_glob
 from poseviewer.media.sequence import reason
 from poseviewer.media.video import open_video
 
@@ -31,8 +31,9 @@ def open_media(path: str | Path) -> Media:
     """
     text = os.fspath(path)
     if not text:
-        raise MediaError("The name of the media is empty.")
+        raise MediaError("The name of the media is empty.", file=text)
     place = Path(text).expanduser()
+    check_name(place)
     try:
         if place.is_dir():
             return Pictures(text, pictures_in(place), "folder")

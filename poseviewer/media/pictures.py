@@ -28,10 +28,29 @@ def is_picture(path: Path) -> bool:
     return path.suffix.lower() in PICTURE_ENDINGS
 
 
+def check_name(path: Path) -> None:
+    """Refuse a name that is no UTF-8: neither a project nor a JSON file can hold it, and OpenCV crashes on it.
+
+    Raises:
+        MediaError: if it is none.
+    """
+    name = os.fsencode(path)
+    try:
+        name.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise MediaError(
+            f"The name {name.decode('utf-8', 'backslashreplace')} is not UTF-8 text, so no project can hold it.",
+            file=path,
+            remedy="Rename the file.",
+        ) from error
+
+
 def natural(paths: list[Path]) -> list[Path]:
-    """Return paths in natural order: img2 before img10."""
+    """Return paths in natural order: img2 before img10. Raises as :func:`check_name`."""
     from natsort import natsorted, ns
 
+    for path in paths:
+        check_name(path)
     ordered: list[Path] = natsorted(paths, key=str, alg=ns.PATH | ns.IGNORECASE)
     return ordered
 

@@ -42,6 +42,18 @@ def test_results_on_stdout_words_on_stderr(tmp_path: Path) -> None:
     assert process("predict", clip).returncode == 2
 
 
+def test_streams_that_are_closed_or_know_only_ascii(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = write_clip(tmp_path / "шаг.mp4")
+    command = f"{sys.executable} -m poseviewer probe {clip}"
+    for closed in ("", ">&-", "2>&-"):
+        done = subprocess.run(f"{command} {closed}", shell=True, capture_output=True, text=True, timeout=120)
+        assert (done.returncode, done.stderr) == (0, "")
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = process("probe", clip)
+    assert done.returncode == 0
+    assert "\\u0448" in done.stdout
+
+
 def test_a_folder_without_permission(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("the superuser may read everything")

@@ -25,3 +25,15 @@ def test_a_full_disk_shows_no_traceback(
     logging.getLogger("poseviewer.cli").info("goes on")
     assert capsys.readouterr().err == ""
     assert "goes on" in (tmp_path / "poseviewer.log").read_text()
+
+
+def test_without_a_place_for_the_log_nothing_reaches_the_screen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POSEVIEWER_STATE", "/dev/null/nowhere")
+    with pytest.raises(OSError, match="nowhere"):
+        log.start_log()
+    logging.getLogger("poseviewer.cli").error("a traceback, say")
+    monkeypatch.setenv("POSEVIEWER_STATE", str(tmp_path))
+    log.start_log()
+    assert capsys.readouterr().err == ""

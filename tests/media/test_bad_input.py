@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from barcode_clips import Clips, Recipe, cut, encode, read
@@ -112,6 +114,20 @@ def test_playlists_are_refused(tmp_path: Path, clips: Clips) -> None:
         path = tmp_path / name
         path.write_text(text)
         assert name in refusal(path)
+
+
+def test_names_that_are_no_text(tmp_path: Path, clips: Clips) -> None:
+    odd = os.fsencode(tmp_path) + b"/cl\xff.mp4"
+    try:
+        shutil.copy(clips.path("closed.ts"), odd)
+    except OSError:
+        pytest.skip("this disk takes only UTF-8 names")
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    cv2.imwrite(str(pictures / "a.png"), np.zeros((4, 4, 3), np.uint8))
+    os.rename(os.fsencode(pictures / "a.png"), os.fsencode(pictures) + b"/\xfe.png")
+    for path in (os.fsdecode(odd), pictures, str(pictures / "*.png")):
+        assert "is not UTF-8 text" in refusal(path)
 
 
 def test_folder_without_pictures(tmp_path: Path) -> None:
