@@ -13,6 +13,7 @@ from torch import Tensor
 
 from poseviewer.ops import affine_hrnet
 from poseviewer.ops.codec_hrnet import DRAWN_FROM, windowed
+from poseviewer.ops.decode import argmax_joints
 
 CELL = 4
 """Input pixels per cell, fixed in the published code."""
@@ -98,3 +99,10 @@ def heatmaps(
 def heatmap_loss(maps: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     """Mean squared error of every map times its weight, summed over joints and averaged over pictures."""
     return ((maps - targets).square().mean(dim=(2, 3)) * weights).sum() / len(maps)
+
+
+def stretched_joints(maps: Tensor, picture_wh: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """First maxima of ``(B, K, h, w)`` on a picture that the maps cover: ``(B, K, 2)`` pixels, and the maxima."""
+    xy, scores = argmax_joints(maps)
+    cells = xy.new_tensor([maps.shape[3], maps.shape[2]])
+    return xy * xy.new_tensor(picture_wh) / cells, scores

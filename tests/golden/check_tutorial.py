@@ -58,3 +58,21 @@ def decoding(data: Vectors) -> Iterator[Comparison]:
     mirrored = data.tensor("flip_in")
     yield same("flip", decode.flip_back(mirrored, flip, shift=False), data["flip_back"])
     yield close("merged", decode.merge_flip(found, mirrored, flip), data["merged"], 1e-6)
+
+
+@check(DECODE, "loss and gradient")
+def loss(data: Vectors) -> Iterator[Comparison]:
+    found = data.tensor("heatmaps").requires_grad_()
+    value = tutorial_hrnet.heatmap_loss(found, data.tensor("flip_in"), data.tensor("loss_weights"))
+    gradient = torch.autograd.grad(value, found)[0]
+    yield close("loss", value, data["loss"], 1e-6)
+    yield close("sum of the gradient", gradient.sum(dim=(2, 3)), data["loss_grad_sum"], 1e-6)
+    yield close("size of the gradient", gradient.abs().sum(dim=(2, 3)), data["loss_grad_abs"], 1e-6)
+
+
+@check(DECODE, "joints by stretching")
+def stretching(data: Vectors) -> Iterator[Comparison]:
+    height, width = data["decode_keypoints_hw"].tolist()
+    joints, scores = tutorial_hrnet.stretched_joints(data.tensor("heatmaps")[:1], (width, height))
+    yield close("joints", joints[0], data["decode_keypoints"], 1e-3)
+    yield close("scores", scores[0], data["decode_scores"], 1e-6)

@@ -24,6 +24,12 @@ ELSEWHERE = {
     "alphapose/joint_pairs.json": "tests/golden/test_alphapose_decode.py (flip pairs)",
 }
 """Files that tests of their own read, by path below the folder. A row of the table says nothing about their error."""
+PARTLY = {
+    "hrnet_ae/ae_mmpose.npz": "decoding of scenes and encoding are not covered yet",
+    "hrnet_ae/sizes_higher.npz": "the random affine is not covered yet",
+    "hrnet_ae/heatmap_wz.npz": "the changed visibility array is not reproduced on purpose",
+}
+"""What of a file nobody checks."""
 ELSEWHERE_PREFIXES = {"alphapose/nms_": "tests/ops/test_suppression.py"}
 WHOLE = "the whole file"
 
@@ -68,6 +74,8 @@ class Table:
             return f"| {file} | | | | {elsewhere(file) or 'not covered yet'} |"
         worst = max(found, key=lambda c: (c.error / c.allowed if c.allowed else float(c.error > 0) * 1e9, c.error))
         parts = ", ".join(sorted(self._parts[file]))
+        if file in PARTLY:
+            parts += f"; {PARTLY[file]}"
         return f"| {file} | {len(found)} | {worst.error:.1e} | {worst.allowed:.0e} | {parts} |"
 
 
