@@ -212,8 +212,8 @@ def fill_missing(
         missing = (people[:, joint, 2] == 0).nonzero()[:, 0]
         if not len(missing):
             continue
-        away = (maps[joint] - means[missing][:, None, None]).square().sum(dim=3).sqrt()
-        place = _first_maximum((heatmaps[joint] - away.round()).flatten(1))
+        away = _tag_distance(maps[joint].flatten(0, 1), means[missing])
+        place = _first_maximum(heatmaps[joint].flatten() - away.round_())
         xy = torch.stack((place % width, place // width), dim=1)
         value = heatmaps[joint].flatten()[place]
         shift = _quarter(
@@ -261,6 +261,20 @@ def _quarter(heatmaps: Tensor, joints: Tensor, xy: Tensor, *, low_row: int, low_
     return torch.where(higher, QUARTER, -QUARTER)
 
 
+def _tag_distance(tags: Tensor, means: Tensor) -> Tensor:
+    """Distances ``(m, N)`` of tags ``(N, T)`` to means ``(m, T)``; dimension by dimension, as a sum over so few is slow."""
+    total = torch.zeros(len(means), len(tags), device=tags.device, dtype=tags.dtype)
+    for own, mean in zip(tags.t().contiguous(), means.t(), strict=True):
+        total += (own - mean[:, None]).square_()
+    return total.sqrt_()
+
+
 def _first_maximum(rows: Tensor) -> Tensor:
-    places = torch.arange(rows.shape[1], device=rows.device)
-    return torch.where(rows == rows.amax(dim=1, keepdim=True), places, rows.shape[1]).amin(dim=1)
+    # Which of equal values max() returns is promised by nobody; the first is wanted.
+    value, place = rows.max(dim=1)
+    equal = (rows == value[:, None]).sum(dim=1) > 1
+    if equal.any():
+        places = torch.arange(rows.shape[1], device=rows.device)
+        first = torch.where(rows[equal] == value[equal, None], places, rows.shape[1]).amin(dim=1)
+        place[equal] = first
+    return place
