@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from poseviewer.core.errors import CallError
 
-_PART = re.compile(r"^(\d+)(?:-(\d+)?)?$")
+_PART = re.compile(r"^([0-9]{1,18})(?:-([0-9]{1,18})?)?$")
 
 
 def parse_frames(text: str, frame_count: int) -> tuple[int, ...]:

@@ -32,6 +32,7 @@ from poseviewer.formats.coco_model import (
     ImageEntry,
     ResultEntry,
     companion_path,
+    number_in_name,
     read_annotations,
     read_companion,
     read_json,
@@ -321,7 +322,7 @@ def _in_video(images: list[ImageEntry], file: Path, video: Path, look: Look) -> 
     looked = look(video)
     frames: dict[int, int] = {}
     for image in images:
-        frame = image.frame_index if image.frame_index is not None else _number(Path(image.file_name).stem)
+        frame = image.frame_index if image.frame_index is not None else number_in_name(image.file_name)
         if frame is not None and 0 <= frame < looked.info.frame_count:
             frames[image.id] = frame
     if len(set(frames.values())) != len(frames):
@@ -357,11 +358,6 @@ def _picture(name: str, file: Path, folder: Path) -> Path | None:
             # Unresolved, so that a link keeps the folder that the user named.
             return folder / candidate
     return None
-
-
-def _number(stem: str) -> int | None:
-    digits = stem[len(stem.rstrip("0123456789")) :]
-    return int(digits) if digits else None
 
 
 # --- results lists ---
@@ -406,7 +402,7 @@ def _import_results(path: Path, folder: Path, project: Project, look: Look) -> G
 def _images_of_ids(entries: Sequence[ResultEntry], folder: Path, look: Look, path: Path) -> list[ImageEntry]:
     """Return images for ids that are file names (AlphaPose) or the numbers in file names (COCO)."""
     names = look(folder).names if folder.is_dir() else ()
-    numbers = {_number(Path(name).stem): name for name in names}
+    numbers = {number_in_name(name): name for name in names}
     images: dict[int | str, ImageEntry] = {}
     for entry in entries:
         key = entry.image_id

@@ -166,6 +166,14 @@ def companion_path(path: str | Path) -> Path:
     return path.with_name(f"{path.stem}.images.json")
 
 
+def number_in_name(name: str) -> int | None:
+    """Return the number that ends a picture's name before its ending, as in clip_000057.png, or None."""
+    stem = Path(name).stem
+    digits = stem[len(stem.rstrip("0123456789")) :]
+    # No frame has a number of so many digits, and Python refuses to read some thousands of them.
+    return int(digits) if 0 < len(digits) < 19 else None
+
+
 def read_json(path: Path) -> Any:
     """Return the JSON value of a file.
 

@@ -13,7 +13,14 @@ from poseviewer import __version__
 from poseviewer.core.errors import CallError, FormatError
 from poseviewer.core.files import write_bytes
 from poseviewer.core.values import Array, FrameResult, MediaInfo
-from poseviewer.formats.coco_model import ResultEntry, companion_path, read_annotations, read_json, read_results
+from poseviewer.formats.coco_model import (
+    ResultEntry,
+    companion_path,
+    number_in_name,
+    read_annotations,
+    read_json,
+    read_results,
+)
 
 Json = dict[str, Any]
 IdBox = tuple[int, tuple[float, float, float, float, float]]
@@ -171,7 +178,7 @@ def _detections(path: Path, info: MediaInfo, names: Sequence[str]) -> tuple[dict
         rows = [(number, (*entry.bbox, entry.score)) for number, entry in known if number is not None and entry.bbox]
         return images, rows
     if names:
-        numbers = {frame: _number(Path(name).stem) for frame, name in enumerate(names)}
+        numbers = {frame: number_in_name(name) for frame, name in enumerate(names)}
         return {f: ImageKey(n, names[f]) for f, n in numbers.items() if n is not None}, _whole(entries)
     raise CallError(
         f"{path.name} has no {companion_path(path).name} beside it, so its image ids mean no frames.", file=path
@@ -191,9 +198,7 @@ def _match(
     for number, name, index in listed:
         base = Path(name).name
         frame = (
-            by_name.get(name, by_name.get(base))
-            if names
-            else (index if index is not None else _number(Path(base).stem))
+            by_name.get(name, by_name.get(base)) if names else (index if index is not None else number_in_name(base))
         )
         if frame is None or not 0 <= frame < info.frame_count:
             continue
@@ -202,8 +207,3 @@ def _match(
             raise FormatError(f"{file.name}: {matched[frame].file_name} and {name} mean the same {what}.", file=file)
         matched[frame] = ImageKey(number, name)
     return matched
-
-
-def _number(stem: str) -> int | None:
-    digits = stem[len(stem.rstrip("0123456789")) :]
-    return int(digits) if digits else None

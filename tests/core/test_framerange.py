@@ -29,6 +29,8 @@ def test_the_order_written_is_kept_and_nothing_comes_twice() -> None:
         ("-4", "no frame"),
         ("300-", "300"),
         ("", "names no frame"),
+        ("9" * 5000, "no frame or range"),
+        ("٣", "no frame or range"),
         (" , ", "names no frame"),
     ],
 )

@@ -191,7 +191,10 @@ def test_boxes_for_a_video_go_by_frame_index(tmp_path: Path) -> None:
     path = write_json(tmp_path / "dt.json", rows)
     with pytest.raises(CallError, match=r"no dt\.images\.json"):
         boxes_of(path, clip)
-    write_json(tmp_path / "dt.images.json", {"images": [image(1, "clip.png", frame_index=8), image(2, "z_000099.png")]})
+    write_json(
+        tmp_path / "dt.images.json",
+        {"images": [image(1, "clip.png", frame_index=8), image(2, "z_000099.png"), image(3, "7" * 5000)]},
+    )
     given = boxes_of(path, clip)
     assert {frame: key.id for frame, key in given.images.items()} == {8: 1}
 
