@@ -152,9 +152,13 @@ def _version(name: str) -> str | None:
 def _try(look: Callable[[], Any], findings: list[Finding]) -> Any:
     try:
         return look()
-    except (OSError, KnownError) as error:
-        findings.append(Finding(str(error)))
-        return None
+    except OSError as error:
+        found = Finding(f"{error.filename} cannot be used: {error.strerror or error}.")
+    except KnownError as error:
+        found = Finding(str(error))
+    if found not in findings:
+        findings.append(found)
+    return None
 
 
 def _clashes() -> list[Finding]:
