@@ -17,6 +17,7 @@ from poseviewer.ui.threads import EngineThread
 if TYPE_CHECKING:
     from poseviewer.pipeline.config import PipelineConfig
     from poseviewer.pipeline.engine import Engine
+    from poseviewer.project import RunRow
     from poseviewer.ui.desk import Desk
 
 log = logging.getLogger("poseviewer.runs")
@@ -90,25 +91,26 @@ class Runs(QObject):
 
     def evidence_config(self) -> PipelineConfig:
         """Return the configuration of the newest run over this media, so that evidence equals what it saw."""
-        from poseviewer.pipeline.config import PipelineConfig
-
         desk = self._desk
         rows = desk.project.runs(desk.media_id) if desk.project is not None and desk.media_id is not None else ()
-        if rows:
-            newest = max(rows, key=lambda row: row.id)
-            try:
-                found = msgspec.convert(newest.config, PipelineConfig)
-                return msgspec.structs.replace(found, device=self.config.device)
-            except msgspec.ValidationError:
-                log.warning("run %s has a configuration of another version", newest.id)
-        return self.config
+        return self._config_of(max(rows, key=lambda row: row.id)) if rows else self.config
 
-    def run(self, frames: Sequence[int], *, continued: int | None = None) -> None:
+    def _config_of(self, row: RunRow) -> PipelineConfig:
+        """Return a run's configuration, on the device that is chosen now."""
+        from poseviewer.pipeline.config import PipelineConfig
+
+        try:
+            return msgspec.structs.replace(msgspec.convert(row.config, PipelineConfig), device=self.config.device)
+        except msgspec.ValidationError:
+            log.warning("run %s has a configuration of another version", row.id)
+            return self.config
+
+    def run(self, frames: Sequence[int], *, continued: RunRow | None = None) -> None:
         """Run the pipeline over ``frames``, streaming predictions into the project.
 
         Args:
             frames: in the order to compute them.
-            continued: a run that stopped before its end and is taken up again.
+            continued: a run that stopped before its end and is taken up again, with its own configuration.
         """
         desk = self._desk
         frames = list(frames)
@@ -120,13 +122,15 @@ class Runs(QObject):
         media = desk.reopen_media()
         if media is None:
             return
-        project, media_id, config = desk.project, desk.media_id, self.config
+        project, media_id = desk.project, desk.media_id
+        config = self.config if continued is None else self._config_of(continued)
+        number = None if continued is None else continued.id
 
         def job(engine: Engine) -> Generator[JobEvent, None, object]:
             from poseviewer.jobs.predict import predict
 
             try:
-                return (yield from predict(project, media, media_id, frames, config, engine, continue_run=continued))
+                return (yield from predict(project, media, media_id, frames, config, engine, continue_run=number))
             finally:
                 media.close()
 
@@ -141,7 +145,7 @@ class Runs(QObject):
         for row in sorted(desk.project.runs(desk.media_id), key=lambda row: -row.id):
             left = desk.project.unfinished(row.id)
             if left:
-                self.run(list(left), continued=row.id)
+                self.run(list(left), continued=row)
                 return
         desk.tell(Message(tr("No run was stopped before its end."), key="run"))
 

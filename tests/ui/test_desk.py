@@ -445,6 +445,24 @@ def test_a_run_is_submitted_once_and_its_progress_comes_home(window, engine, sai
     assert not desk.running
 
 
+def test_a_stopped_run_goes_on_with_its_own_configuration(window, engine, monkeypatch):
+    asked = {}
+
+    def predict(project, media, media_id, frames, config, engine, *, continue_run):
+        asked.update(frames=frames, confidence=config.confidence, run=continue_run)
+        yield from ()
+
+    monkeypatch.setattr("poseviewer.jobs.predict.predict", predict)
+    desk = window.desk
+    run = desk.project.start_run(desk.media_id, {"confidence": 0.625}, {"estimator": {"name": "made up"}}, range(4))
+    desk.project.finish_run(run, "cancelled")
+    desk.do("run_continue")
+    (job,) = engine.jobs
+    for _ in job(engine):
+        pass
+    assert asked == {"frames": [0, 1, 2, 3], "confidence": 0.625, "run": run}
+
+
 def test_predictions_of_a_job_show_and_corrections_stay(window):
     desk = window.desk
     desk.select(person=desk.people[0].key, joint=9)
