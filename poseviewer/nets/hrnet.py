@@ -56,8 +56,7 @@ class ExchangeModule(nn.Module):
     def __init__(self, branches: int, outputs: int) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
-            nn.Sequential(*(BasicBlock(width, width) for _ in range(BLOCKS_PER_BRANCH)))
-            for width in WIDTHS[:branches]
+            nn.Sequential(*(BasicBlock(width, width) for _ in range(BLOCKS_PER_BRANCH))) for width in WIDTHS[:branches]
         )
         self.fuse_layers = nn.ModuleList(
             Fusion(_fuse(source, target) for source in range(branches)) for target in range(outputs)

@@ -115,9 +115,7 @@ def random_window(
     )
 
 
-def half_body_box(
-    box: Float, joints: Float, weights: Float, lower: Sequence[int], rng: np.random.Generator
-) -> Float:
+def half_body_box(box: Float, joints: Float, weights: Float, lower: Sequence[int], rng: np.random.Generator) -> Float:
     """The box of the upper or the lower half of the labelled joints, or the whole box where too few are there."""
     low = np.zeros(len(joints), dtype=bool)
     low[list(lower)] = True

@@ -89,9 +89,7 @@ class Mixture:
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         people = self.sets[chosen]
         joints, weights = people.joints[place], people.weights[place]
-        window = random_window(
-            people.boxes[place], joints, weights, input_wh, self.config, strength, self.lower, rng
-        )
+        window = random_window(people.boxes[place], joints, weights, input_wh, self.config, strength, self.lower, rng)
         matrix = window_matrix(window, input_wh)
         picture = self.stores[chosen][int(people.image_index[place])]
         crop = disturb(cut(picture, matrix, input_wh), self.config, strength, rng)

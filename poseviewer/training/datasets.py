@@ -73,9 +73,7 @@ def read_annotations(file: Path, images: Path, target: Skeleton) -> list[Annotat
         names = next(c["keypoints"] for c in data["categories"] if c.get("keypoints"))
         pictures = {i["id"]: inside(images, i["file_name"], file=file) for i in data["images"]}
         order = _joint_order(names, target)
-        found = [
-            _annotation(a, pictures[a["image_id"]], order) for a in data["annotations"] if not a.get("iscrowd", 0)
-        ]
+        found = [_annotation(a, pictures[a["image_id"]], order) for a in data["annotations"] if not a.get("iscrowd", 0)]
     except OSError as error:
         raise FormatError(f"{file} cannot be read: {error.strerror}.", file=file) from error
     except (msgspec.DecodeError, KeyError, TypeError, ValueError, StopIteration) as error:
@@ -83,17 +81,13 @@ def read_annotations(file: Path, images: Path, target: Skeleton) -> list[Annotat
     return found
 
 
-def human_people(
-    name: str, file: Path, images: Path, target: Skeleton, *, min_joints: int = MIN_JOINTS
-) -> PersonSet:
+def human_people(name: str, file: Path, images: Path, target: Skeleton, *, min_joints: int = MIN_JOINTS) -> PersonSet:
     """People with at least `min_joints` joints labelled by hand. Raises FormatError."""
     chosen = [a for a in read_annotations(file, images, target) if labelled_joints(a) >= min_joints]
     return gather(name, chosen)
 
 
-def teacher_people(
-    name: str, file: Path, images: Path, target: Skeleton, *, without_human: bool = True
-) -> PersonSet:
+def teacher_people(name: str, file: Path, images: Path, target: Skeleton, *, without_human: bool = True) -> PersonSet:
     """People of a teacher file that the teacher is sure of; `without_human` leaves out those with a human label.
 
     Raises FormatError.
@@ -126,9 +120,7 @@ def with_teacher_joints(
             for joint in joints:
                 if merged[joint, 2] == 0:
                     merged[joint] = others[int(overlap.argmax())].joints[joint]
-            person = Annotation(
-                person.image, person.image_id, person.annotation_id, person.box, merged, person.extra
-            )
+            person = Annotation(person.image, person.image_id, person.annotation_id, person.box, merged, person.extra)
         result.append(person)
     return result
 

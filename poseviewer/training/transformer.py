@@ -209,9 +209,7 @@ class TransformerTrainer:
         with torch.autocast("cpu", torch.bfloat16):
             heatmaps = self.estimator.module(crops)
         stride = spec.input_wh[0] / spec.heatmap_wh[0]
-        wanted, weights = gaussian_heatmaps(
-            batch.joints / stride, batch.weights, spec.heatmap_wh, sigma=JUDGED_SIGMA
-        )
+        wanted, weights = gaussian_heatmaps(batch.joints / stride, batch.weights, spec.heatmap_wh, sigma=JUDGED_SIGMA)
         return foreground_mse(heatmaps, wanted, weights)
 
     def _count(self, name: str, value: Tensor) -> None:

@@ -61,9 +61,7 @@ class Pck:
     persons: int
 
 
-def cut_given_boxes(
-    people: Sequence[Annotation], input_wh: tuple[int, int], boxes: Float | None = None
-) -> GivenBoxes:
+def cut_given_boxes(people: Sequence[Annotation], input_wh: tuple[int, int], boxes: Float | None = None) -> GivenBoxes:
     """Cut every person by the annotated box, or by `boxes` (N, 4); raises MediaError for a missing picture."""
     chosen = [p.box for p in people] if boxes is None else list(boxes)
     return cut_windows(people, [window_matrix(box_window(box, input_wh), input_wh) for box in chosen], input_wh)
@@ -186,9 +184,7 @@ def report(weights: Path, data: Path, *, flip: bool, box_errors: bool = False, s
     spec, shape = loaded.spec, skeleton(loaded.spec.skeleton)
     if stn and loaded.stn is None:
         raise CallError(f"{weights.name} has no spatial transformer.", file=weights)
-    lines = [
-        f"{weights.name}: {spec.family} {spec.input_wh}, flip test {flip}, box errors {box_errors}, STN {stn}"
-    ]
+    lines = [f"{weights.name}: {spec.family} {spec.input_wh}, flip test {flip}, box errors {box_errors}, STN {stn}"]
     for name in ("lspet", "coco"):
         people = validation_people(data, name, shape)
         rng = np.random.default_rng(0)

@@ -96,10 +96,7 @@ def test_half_a_body_holds_only_its_joints() -> None:
     rng = np.random.default_rng(1)
     joints = np.column_stack([np.arange(17.0), np.arange(17.0) * 10])
     lower = [11, 12, 13, 14, 15, 16]
-    seen = {
-        bool(half_body_box(np.zeros(4), joints, np.ones(17), lower, rng)[1] > 90)
-        for _ in range(20)
-    }
+    seen = {bool(half_body_box(np.zeros(4), joints, np.ones(17), lower, rng)[1] > 90) for _ in range(20)}
     assert seen == {True, False}
     few = np.zeros(17)
     few[:2] = 1

@@ -243,5 +243,3 @@ class Gallery(QListView):
     def _current_changed(self, index: QModelIndex, _before: QModelIndex) -> None:
         if not self._quiet and index.isValid() and index.row() < self.tiles.rowCount() - 1:
             self.chosen.emit(index.row())
-
-

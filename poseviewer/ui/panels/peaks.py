@@ -68,9 +68,7 @@ def cell_pixels(heatmap_to_frame: npt.NDArray[np.float64]) -> float:
     return float(np.sqrt(abs(np.linalg.det(heatmap_to_frame[:, :2]))))
 
 
-def find_peaks(
-    heatmap: Array, heatmap_to_frame: npt.NDArray[np.float64], *, limit: int = LIMIT
-) -> tuple[Peak, ...]:
+def find_peaks(heatmap: Array, heatmap_to_frame: npt.NDArray[np.float64], *, limit: int = LIMIT) -> tuple[Peak, ...]:
     """Return the peaks of a ``(h, w)`` map, highest first; a map without any above the floor gives its maximum."""
     found = heatmap_peaks(heatmap, limit=limit)
     if not found and heatmap.size and float(heatmap.max()) > 0:

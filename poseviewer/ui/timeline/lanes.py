@@ -196,9 +196,7 @@ class LanesWidget(QWidget):
             paint.paint_worth(painter, doubts, self._view, place.rows.worth)
             if data.window is not None:
                 paint.paint_state(painter, data.window, self._view, place.rows.state)
-                paint.paint_confidence(
-                    painter, data.window, self._view, place.rows.confidence, self._threshold()
-                )
+                paint.paint_confidence(painter, data.window, self._view, place.rows.confidence, self._threshold())
                 paint.paint_tracks(painter, data, order, self._view, place.rows.tracks, selected, self._scroll)
             if not order and data.window is not None and place.rows.tracks[1] >= 16:
                 far = self._view.span > TRACK_FRAMES
@@ -217,9 +215,7 @@ class LanesWidget(QWidget):
     def _fits(self, place: _Place) -> int:
         return int((place.rows.tracks[1] + TRACK_GAP) // (TRACK + TRACK_GAP))
 
-    def _paint_labels(
-        self, painter: QPainter, place: _Place, order: tuple[int, ...], selected: int | None
-    ) -> None:
+    def _paint_labels(self, painter: QPainter, place: _Place, order: tuple[int, ...], selected: int | None) -> None:
         looks, rows = theme.current(), place.rows
         painter.setPen(QPen(looks.colour("line"), 1))
         painter.drawLine(QLineF(place.labels - 0.5, 0, place.labels - 0.5, self.height()))
