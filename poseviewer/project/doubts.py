@@ -34,7 +34,7 @@ SWAP_SHIFT = 0.1
 SURE = 0.2
 """Joints below this score say nothing about jumps and sides."""
 REACH = 10
-READ_AHEAD = 10
+READ_AHEAD = 4
 """So many rows are read for each one that may be listed."""
 APART = 12
 """Frames: doubts of one kind that lie closer are one thing to look at, shown where it is worst."""

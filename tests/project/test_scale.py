@@ -49,7 +49,7 @@ WORK: dict[str, Callable[[Project], object]] = {
     "undo": lambda p: p.undo(),
     "redo": lambda p: p.redo(),
     "next": lambda p: [p.next_of(1, 4, kind) for kind in ("corrected", "predicted", "empty")],
-    "worth a look": lambda p: p.worth_a_look(1, 1),
+    "worth a look": lambda p: p.worth_a_look(1, 2),
     "lanes": lambda p: p.lanes(1, 0, 9, 5, joint=2),
     "tracks": lambda p: p.tracks(1, 0, 9),
     "run": lambda p: p.store_results(p.start_run(1, {}, {}, [7]), [result(7, pose(track=1))]),
