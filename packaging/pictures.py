@@ -51,9 +51,18 @@ def look_at(window: Window, frame: int, joint: int | None, person: int = 0) -> N
     wait(600)
 
 
+def doubled(window: Window) -> int:
+    """Return the frame in which somebody is there twice."""
+    desk = window.desk
+    if desk.project is None or desk.media_id is None:
+        sys.exit("the demo is not open")
+    doubts = sorted(desk.project.worth_a_look(desk.media_id), key=lambda doubt: doubt.frame)
+    return next(doubt.frame for doubt in doubts if doubt.kind == "doubled")
+
+
 def save(window: Window, path: Path) -> None:
     """Save the window as it is."""
-    window.grab().scaledToWidth(WIDTH, Qt.TransformationMode.SmoothTransformation).save(str(path))
+    window.grab().scaledToWidth(WIDTH, Qt.TransformationMode.SmoothTransformation).save(str(path), quality=88)
     print(path)
 
 
@@ -77,14 +86,14 @@ def main(folder: Path) -> None:
         window.desk.open_paths([project])
         wait_for(lambda: window.desk.editable and window.desk.frame is not None)
         look_at(window, 12, joint=9)
-        save(window, folder / "window.png")
+        save(window, folder / "window.jpg")
         window.inspector.setCurrentIndex(2)
-        look_at(window, 64, joint=None)
-        save(window, folder / "suppression.png")
+        look_at(window, doubled(window), joint=None)
+        save(window, folder / "suppression.jpg")
         theme.apply("light")
         window.inspector.setCurrentIndex(1)
         look_at(window, 78, joint=10)
-        save(window, folder / "crops-light.png")
+        save(window, folder / "crops-light.jpg")
         window.close()
         destroy(window)
     collector.stop()

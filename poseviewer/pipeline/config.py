@@ -39,8 +39,8 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pipeline: PipelineName = "topdown"
     detector: str = ""
     estimator: str = ""
-    confidence: float = 0.25
-    iou: float = 0.6
+    confidence: float = 0.2
+    iou: float = 0.5
     enlargement: float = 0.3
     smooth: bool = True
     stn: bool = True

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QPen, QPolygonF
+import pyqtgraph
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from poseviewer.core.progress import FrameDone, JobEvent, Note, Progress
@@ -37,18 +37,26 @@ class RatePlot(QWidget):
         super().__init__()
         self._rates: deque[float] = deque(maxlen=600)
         self._last: tuple[float, int] | None = None
-        self.setMinimumHeight(52)
+        self.setFixedHeight(72)
         self.setAccessibleName(tr("Throughput"))
-
-    def sizeHint(self) -> QSize:
-        """Return the usual size."""
-        return QSize(320, 52)
+        self._plot = pyqtgraph.PlotWidget(enableMenu=False)
+        self._plot.setMouseEnabled(x=False, y=False)
+        self._plot.hideButtons()
+        self._plot.hideAxis("bottom")
+        self._plot.setLimits(yMin=0)
+        self._plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._curve = self._plot.plot(antialias=True, fillLevel=0)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(self._plot)
+        theme.notifier().changed.connect(self._dress)
+        self._dress()
 
     def clear(self) -> None:
         """Forget the run before."""
         self._rates.clear()
         self._last = None
-        self.update()
+        self._draw()
 
     def add(self, progress: Progress) -> float | None:
         """Add a moment; return the present rate in units a second, or None while unknown."""
@@ -58,31 +66,21 @@ class RatePlot(QWidget):
         if progress.seconds - seconds >= WINDOW_S:
             self._rates.append((progress.done - done) / (progress.seconds - seconds))
             self._last = (progress.seconds, progress.done)
-            self.update()
+            self._draw()
         return self._rates[-1] if self._rates else None
 
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw the line."""
+    def _draw(self) -> None:
+        self._curve.setData(list(self._rates))
+
+    def _dress(self) -> None:
         looks = theme.current()
-        area = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
-        painter = QPainter(self)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.setPen(QPen(looks.colour("line"), 1))
-        painter.setBrush(looks.colour("plot"))
-        painter.drawRoundedRect(area, 4, 4)
-        if len(self._rates) > 1:
-            top = max(self._rates) * 1.15 or 1.0
-            step = area.width() / (len(self._rates) - 1)
-            points = [
-                QPointF(area.left() + i * step, area.bottom() - rate / top * area.height())
-                for i, rate in enumerate(self._rates)
-            ]
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(looks.colour("accent", 0.18))
-            painter.drawPolygon(QPolygonF([area.bottomLeft(), *points, area.bottomRight()]))
-            painter.setPen(QPen(looks.colour("accent"), 1.5))
-            painter.drawPolyline(QPolygonF(points))
-        painter.end()
+        self._plot.setBackground(looks.colour("plot"))
+        self._curve.setPen(looks.colour("accent"), width=1.5)
+        self._curve.setBrush(looks.colour("accent", 0.18))
+        axis = self._plot.getAxis("left")
+        axis.setPen(looks.colour("line"))
+        axis.setTextPen(looks.colour("t2"))
+        axis.setTickFont(theme.font(10))
 
 
 class RunProgress(QWidget):
