@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushBu
 from poseviewer.core.progress import Progress
 from poseviewer.session.actions import action
 from poseviewer.ui import theme
-from poseviewer.ui.dialogs.run_progress import time_left
+from poseviewer.ui.durations import time_left
 from poseviewer.ui.icons import pixmap
 from poseviewer.ui.text import tr
 

@@ -38,7 +38,7 @@ from poseviewer.ui import settings, theme
 from poseviewer.ui.canvas.view import Canvas
 from poseviewer.ui.desk import Desk
 from poseviewer.ui.dialogs.opener import Dialogs
-from poseviewer.ui.dialogs.run_progress import time_left
+from poseviewer.ui.durations import time_left
 from poseviewer.ui.empty import EmptyPage
 from poseviewer.ui.menus import Actions, MenuBar, build_menus
 from poseviewer.ui.messagebar import MessageBar

@@ -293,8 +293,8 @@ def test_a_picture_with_other_pixels_is_noticed(
 
 def test_closing_the_job_leaves_nothing(project: Project, predicted: int, tmp_path: Path) -> None:
     job = export(project, tmp_path / "out", ExportOptions(include="all"))
-    next(job)
-    assert list(tmp_path.glob(".out*.part"))
+    # What comes before the folder (counting the frames of a new video, say) leaves nothing anyway.
+    assert any(list(tmp_path.glob(".out*.part")) for _ in job)
     job.close()
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".out*"))

@@ -518,10 +518,11 @@ def test_evidence_is_stale_after_another_configuration_was_set(evident):
     import msgspec
 
     desk = evident.desk
-    desk.set_config(msgspec.structs.replace(desk.config, confidence=0.6))
+    before = desk.config
+    desk.set_config(msgspec.structs.replace(before, confidence=0.6))
     assert desk.evidence_state == "stale"
     assert desk.evidence is not None
-    desk.set_config(msgspec.structs.replace(desk.config, confidence=0.25))
+    desk.set_config(before)
     assert desk.evidence_state == "ready"
 
 

@@ -19,9 +19,9 @@ from poseviewer.ui.desk import Desk
 from poseviewer.ui.dialogs.export import ExportDialog
 from poseviewer.ui.dialogs.importing import ImportDialog
 from poseviewer.ui.dialogs.run import RunDialog
-from poseviewer.ui.dialogs.run_progress import time_left
 from poseviewer.ui.dialogs.run_settings import RunSettings
 from poseviewer.ui.dialogs.shortcuts import ShortcutsDialog, key_text
+from poseviewer.ui.durations import time_left
 
 
 @pytest.fixture

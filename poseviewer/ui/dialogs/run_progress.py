@@ -10,24 +10,13 @@ from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayou
 
 from poseviewer.core.progress import FrameDone, JobEvent, Note, Progress
 from poseviewer.ui import theme
+from poseviewer.ui.durations import time_left
 from poseviewer.ui.panels.widgets import Heading, Label
 from poseviewer.ui.text import tr
 
 MOST_NOTES = 6
 WINDOW_S = 0.5
 """Rates are means over this long."""
-
-
-def time_left(seconds: float) -> str:
-    """Return "2 min 10 s left" in the window's language."""
-    whole = max(round(seconds), 0)
-    hours, rest = divmod(whole, 3600)
-    minutes, secs = divmod(rest, 60)
-    if hours:
-        return tr("{hours} h {minutes} min left", hours=hours, minutes=minutes)
-    if minutes:
-        return tr("{minutes} min {seconds} s left", minutes=minutes, seconds=secs)
-    return tr("{seconds} s left", seconds=secs)
 
 
 class RatePlot(QWidget):
