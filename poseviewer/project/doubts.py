@@ -234,6 +234,14 @@ AND (doubt.prediction IS NOT NULL
 """Condition: nobody has decided about the people in question yet."""
 
 
+QUEUE = (
+    "SELECT frame, prediction, joint, kind, figure, weight FROM doubt INDEXED BY doubt_by_weight"
+    f" WHERE media = ? AND {OPEN} ORDER BY weight DESC, frame LIMIT ?"
+)
+LIMIT = 500
+"""So many places are listed unless told otherwise."""
+
+
 def worth_a_look(db: sqlite3.Connection, skeleton: Skeleton, media: int, limit: int) -> tuple[Doubt, ...]:
     """Return the open doubts of a media, the weightiest first, one for each place in time.
 
@@ -241,11 +249,7 @@ def worth_a_look(db: sqlite3.Connection, skeleton: Skeleton, media: int, limit: 
     ``APART`` frames from a weightier one, only that one is listed. The pictures of a folder are each for itself.
     """
     apart = APART if _moving(db, media) else 1
-    rows = db.execute(
-        "SELECT frame, prediction, joint, kind, figure, weight FROM doubt INDEXED BY doubt_by_weight"
-        f" WHERE media = ? AND {OPEN} ORDER BY weight DESC, frame LIMIT ?",
-        (media, limit * READ_AHEAD),
-    )
+    rows = db.execute(QUEUE, (media, limit * READ_AHEAD))
     # A joint that leaps away leaps back one frame later, about as far: the first of the two is the wrong one.
     ordered = sorted(rows, key=lambda row: (-round(row[5], 1), row[0]))
     taken: dict[str, list[int]] = {}
@@ -261,6 +265,14 @@ def worth_a_look(db: sqlite3.Connection, skeleton: Skeleton, media: int, limit: 
         if len(found) == limit:
             break
     return tuple(found)
+
+
+def next_frame(db: sqlite3.Connection, skeleton: Skeleton, media: int, frame: int, *, forward: bool) -> int | None:
+    """Return the nearest listed frame after or before ``frame``, or None."""
+    frames = [doubt.frame for doubt in worth_a_look(db, skeleton, media, LIMIT)]
+    if forward:
+        return min((other for other in frames if other > frame), default=None)
+    return max((other for other in frames if other < frame), default=None)
 
 
 def _moving(db: sqlite3.Connection, media: int) -> bool:

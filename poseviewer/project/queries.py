@@ -5,36 +5,31 @@ from __future__ import annotations
 import sqlite3
 from typing import Literal
 
-from poseviewer.project.doubts import OPEN
 from poseviewer.project.lanes import state_counts
 from poseviewer.project.rows import CORRECTED, EMPTY, PREDICTED, Counts
 
-NextKind = Literal["corrected", "predicted", "empty", "doubt"]
+StateKind = Literal["corrected", "predicted", "empty"]
+NextKind = StateKind | Literal["doubt"]
 
 _STATES = {"corrected": CORRECTED, "predicted": PREDICTED, "empty": EMPTY}
 
 
-def next_sql(kind: NextKind, *, forward: bool) -> str:
+def next_sql(kind: StateKind, *, forward: bool) -> str:
     """Return the query behind :func:`next_of`."""
     sign, order = (">", "ASC") if forward else ("<", "DESC")
-    if kind == "doubt":
-        return (
-            "SELECT frame FROM doubt INDEXED BY doubt_by_frame"
-            f" WHERE media = ? AND frame {sign} ? AND {OPEN} ORDER BY frame {order} LIMIT 1"
-        )
     state = _STATES[kind]
     return (
         f"SELECT frame FROM frame WHERE media = ? AND state = {state} AND frame {sign} ? ORDER BY frame {order} LIMIT 1"
     )
 
 
-def next_of(db: sqlite3.Connection, media: int, frame: int, kind: NextKind, *, forward: bool) -> int | None:
-    """Return the nearest frame of a kind after or before ``frame``, or None.
+def next_of(db: sqlite3.Connection, media: int, frame: int, kind: StateKind, *, forward: bool) -> int | None:
+    """Return the nearest frame in a state after or before ``frame``, or None (doubts: ``doubts.next_frame``).
 
     Raises:
         ValueError: if there is no such kind.
     """
-    if kind != "doubt" and kind not in _STATES:
+    if kind not in _STATES:
         raise ValueError(f"there is no kind {kind!r} of frame")
     row = db.execute(next_sql(kind, forward=forward), (media, frame)).fetchone()
     return int(row[0]) if row else None

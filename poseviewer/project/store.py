@@ -413,14 +413,19 @@ class Project:
         with self._database.read() as db:
             return tracks.spans(db, media, first, last)
 
-    def worth_a_look(self, media: int, limit: int = 500) -> tuple[Doubt, ...]:
+    def worth_a_look(self, media: int, limit: int = doubts.LIMIT) -> tuple[Doubt, ...]:
         """Return what is worth a look and not decided yet, the weightiest first."""
         with self._database.read() as db:
             return doubts.worth_a_look(db, self.skeleton, media, limit)
 
     def next_of(self, media: int, frame: int, kind: queries.NextKind, step: int = 1) -> int | None:
-        """Return the next frame after (``step`` +1) or before (-1) ``frame`` of a kind, or None."""
+        """Return the next frame after (``step`` +1) or before (-1) ``frame`` of a kind, or None.
+
+        Doubts are those that ``worth_a_look`` lists, so that a key and the queue lead to the same frames.
+        """
         with self._database.read() as db:
+            if kind == "doubt":
+                return doubts.next_frame(db, self.skeleton, media, frame, forward=step > 0)
             return queries.next_of(db, media, frame, kind, forward=step > 0)
 
     def corrected_frames(self, media: int) -> tuple[int, ...]:

@@ -67,19 +67,13 @@ class Moving(QObject):
         desk = self._desk
         if desk.project is None or desk.media_id is None:
             return
-        doubts = {doubt.frame: doubt for doubt in reversed(desk.project.worth_a_look(desk.media_id))}
-        now = desk.selection.frame
-        if kind == "doubt":
-            ahead = [frame for frame in doubts if (frame - now) * step > 0]
-            frame = min(ahead, key=lambda one: abs(one - now), default=None)
-        else:
-            frame = desk.project.next_of(desk.media_id, now, kind, step)
+        frame = desk.project.next_of(desk.media_id, desk.selection.frame, kind, step)
         if frame is None:
             desk.tell(Message(_NOTHING[kind](step), key="jump"))
             return
         desk.select(frame=frame)
         if kind == "doubt":
-            doubt = doubts[frame]
+            doubt = next(one for one in desk.project.worth_a_look(desk.media_id) if one.frame == frame)
             person = doubt.person_key if desk.person_by_key(doubt.person_key) else None
             desk.select(person=person, joint=doubt.joint)
 

@@ -110,3 +110,18 @@ def test_pictures_of_a_folder_have_no_frame_before(project: Project) -> None:
     swapped = exchanged(pose(), project.skeleton.flip)
     project.store_results(run, [result(0, pose()), result(1, swapped), result(2, pose(score=0.1))])
     assert [doubt.kind for doubt in project.worth_a_look(media)] == ["low_score"]
+
+
+def test_the_key_leads_to_what_the_queue_lists(project: Project, media: int, run: Run) -> None:
+    walk = {frame: [pose(100 + frame, noise=frame + 1)] for frame in range(60)}
+    for frame in (10, 30, 33, 50):
+        walk[frame][0] = moved(walk[frame][0], 9, 70 + frame, -40)
+    run(*[result(frame, *poses) for frame, poses in walk.items()])
+    listed = sorted(doubt.frame for doubt in project.worth_a_look(media))
+    walked, frame = [], 0
+    while (following := project.next_of(media, frame, "doubt")) is not None:
+        walked.append(following)
+        frame = following
+    assert len(listed) == 3
+    assert walked == listed
+    assert project.next_of(media, listed[-1], "doubt", -1) == listed[-2]
