@@ -24,6 +24,7 @@ from poseviewer.ui.canvas.heat import enlarge
 from poseviewer.ui.canvas.place import grid_transform, half_pixel
 from poseviewer.ui.panels.heat import grey_image, heat_image
 from poseviewer.ui.panels.peaks import Peak, half_peak_radii
+from poseviewer.ui.panels.plot import Plot, axis_values
 from poseviewer.ui.text import tr
 
 SMOOTH = 4
@@ -210,20 +211,16 @@ def half_peak_outline(values: Array, peak: Peak, *, rays: int = 48) -> npt.NDArr
     return outline
 
 
-class ProfilePlot(QWidget):
+class ProfilePlot(Plot):
     """The map's values on the line from the first to the second peak."""
 
-    AXIS = 16
-
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(50)
         self._places = np.zeros(0)
         self._values = np.zeros(0)
         self._marks: tuple[tuple[float, float], ...] = ()
         self._keep = 0.0
-        self.setFixedHeight(50 + self.AXIS)
         self.setAccessibleName(tr("Profile from first to second peak"))
-        theme.notifier().changed.connect(self.update)
 
     def show_profile(
         self,
@@ -236,21 +233,9 @@ class ProfilePlot(QWidget):
         self._places, self._values, self._marks, self._keep = places, values, marks, keep
         self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw the plot."""
-        painter = QPainter(self)
-        try:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            self._paint(painter)
-        finally:
-            painter.end()
-
-    def _paint(self, painter: QPainter) -> None:
+    def paint_plot(self, painter: QPainter, box: QRectF) -> None:
+        """Draw the profile, its peaks and the floor."""
         looks = theme.current()
-        box = QRectF(0.5, 0.5, self.width() - 1, self.height() - self.AXIS - 1)
-        painter.setPen(QPen(looks.colour("line"), 1))
-        painter.setBrush(looks.colour("plot"))
-        painter.drawRoundedRect(box, 4, 4)
         if len(self._places) < 2:
             return
         low, high = float(self._places[0]), float(self._places[-1])
@@ -298,12 +283,3 @@ class ProfilePlot(QWidget):
             words = QRectF(x - 24, box.bottom() + 2, 48, self.AXIS - 2)
             if words.left() > -14 and words.right() < self.width() + 14:
                 painter.drawText(words, Qt.AlignmentFlag.AlignCenter, f"{value:g}")
-
-
-def axis_values(low: float, high: float, *, most: int = 5) -> list[float]:
-    """Return round values between ``low`` and ``high``, at most ``most``, among them 0 where it lies inside."""
-    span = max(high - low, 1e-9)
-    power = 10.0 ** np.floor(np.log10(span / most))
-    step = next((power * f for f in (1, 2, 4, 5, 10) if span / (power * f) <= most), power * 10)
-    first = np.ceil(low / step) * step
-    return [float(round(v, 10)) + 0.0 for v in np.arange(first, high + 1e-9, step)]

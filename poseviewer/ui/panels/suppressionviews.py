@@ -43,7 +43,7 @@ from poseviewer.ops.nms_config import NmsConfig
 from poseviewer.ui import icons, theme
 from poseviewer.ui.canvas.place import half_pixel
 from poseviewer.ui.panels.heat import ScaledPicture
-from poseviewer.ui.panels.mapview import axis_values
+from poseviewer.ui.panels.plot import Plot, axis_values
 from poseviewer.ui.panels.verdicts import CandidateRow, outcome_words, owner_ranks, reason_words
 from poseviewer.ui.panels.widgets import paint_focus, scaled
 from poseviewer.ui.text import tr
@@ -467,23 +467,20 @@ class CandidatesTable(QTableView):
             self.chosen.emit(index.row())
 
 
-class SimilarityStrip(QWidget):
+class SimilarityStrip(Plot):
     """All similarities on one axis with the threshold, which can be dragged. ``dragged`` carries its new value."""
 
     dragged = Signal(float)
-    AXIS = 16
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(46)
         self._rows: list[CandidateRow] = []
         self._suppression: Suppression | None = None
         self._gamma = 0.0
         self._top = 1.0
         self._selected: int | None = None
-        self.setFixedHeight(46 + self.AXIS)
         self.setMouseTracking(True)
         self.setAccessibleName(tr("Pose similarities and their threshold"))
-        theme.notifier().changed.connect(self.update)
 
     def show_rows(
         self, rows: list[CandidateRow], suppression: Suppression, gamma: float, top: float, selected: int | None
@@ -496,21 +493,9 @@ class SimilarityStrip(QWidget):
     def _x(self, value: float) -> float:
         return 8 + (self.width() - 16) * min(max(value / self._top, 0.0), 1.0)
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    def paint_plot(self, painter: QPainter, box: QRectF) -> None:
         """Draw axis, points and threshold."""
-        painter = QPainter(self)
-        try:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            self._paint(painter)
-        finally:
-            painter.end()
-
-    def _paint(self, painter: QPainter) -> None:
         looks = theme.current()
-        box = QRectF(0.5, 0.5, self.width() - 1, self.height() - self.AXIS - 1)
-        painter.setPen(QPen(looks.colour("line"), 1))
-        painter.setBrush(looks.colour("plot"))
-        painter.drawRoundedRect(box, 4, 4)
         limit = self._x(self._gamma)
         beyond = QRectF(limit, box.top() + 1, box.right() - limit - 0.5, box.height() - 2)
         painter.fillRect(beyond, looks.colour("err", 0.12))
