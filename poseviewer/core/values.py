@@ -221,29 +221,66 @@ class Suppression:
     kept: npt.NDArray[np.int64]
 
 
+NO_JOINT, STARTED, BY_TAG, REFINED = range(4)
+"""How a keypoint came to its person in a :class:`Grouping`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grouping:
+    """Why keypoints of a whole picture became these people (bottom-up), for N candidates.
+
+    Attributes:
+        tags: ``(K, h, w, T)`` float32 tag maps; T is 2 with the flip test, else 1.
+        map_to_frame: ``(2, 3)`` float64, cells of the tag maps -> frame pixels.
+        joint_tags: ``(N, K, T)`` float32, the tag at each keypoint; NaN where there is none.
+        person_tags: ``(N, T)`` float32, the mean tag that the candidate ended with.
+        distance: ``(N, K)`` float32, tag distance to the person's mean when the keypoint joined; NaN where it did not
+            join by its tag.
+        how: ``(N, K)`` uint8, NO_JOINT, STARTED (began a new person), BY_TAG, REFINED (found afterwards at the place
+            whose tag fits best).
+        order: joints in the order in which they were grouped.
+        limit: largest tag distance that lets a keypoint join.
+    """
+
+    tags: Array
+    map_to_frame: npt.NDArray[np.float64]
+    joint_tags: Array
+    person_tags: Array
+    distance: Array
+    how: npt.NDArray[np.uint8]
+    order: tuple[int, ...]
+    limit: float
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """Everything a frame's run computed on the way. ``crops[i]`` belongs to candidate i.
 
     Attributes:
-        crops: N crops.
+        crops: N crops. Bottom-up and one-stage networks see the whole picture once: then all N share one picture and
+            one set of heatmaps (none, ``(K, 0, 0)``, where the network makes no heatmaps).
         candidates: N candidates.
         suppression: the report.
         pose_candidates: for each final pose of the frame the candidate index it came from (equal to
             ``suppression.kept``).
         seconds: how long the computation took, by step: "detector", "crops", "estimator", "decode", "suppression".
+        grouping: why joints became people; None unless the pipeline groups.
     """
 
     crops: tuple[CropEvidence, ...]
     candidates: Candidates
     suppression: Suppression
     seconds: dict[str, float] = field(default_factory=dict)
+    grouping: Grouping | None = None
 
     @property
     def nbytes(self) -> int:
-        """Size in memory, for caches with a limit in bytes."""
-        crops = sum(c.heatmaps.nbytes + c.picture.nbytes + c.proposal_picture.nbytes for c in self.crops)
-        return crops + self.candidates.keypoints.nbytes + self.candidates.scores.nbytes
+        """Size in memory, for caches with a limit in bytes; what candidates share counts once."""
+        arrays = [array for c in self.crops for array in (c.heatmaps, c.picture, c.proposal_picture)]
+        arrays += [self.candidates.keypoints, self.candidates.scores]
+        if self.grouping is not None:
+            arrays.append(self.grouping.tags)
+        return sum({id(array): array.nbytes for array in arrays}.values())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
