@@ -17,13 +17,13 @@ STRIDES = (1, 2, 2, 2)
 
 
 class SEResNet(nn.Module):
-    """Four residual stages behind a stem of stride 4.
+    """Residual stages, four in the published network, behind a stem of stride 4.
 
     `stem` "pool" is the published 7x7 convolution of stride 2 with a max pool; "strided" is two strided
     3x3 convolutions, which cost a fifth of it. `se_reduction` 0 leaves SE out; otherwise the first block
     of every stage carries it.
 
-    Input (B, 3, H, W), H and W multiples of 32; output the four stages at strides 4, 8, 16 and 32.
+    Input (B, 3, H, W), H and W multiples of the last stride; output the stages at strides 4, 8, 16 and 32.
     """
 
     def __init__(
@@ -51,19 +51,19 @@ class SEResNet(nn.Module):
         self.bn1 = nn.BatchNorm2d(stem_width, eps=BN_EPS)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.widths = [plane * kind.expansion for plane in planes]
-        inputs = [width, *self.widths[:3]]
-        self.layer1, self.layer2, self.layer3, self.layer4 = (
-            _stage(kind, width, plane, depth, stride, se_reduction)
-            for width, plane, depth, stride in zip(inputs, planes, depths, STRIDES, strict=True)
-        )
+        for number, (plane, depth) in enumerate(zip(planes, depths, strict=True), start=1):
+            stage = _stage(kind, width, plane, depth, STRIDES[number - 1], se_reduction)
+            self.add_module(f"layer{number}", stage)
+            width = self.widths[number - 1]
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         x = torch.relu_(self.bn1(self.conv1(x)))
         x = self.maxpool(x) if self.stem == "pool" else torch.relu_(self.bn2(self.conv2(x)))
-        c1 = self.layer1(x)
-        c2 = self.layer2(c1)
-        c3 = self.layer3(c2)
-        return c1, c2, c3, self.layer4(c3)
+        stages: list[Tensor] = []
+        for number in range(1, len(self.widths) + 1):
+            x = self.get_submodule(f"layer{number}")(x)
+            stages.append(x)
+        return tuple(stages)
 
 
 def _stage(
