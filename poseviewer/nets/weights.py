@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import torch
@@ -38,6 +39,26 @@ ALPHAPOSE_MEAN = (0.406, 0.457, 0.480)
 LARGEST_WIDTH = 8192
 MOST_BLOCKS = 128
 
+Output = Literal["heatmaps", "simcc", "regression", "tags"]
+Crop = Literal["alphapose", "alphapose_master", "hrnet", "mmpose", "mmpose_udp"]
+Decode = Literal[
+    "master",
+    "old",
+    "integral",
+    "combined",
+    "hrnet",
+    "msra",
+    "dark",
+    "udp",
+    "udp_combined",
+    "megvii",
+    "simcc",
+    "regression",
+    "newell",
+    "higher",
+    "mmpose_ae",
+]
+
 
 class EstimatorSpec(msgspec.Struct, frozen=True):
     """What the rest of the program must know about an estimator.
@@ -48,9 +69,15 @@ class EstimatorSpec(msgspec.Struct, frozen=True):
         joints: K.
         input_wh: network input in pixels.
         heatmap_wh: heatmap size in cells.
-        mean, std: RGB normalisation of 0..1 pixels, ``(x - mean) / std``.
-        decode: "master", "old" or "integral".
+        mean, std: normalisation of 0..1 pixels, ``(x - mean) / std``, in the order R, G, B whatever order the network
+            takes the channels in.
+        decode: how outputs become joints, one of `Decode`.
         stn: the file carries a spatial transformer.
+        output: what the network answers with.
+        crop: whose way of cutting people out; "alphapose" is RMPE's for our own files and the 2018 code's for
+            `decode` "old".
+        flip_shift: the flip test moves the mirrored maps by one column (pixels are counted from their corners).
+        bgr: the network takes blue first.
     """
 
     family: str
@@ -60,8 +87,12 @@ class EstimatorSpec(msgspec.Struct, frozen=True):
     heatmap_wh: tuple[int, int]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    decode: str
+    decode: Decode
     stn: bool = False
+    output: Output = "heatmaps"
+    crop: Crop = "alphapose"
+    flip_shift: bool = True
+    bgr: bool = False
 
 
 class EstimatorHeader(msgspec.Struct, frozen=True):
@@ -227,6 +258,7 @@ def _published_spec(known: Published) -> EstimatorSpec:
         mean=ALPHAPOSE_MEAN,
         std=(1.0, 1.0, 1.0),
         decode="old" if old else "master",
+        flip_shift=not old,
     )
 
 
@@ -239,7 +271,7 @@ def _check_header(header: EstimatorHeader, path: Path) -> None:
         raise WeightsError(f"{path.name} describes a network of impossible size.", file=path)
     if spec.joints != network.joints or any(side <= 0 or side % 32 for side in spec.input_wh):
         raise WeightsError(f"{path.name} contradicts itself about joints or input size.", file=path)
-    if spec.decode not in ("master", "old", "integral"):
+    if spec.decode not in ("master", "old", "integral") or spec.output != "heatmaps":
         raise WeightsError(f"{path.name} wants an unknown decoding, {spec.decode!r}.", file=path)
 
 

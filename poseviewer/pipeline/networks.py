@@ -88,7 +88,7 @@ class Networks:
         maps = self._raw(inputs)
         if flip and self.skeleton:
             pairs = skeleton(self.skeleton).flip
-            maps = merge_flip(maps, self._raw(inputs.flip(3)), pairs, shift=self.spec.decode != "old")
+            maps = merge_flip(maps, self._raw(inputs.flip(3)), pairs, shift=self.spec.flip_shift)
         return maps
 
     def theta(self, inputs: Tensor) -> Tensor | None:
