@@ -17,6 +17,8 @@ Float = npt.NDArray[np.floating]
 Matrix = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
 ENLARGE = 1.25
+PROPOSAL = 1.3
+"""Proposals are enlarged a little more than the crops that an estimator is trained on (RMPE section 4)."""
 
 
 @dataclass(frozen=True, slots=True)

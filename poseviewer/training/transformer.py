@@ -29,11 +29,12 @@ from torch.nn import functional as F
 from poseviewer.core.errors import KnownError
 from poseviewer.core.geometry import compose, invert, transform
 from poseviewer.core.skeleton import skeleton
+from poseviewer.nets.fastpose import FastPoseConfig
 from poseviewer.nets.stn import Localiser, LocaliserConfig
 from poseviewer.nets.weights import load_estimator, read_own, save_estimator
 from poseviewer.ops.crops import normalising_matrix, square
 from poseviewer.ops.targets import foreground_mse, gaussian_heatmaps
-from poseviewer.training.augment import NONE, Window, box_window, cut, disturb, window_matrix
+from poseviewer.training.augment import NONE, PROPOSAL, Window, box_window, cut, disturb, window_matrix
 from poseviewer.training.batches import Mixture, ahead
 from poseviewer.training.datasets import Source, load_sources, standard_sources
 from poseviewer.training.ema import Average
@@ -43,8 +44,6 @@ from poseviewer.training.validate import erring_box, normalise
 Float = npt.NDArray[np.floating]
 # Around the proposal lies more picture, because the transformer may look beyond it.
 CONTEXT = 1.5
-# Proposals are enlarged a little more than the crops that the estimator was trained on (RMPE section 4).
-PROPOSAL = 1.3
 # Width in cells of the labels that the frozen estimator is compared with.
 JUDGED_SIGMA = 1.75
 
@@ -71,13 +70,14 @@ class TransformerConfig(msgspec.Struct, frozen=True):
     Attributes:
         weights: estimator file; sources: as for the estimator; out: file to write; cache: decoded pictures.
         seconds: budget.
-        localiser: the network.
+        localiser: the network; None is the estimator's own first three stages, begun from its weights.
         batch: proposals a step.
         rate: highest learning rate; warm_up: steps.
         heatmap_weight: of the frozen estimator's loss beside the theta loss.
         onto: estimator file that gets the transformer instead of `weights`, for instance one of the same network
             that was still being trained meanwhile.
         heatmap_every: the estimator judges every n-th step: it costs many times the localisation network.
+        write_every: seconds between two writings of `out`.
     """
 
     weights: Path
@@ -85,13 +85,14 @@ class TransformerConfig(msgspec.Struct, frozen=True):
     out: Path
     cache: Path
     seconds: float
-    localiser: LocaliserConfig = LocaliserConfig()
+    localiser: LocaliserConfig | None = None
     batch: int = 64
-    rate: float = 2e-3
-    warm_up: int = 100
+    rate: float = 1e-3
+    warm_up: int = 200
     heatmap_weight: float = 3.0
     heatmap_every: int = 4
     onto: Path | None = None
+    write_every: float = 300.0
     seed: int = 1
 
 
@@ -174,7 +175,11 @@ class TransformerTrainer:
         torch.manual_seed(config.seed)
         self.config = config
         self.estimator = load_estimator(config.weights)
-        self.net = Localiser(config.localiser)
+        header, _ = read_own(config.weights)
+        self.localiser = config.localiser or first_stages(header.network)
+        self.net = Localiser(self.localiser)
+        self.net.begin_from(self.estimator.module.get_submodule("preact"))
+        self.net = self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Average(self.net)
         self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=config.rate, weight_decay=0.02)
         self.step = 0
@@ -188,7 +193,9 @@ class TransformerTrainer:
         for group in self.optimiser.param_groups:
             group["lr"] = cosine_rate(self.config.rate, self.progress, self.step, self.config.warm_up)
         context = normalise(batch.context, spec)
-        theta = self.net(proposal_part(context, spec.input_wh))
+        with torch.autocast("cpu", torch.bfloat16):
+            theta = self.net(proposal_part(context, spec.input_wh))
+        theta = theta.float()
         loss = theta_loss(theta, batch.theta)
         self._count("theta", loss)
         self._count("untouched", theta_loss(torch.eye(2, 3).expand_as(theta), batch.theta))
@@ -228,9 +235,21 @@ class TransformerTrainer:
         target = self.config.onto or self.config.weights
         header, _ = read_own(target)
         header = msgspec.structs.replace(
-            header, spec=msgspec.structs.replace(header.spec, stn=True), localiser=self.config.localiser
+            header, spec=msgspec.structs.replace(header.spec, stn=True), localiser=self.localiser
         )
         save_estimator(self.config.out, load_estimator(target).module, header, self.average.module)
+
+
+def first_stages(network: FastPoseConfig, stages: int = 3) -> LocaliserConfig:
+    """A localisation network of the first stages of an estimator's backbone."""
+    return LocaliserConfig(
+        stem=network.stem,
+        stem_width=network.stem_width,
+        block=network.block,
+        depths=network.depths[:stages],
+        planes=network.planes[:stages],
+        se_reduction=network.se_reduction,
+    )
 
 
 def theta_loss(found: Tensor, wanted: Tensor) -> Tensor:
@@ -250,7 +269,7 @@ def train_transformer(config: TransformerConfig) -> Iterator[TransformerStep]:
     noise = dataclasses.replace(NONE, erase=0.2, low_resolution=0.2)
     sets = load_sources(config.sources, shape)
     mixture = ProposalMixture(sets, config.cache, shape, noise, config.seed)
-    began = time.monotonic()
+    began = written = time.monotonic()
     with contextlib.closing(ahead(lambda n: mixture.proposals(n, config.batch, spec.input_wh), 0)) as batches:
         for batch in batches:
             trainer.progress = min((time.monotonic() - began) / config.seconds, 1.0)
@@ -259,6 +278,9 @@ def train_transformer(config: TransformerConfig) -> Iterator[TransformerStep]:
                 yield trainer.report()
             if trainer.progress >= 1.0:
                 break
+            if time.monotonic() - written > config.write_every:
+                trainer.write()
+                written = time.monotonic()
     trainer.write()
 
 

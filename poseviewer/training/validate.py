@@ -28,7 +28,7 @@ from poseviewer.formats.coco_eval import coco_scores, load_coco
 from poseviewer.nets.weights import EstimatorSpec, load_estimator
 from poseviewer.ops.crops import normalising_matrix, square
 from poseviewer.ops.decode import decode_heatmaps, merge_flip
-from poseviewer.training.augment import box_window, cut, window_matrix
+from poseviewer.training.augment import ENLARGE, PROPOSAL, box_window, cut, window_matrix
 from poseviewer.training.datasets import Annotation, read_annotations
 from poseviewer.training.pixels import read_picture
 
@@ -61,10 +61,13 @@ class Pck:
     persons: int
 
 
-def cut_given_boxes(people: Sequence[Annotation], input_wh: tuple[int, int], boxes: Float | None = None) -> GivenBoxes:
+def cut_given_boxes(
+    people: Sequence[Annotation], input_wh: tuple[int, int], boxes: Float | None = None, enlarge: float = ENLARGE
+) -> GivenBoxes:
     """Cut every person by the annotated box, or by `boxes` (N, 4); raises MediaError for a missing picture."""
     chosen = [p.box for p in people] if boxes is None else list(boxes)
-    return cut_windows(people, [window_matrix(box_window(box, input_wh), input_wh) for box in chosen], input_wh)
+    matrices = [window_matrix(box_window(box, input_wh, enlarge), input_wh) for box in chosen]
+    return cut_windows(people, matrices, input_wh)
 
 
 def cut_windows(
@@ -189,7 +192,7 @@ def report(weights: Path, data: Path, *, flip: bool, box_errors: bool = False, s
         people = validation_people(data, name, shape)
         rng = np.random.default_rng(0)
         boxes = np.array([erring_box(p.box, rng) for p in people]) if box_errors else None
-        given = cut_given_boxes(people, spec.input_wh, boxes)
+        given = cut_given_boxes(people, spec.input_wh, boxes, PROPOSAL if stn else ENLARGE)
         if stn and loaded.stn is not None:
             given = through_transformer(loaded.stn, spec, given)
         found, scores = predict(loaded.module, spec, given, shape, flip=flip)

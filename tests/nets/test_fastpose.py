@@ -58,9 +58,19 @@ def test_unknown_depths_and_stems_are_errors() -> None:
 
 
 def test_the_localiser_starts_at_the_identity_and_takes_gradients() -> None:
-    net = Localiser(LocaliserConfig(widths=(8, 16)))
+    net = Localiser(LocaliserConfig(stem_width=8, depths=(1, 1), planes=(8, 16)))
     theta = net(torch.randn(2, 3, 64, 48))
     torch.testing.assert_close(theta, torch.eye(2, 3).expand(2, 2, 3))
     theta[:, 0, 2].sum().backward()
     assert net.fc.weight.grad is not None
     assert net.fc.weight.grad.abs().sum() > 0
+
+
+def test_the_localiser_begins_from_the_estimators_stages() -> None:
+    config = LocaliserConfig(stem_width=8, depths=(1, 1), planes=(8, 16), se_reduction=2)
+    backbone = SEResNet("strided", 8, "basic", (1, 1, 1, 1), (8, 16, 24, 32), 2)
+    net = Localiser(config)
+    copied = net.begin_from(backbone)
+    own = net.preact.state_dict()
+    assert copied == len(own)
+    assert all(torch.equal(value, backbone.state_dict()[key]) for key, value in own.items())

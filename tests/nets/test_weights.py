@@ -78,7 +78,7 @@ def test_half_precision_stays_close(net: FastPose, tmp_path: Path) -> None:
 
 
 def test_the_transformer_travels_along(net: FastPose, tmp_path: Path) -> None:
-    config = LocaliserConfig(widths=(8, 8))
+    config = LocaliserConfig(stem_width=8, depths=(1, 1), planes=(8, 8))
     localiser = Localiser(config)
     path = tmp_path / "small.safetensors"
     header = EstimatorHeader(msgspec.structs.replace(SPEC, stn=True), TINY, localiser=config)

@@ -117,17 +117,17 @@ def test_training_lowers_the_loss_below_the_untouched_proposals(tmp_path: Path) 
         tmp_path / "with.safetensors",
         tmp_path / "cache",
         seconds=600.0,
-        localiser=LocaliserConfig(widths=(16, 24, 32)),
         batch=16,
-        rate=5e-3,
+        localiser=LocaliserConfig(stem_width=8, depths=(1, 1, 1), planes=(16, 24, 32), shrink=1),
+        rate=3e-3,
         warm_up=5,
     )
     trainer = transformer.TransformerTrainer(config)
     makes = mixture(tmp_path)
-    for number in range(60):
-        trainer.progress = 0.5 * number / 60
+    for number in range(80):
+        trainer.progress = 0.5 * number / 80
         trainer.learn(makes.proposals(number, 16, INPUT))
-        if number == 39:
+        if number == 59:
             trainer.report()
     report = trainer.report()
     assert report.theta < 0.8 * report.untouched
