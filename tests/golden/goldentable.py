@@ -26,7 +26,6 @@ ELSEWHERE = {
 """Files that tests of their own read, by path below the folder. A row of the table says nothing about their error."""
 PARTLY = {
     "hrnet_ae/ae_mmpose.npz": "decoding of scenes and encoding are not covered yet",
-    "hrnet_ae/sizes_higher.npz": "the random affine is not covered yet",
     "hrnet_ae/heatmap_wz.npz": "the changed visibility array is not reproduced on purpose",
 }
 """What of a file nobody checks."""
