@@ -183,6 +183,21 @@ class CopyPeople(Edit, frozen=True, tag=True):
     person: str | None = None
 
 
+class Interpolate(Edit, frozen=True, tag=True):
+    """Fill the frames between two corrections of the same person by poses on the straight way from one to the other.
+
+    What is corrected or deleted in a frame between stays as it is.
+
+    Attributes:
+        person: key in ``frame``, which is corrected or lies between two corrections; None for everybody there.
+        stamps: (frame, seconds, fingerprint or "") of the frames in question, as far as they are known; with them the
+            way is divided by time, without by frame number.
+    """
+
+    person: str | None = None
+    stamps: tuple[tuple[int, float, str], ...] = ()
+
+
 AnyEdit = (
     MoveJoint
     | SetVisibility
@@ -195,6 +210,7 @@ AnyEdit = (
     | RevertToPrediction
     | SetTrack
     | CopyPeople
+    | Interpolate
 )
 
 _VISIBILITY_WORDS = {ABSENT: "absent", OCCLUDED: "occluded", VISIBLE: "visible"}
@@ -208,6 +224,7 @@ _NAMES = {
     RevertToPrediction: "Revert to prediction",
     SetTrack: "Change track",
     CopyPeople: "Copy people",
+    Interpolate: "Interpolate",
 }
 
 

@@ -257,6 +257,23 @@ def similarity(
     return np.nan_to_num(found)
 
 
+def same_person(
+    skeleton: Skeleton, pose: Pose, visibility: npt.NDArray[np.uint8], others: Sequence[Pose]
+) -> int | None:
+    """Return which of ``others`` is the same person: by track, or else by the most similar pose, or else by box."""
+    if pose.track is not None:
+        same = next((index for index, other in enumerate(others) if other.track == pose.track), None)
+        if same is not None:
+            return same
+    if not others:
+        return None
+    likeness = similarity(skeleton, pose, visibility, others)
+    if likeness.max() >= COVER_OKS:
+        return int(likeness.argmax())
+    overlap = box_iou(pose.box, np.stack([other.box for other in others]))[0]
+    return int(overlap.argmax()) if overlap.max() >= COVER_IOU else None
+
+
 def _box(pose: Pose, visibility: npt.NDArray[np.uint8]) -> npt.NDArray[np.floating]:
     if float(np.prod(pose.box[2:] - pose.box[:2])) > 0:
         return np.asarray(pose.box)

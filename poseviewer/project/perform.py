@@ -19,20 +19,19 @@ import numpy as np
 import numpy.typing as npt
 
 from poseviewer.core.errors import ProjectError
-from poseviewer.core.geometry import box_iou, keypoints_box
+from poseviewer.core.geometry import keypoints_box
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.values import ABSENT, VISIBLE, MediaInfo, Pose
 from poseviewer.project import edits
+from poseviewer.project.between import Gap, blend, find_gaps, follow
 from poseviewer.project.blobs import pack, pack_bytes
 from poseviewer.project.journal import RowWriter
 from poseviewer.project.people import (
-    COVER_IOU,
-    COVER_OKS,
     Entry,
     FramePeople,
     predicted_visibility,
     read_people,
-    similarity,
+    same_person,
 )
 from poseviewer.project.rows import CorrectionRow, PredictionRow
 from poseviewer.project.tracks import END, renamed, write_mapping
@@ -333,20 +332,70 @@ def _copy_people(desk: Desk, edit: edits.CopyPeople) -> str | None:
     return key
 
 
+def _interpolate(desk: Desk, edit: edits.Interpolate) -> str | None:
+    gaps = find_gaps(desk.db, desk.skeleton, edit.media, edit.frame, edit.person)
+    if not gaps:
+        raise ProjectError(f"No two corrections of one person lie on both sides of frame {edit.frame}.")
+    stamps = {frame: (seconds, mark) for frame, seconds, mark in edit.stamps}
+    for gap in gaps:
+        start = read_people(desk.db, desk.skeleton, edit.media, gap.first).entry(gap.start)
+        end = read_people(desk.db, desk.skeleton, edit.media, gap.last).entry(gap.end)
+        if start is None or end is None:
+            continue
+        held = start
+        for frame in range(gap.first + 1, gap.last):
+            seconds, mark = stamps.get(frame, (None, ""))
+            here = msgspec.structs.replace(edit, frame=frame, timestamp_s=seconds, fingerprint=mark)
+            pose, visibility = blend(start, end, _share(gap, frame, stamps))
+            people = read_people(desk.db, desk.skeleton, edit.media, frame)
+            inner = Desk(desk.db, desk.skeleton, desk.writer, people)
+            held = _fill(inner, here, pose, visibility, held) or held
+    return edit.person
+
+
+def _share(gap: Gap, frame: int, stamps: dict[int, tuple[float, str]]) -> float:
+    """Return how far along its gap a frame is, by time where that is known, else by number."""
+    if all(one in stamps for one in (gap.first, frame, gap.last)):
+        first, here, last = (stamps[one][0] for one in (gap.first, frame, gap.last))
+        if last > first:
+            return (here - first) / (last - first)
+    return (frame - gap.first) / (gap.last - gap.first)
+
+
+def _fill(
+    desk: Desk, edit: edits.Interpolate, pose: Pose, visibility: npt.NDArray[np.uint8], held: Entry
+) -> Entry | None:
+    """Put an interpolated pose in a frame, but never over what a person corrected or deleted there.
+
+    Args:
+        desk: of the frame.
+        edit: naming the frame.
+        pose, visibility: what to put there.
+        held: the same person in a frame before.
+
+    Returns:
+        the person as they were in this frame, or None if they were not there.
+    """
+    shown = desk.people.shown
+    here = follow(desk.skeleton, held, shown)
+    if here is None:
+        index = same_person(desk.skeleton, pose, visibility, [entry.pose for entry in shown])
+        here = None if index is None else shown[index]
+    if here is None:
+        # Looked at after those who are shown: a double that was deleted resembles the one who stayed.
+        gone = [Entry(None, correction) for correction in desk.people.corrections if correction.deleted]
+        known = same_person(desk.skeleton, pose, visibility, [entry.pose for entry in gone])
+        if known is None and follow(desk.skeleton, held, gone) is None:
+            desk.insert(edit, pose, visibility, run=desk.people.run)
+    elif here.correction is None:
+        columns = {"keypoints": pack(pose.keypoints), "visibility": pack_bytes(visibility), "box": pack(pose.box)}
+        desk.change(desk.correction(edit, here), **columns)
+    return here
+
+
 def _same_person(skeleton: Skeleton, entry: Entry, others: list[Entry]) -> Entry | None:
-    """Return who of ``others`` is the same person: by track, or else by the most similar pose, or else by box."""
-    if entry.pose.track is not None:
-        same = next((other for other in others if other.pose.track == entry.pose.track), None)
-        if same is not None:
-            return same
-    if not others:
-        return None
-    poses = [other.pose for other in others]
-    likeness = similarity(skeleton, entry.pose, entry.visibility, poses)
-    if likeness.max() >= COVER_OKS:
-        return others[int(likeness.argmax())]
-    overlap = box_iou(entry.pose.box, np.stack([pose.box for pose in poses]))[0]
-    return others[int(overlap.argmax())] if overlap.max() >= COVER_IOU else None
+    index = same_person(skeleton, entry.pose, entry.visibility, [other.pose for other in others])
+    return None if index is None else others[index]
 
 
 _DOERS: dict[type, Callable[[Desk, Any], str | None]] = {
@@ -361,4 +410,5 @@ _DOERS: dict[type, Callable[[Desk, Any], str | None]] = {
     edits.RevertToPrediction: _revert,
     edits.SetTrack: _set_track,
     edits.CopyPeople: _copy_people,
+    edits.Interpolate: _interpolate,
 }

@@ -35,6 +35,7 @@ from poseviewer.project import (
     summary,
     tracks,
 )
+from poseviewer.project.between import Gap, find_gaps
 from poseviewer.project.connection import Database
 from poseviewer.project.creation import make_file, read_project_skeleton
 from poseviewer.project.edits import AnyEdit, edit_joint, edit_name, edit_person
@@ -338,6 +339,11 @@ class Project:
                 "SELECT origin, id, extra FROM correction WHERE media = ? AND frame = ? AND extra != ''", (media, frame)
             )
             return {f"c{row}" if origin is None else f"p{origin}": extra for origin, row, extra in rows}
+
+    def gaps(self, media: int, frame: int, person: str | None) -> tuple[Gap, ...]:
+        """Return what the edit ``Interpolate`` of a person, or of everybody, would fill; () if an end is missing."""
+        with self._database.read() as db:
+            return find_gaps(db, self.skeleton, media, frame, person)
 
     # --- runs ---
 
