@@ -42,7 +42,7 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     confidence: float = 0.2
     iou: float = 0.5
     enlargement: float = 0.3
-    smooth: bool = True
+    smooth: bool = False
     stn: bool = True
     flip: bool = False
     nms: NmsConfig = NmsConfig()
