@@ -1,9 +1,10 @@
 """Reading tensors out of files that a person offers, without ever running what such a file may carry.
 
 Two kinds of files are read: safetensors (numbers and a small table of strings) and torch's own format, which is a
-pickle. A pickle may name any function of any library and have it called while it is read. So the names are listed
-first, without executing anything, compared with a short allow-list, and only then the file is read by torch's
-``weights_only`` reader, which refuses everything that is not on the list.
+pickle: in a zip file since 2020, bare with the numbers behind it before (most published pose networks). A pickle may
+name any function of any library and have it called while it is read. So the names are listed first, without executing
+anything, compared with a short allow-list, and only then the file is read by torch's ``weights_only`` reader, which
+refuses everything that is not on the list. What stands on the list may be the class itself or an inert stand-in.
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import pickletools
+import re
 import threading
 import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +28,17 @@ from poseviewer.core.files import write_bytes
 
 SAFETENSORS_SUFFIX = ".safetensors"
 TORCH_SUFFIXES = (".pt", ".pth", ".ckpt", ".bin")
+MAGIC = 0x1950A86A20F9469CFC6C
+"""What files of torch before 1.6 begin with."""
+NAMING = ("GLOBAL", "INST", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4")
+"""Operations of a pickle that load something by name."""
+EARLY_PICKLES = 5
+"""Magic, protocol, machine, content and the keys of the numbers, which follow."""
+TENSOR_NAMES = re.compile(
+    r"collections\.OrderedDict|_codecs\.encode|torch\.(cuda\.)?[A-Z][a-zA-Z0-9]*Storage|torch\.nn\.parameter\.Parameter"
+    r"|torch\._utils\._rebuild_(tensor|tensor_v2|parameter)|torch\.(Size|Tensor|device|u?int\d+|b?float\d+|bool)"
+)
+"""What early files name for tensors and plain containers."""
 
 # torch's list of safe names belongs to the whole process, so one reader at a time.
 _READING = threading.Lock()
@@ -119,15 +134,16 @@ def read_torch(
     Args:
         path: the file.
         allowed: the names (``module.Class``) the pickle may use beyond tensors and plain containers, each with a
-            function that returns the class. They are resolved only when the file uses nothing else.
+            function that returns the class or what stands in for it. They are resolved only when the file uses
+            nothing else.
         kind: what the file was offered as, for the message ("a YOLO detection network").
 
     Returns:
         what the file holds.
 
     Raises:
-        WeightsError: the file is missing, damaged, in the old format that cannot be checked, or names something
-            that is not on the list; the sentence names what.
+        WeightsError: the file is missing, damaged, no torch file, or names something that is not on the list; the
+            sentence names what.
     """
     file = require_file(Path(path))
     wanted = dict(allowed or {})
@@ -141,7 +157,7 @@ def read_torch(
             file=file,
             remedy="Use a safetensors file, or weights from a source you trust that were saved as a state dict.",
         )
-    classes = [wanted[name]() for name in sorted(names)]
+    classes = [(wanted[name](), name) for name in sorted(names)]
     with _reading(file), torch.serialization.safe_globals(classes):
         return torch.load(file, map_location="cpu", weights_only=True)
 
@@ -150,15 +166,39 @@ def pickled_names(file: Path) -> set[str]:
     """Return the names beyond torch's own safe ones that a torch file would load, without executing it.
 
     Raises:
-        WeightsError: the file is damaged or is no torch file of the present format.
+        WeightsError: the file is damaged or is no torch file.
     """
-    if not zipfile.is_zipfile(file):
-        raise WeightsError(
-            f"{file.name} is not a weights file of the present torch format, or it is damaged, so it was not opened.",
-            file=file,
-        )
-    with _reading(file):
-        return set(torch.serialization.get_unsafe_globals_in_checkpoint(file))
+    if zipfile.is_zipfile(file):
+        with _reading(file):
+            return set(torch.serialization.get_unsafe_globals_in_checkpoint(file))
+    names: set[str] = set()
+    with file.open("rb") as stream:
+        for number in range(EARLY_PICKLES):
+            try:
+                operations = [(code.name, argument) for code, argument, _ in pickletools.genops(stream)]
+            except Exception as error:
+                if number:
+                    raise WeightsError(
+                        f"{file.name} cannot be read as torch weights: it is damaged.", file=file
+                    ) from error
+                operations = []
+            if not number and MAGIC not in [argument for _, argument in operations]:
+                raise WeightsError(
+                    f"{file.name} is not a weights file in torch's format, or it is damaged, so it was not opened.",
+                    file=file,
+                )
+            names |= {_named(code, argument) for code, argument in operations if code in NAMING}
+    return {name for name in names if not TENSOR_NAMES.fullmatch(name)}
+
+
+def _named(code: str, argument: object) -> str:
+    """What an operation of a pickle loads."""
+    if code not in ("GLOBAL", "INST"):
+        return "something that it does not name"
+    module, _, name = str(argument).partition(" ")
+    # Names of Python 2, as torch translates them.
+    module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
+    return f"{module}.{name}"
 
 
 @contextlib.contextmanager
@@ -170,5 +210,6 @@ def _reading(file: Path) -> Iterator[None]:
         except WeightsError:
             raise
         except Exception as error:
-            cause = str(error).strip().split("\n", 1)[0] or type(error).__name__
+            found = re.search(r"WeightsUnpickler error: ([^\n]+?)(\. Please|\n|$)", str(error))
+            cause = found[1] if found else str(error).strip().split("\n", 1)[0] or type(error).__name__
             raise WeightsError(f"{file.name} cannot be read as torch weights: {cause}", file=file) from error
