@@ -106,7 +106,10 @@ class AddPerson(Edit, frozen=True, tag=True):
 
 
 class ReplacePose(Edit, frozen=True, tag=True):
-    """Give a person another pose, as after the estimator ran on a dragged box. Fields as in :class:`AddPerson`."""
+    """Give a person another pose, as after the estimator ran on a dragged box. Fields as in :class:`AddPerson`.
+
+    With ``nudge``, as when arrow keys move the whole body, those within a second make one undo step.
+    """
 
     person: str
     keypoints: Points
@@ -114,6 +117,7 @@ class ReplacePose(Edit, frozen=True, tag=True):
     box: Corners | None = None
     scores: tuple[float, ...] | None = None
     score: float | None = None
+    nudge: bool = False
 
     def __post_init__(self) -> None:
         _pose(self)

@@ -16,7 +16,7 @@ import msgspec
 
 from poseviewer.core.changes import Kind
 from poseviewer.core.errors import ProjectError
-from poseviewer.project.edits import AnyEdit, MoveJoint, encode_edit
+from poseviewer.project.edits import AnyEdit, MoveJoint, ReplacePose, encode_edit
 from poseviewer.project.rows import SelectionImage
 from poseviewer.project.schema import JOURNALED
 
@@ -149,6 +149,8 @@ class Grouping:
     def _mark(edit: AnyEdit) -> tuple[object, ...] | None:
         if isinstance(edit, MoveJoint) and edit.nudge:
             return (edit.media, edit.frame, edit.person, edit.joint)
+        if isinstance(edit, ReplacePose) and edit.nudge:
+            return (edit.media, edit.frame, edit.person, None)
         return None
 
 

@@ -47,6 +47,13 @@ def _toggle(name: str, text: str, keys: tuple[str, ...], help_: str, icon: str =
     return Action(f"show_{name}", text, "View", keys, help_, icon=icon, checkable=True, display=name)
 
 
+def _nudge(side: str, pixels: int) -> Action:
+    far, keys = ("_10", "Ctrl+Shift") if pixels == 10 else ("", "Shift")
+    text = f"Nudge {side}" + (" by 10" if far else "")
+    help_ = f"Move the joint, or without one the person, by {pixels} px"
+    return Action(f"nudge_{side}{far}", text, "Pose", (f"{keys}+{side.title()}",), help_, repeats=True)
+
+
 FILE = (
     Action("open", "Open…", "File", ("Ctrl+O",), "Open a video, pictures or a project", icon="open"),
     Action(
@@ -86,7 +93,7 @@ EDIT = (
         "Delete person",
         "Edit",
         ("Ctrl+Delete", "Ctrl+Backspace"),
-        "Delete the selected person in this frame",
+        "Delete the selected person in this frame; for a track the other frames are offered",
     ),
 )
 VIEW = (
@@ -114,6 +121,13 @@ POSE = (
     Action(
         "accept", "Accept prediction", "Pose", ("Return", "Enter"), "Confirm the predicted person as it is", icon="done"
     ),
+    Action(
+        "accept_next",
+        "Accept all and go on",
+        "Pose",
+        ("E", "Ctrl+Return"),
+        "Confirm everybody in this frame, then go to the next frame worth a look",
+    ),
     Action("revert", "Revert to prediction", "Pose", ("Shift+Return",), "Drop the correction of this person"),
     Action(
         "next_peak",
@@ -135,11 +149,29 @@ POSE = (
         icon="swap-sides",
     ),
     Action(
+        "swap_joint", "Swap this joint", "Pose", ("Shift+X",), "Swap the joint with its counterpart on the other side"
+    ),
+    Action(
         "copy_previous",
         "Copy from previous frame",
         "Pose",
         ("C",),
         "Copy the person, or everybody, from the frame before",
+    ),
+    Action(
+        "copy_next",
+        "Copy to next frame",
+        "Pose",
+        ("V",),
+        "Copy the person, or everybody, to the next frame and go there",
+        repeats=True,
+    ),
+    Action(
+        "interpolate",
+        "Interpolate",
+        "Pose",
+        ("I",),
+        "Fill the frames between two corrections of the person, or of everybody",
     ),
     Action(
         "draw_box",
@@ -175,16 +207,7 @@ POSE = (
     Action("person_next", "Next person", "Pose", ("P",), "Choose the next person", repeats=True),
     Action("person_previous", "Previous person", "Pose", ("Shift+P",), "Choose the person before", repeats=True),
     Action("deselect", "Choose nobody", "Pose", ("Escape",), "Leave the joint, then the person"),
-    Action("nudge_left", "Nudge left", "Pose", ("Shift+Left",), "Move the joint by 1 px", repeats=True),
-    Action("nudge_right", "Nudge right", "Pose", ("Shift+Right",), "Move the joint by 1 px", repeats=True),
-    Action("nudge_up", "Nudge up", "Pose", ("Shift+Up",), "Move the joint by 1 px", repeats=True),
-    Action("nudge_down", "Nudge down", "Pose", ("Shift+Down",), "Move the joint by 1 px", repeats=True),
-    Action("nudge_left_10", "Nudge left by 10", "Pose", ("Ctrl+Shift+Left",), "Move the joint by 10 px", repeats=True),
-    Action(
-        "nudge_right_10", "Nudge right by 10", "Pose", ("Ctrl+Shift+Right",), "Move the joint by 10 px", repeats=True
-    ),
-    Action("nudge_up_10", "Nudge up by 10", "Pose", ("Ctrl+Shift+Up",), "Move the joint by 10 px", repeats=True),
-    Action("nudge_down_10", "Nudge down by 10", "Pose", ("Ctrl+Shift+Down",), "Move the joint by 10 px", repeats=True),
+    *(_nudge(side, pixels) for pixels in (1, 10) for side in ("left", "right", "up", "down")),
 )
 PERSONS = tuple(
     Action(f"person_{number}", f"Person {number}", "Pose", (str(number),), f"Choose person {number}")

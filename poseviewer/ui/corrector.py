@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -24,15 +25,29 @@ class Corrector:
 
     def apply(self, edit: Any) -> bool:
         """Apply one edit in one transaction; ``saved`` follows the commit. Returns whether it was done."""
+        return self._apply((edit,), "", None)
+
+    def apply_together(self, edits: Sequence[Any], name: str, *, group: str | None = None) -> bool:
+        """Apply several edits as one undo step called ``name`` (English). Returns whether they were done.
+
+        Calls with the same ``group`` continue one step, as long as nothing else was edited between.
+        """
+        return self._apply(edits, name, group)
+
+    def _apply(self, edits: Sequence[Any], name: str, group: str | None) -> bool:
         desk = self._desk
-        if desk.project is None or not self.may_edit():
+        if desk.project is None or not edits or not self.may_edit():
             return False
-        edit = self._stamped(edit)
-        if edit is None:
+        stamped = [self._stamped(edit) for edit in edits]
+        if None in stamped:
             return False
         desk.saving.emit()
+        image = self._selection_image()
         try:
-            desk.project.apply(edit, selection=self._selection_image())
+            if name:
+                desk.project.apply_many(stamped, name=name, group=group, selection=image, origin="view")
+            else:
+                desk.project.apply(stamped[0], selection=image)
         except (KnownError, ValueError, KeyError) as error:
             desk.not_saved.emit()
             desk.tell_error(error)

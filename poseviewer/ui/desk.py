@@ -62,6 +62,7 @@ class Desk(QObject):
         running_changed: ``running`` changed.
         saving, saved (datetime), not_saved: around each edit; saved only after the commit returned.
         message (Message): something to say.
+        noted (str): what was just done, a few words for the status line.
         action_requested (str): an action id that is not the desk's own; window, canvas or dialogs do it.
     """
 
@@ -86,6 +87,7 @@ class Desk(QObject):
     saved = Signal(object)
     not_saved = Signal()
     message = Signal(object)
+    noted = Signal(str)
     action_requested = Signal(str)
     _committed = Signal(object)
 
@@ -368,6 +370,10 @@ class Desk(QObject):
         """Apply one edit in one transaction; ``saved`` follows the commit. Returns whether it was done."""
         return self._corrector.apply(edit)
 
+    def apply_together(self, edits: Sequence[Any], name: str, *, group: str | None = None) -> bool:
+        """Apply several edits as one undo step called ``name``; ``group`` lets a later call continue it."""
+        return self._corrector.apply_together(edits, name, group=group)
+
     def undo(self) -> None:
         """Take the last step back and show where it was."""
         self._corrector.travel("undo")
@@ -551,6 +557,7 @@ class Desk(QObject):
     def _on_frame(self) -> None:
         self.frame_changed.emit()
         if self.frame_exact:
+            self._hand.frame_arrived()
             self._evidence.selection_changed()
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import datetime as dt
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +17,7 @@ from poseviewer.ui.messages import Message
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
+    from poseviewer.project.edits import CopyPeople
     from poseviewer.ui.desk import Desk
 
 LEAST_SCORE = 0.15
@@ -26,6 +30,7 @@ class Hand:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
+        self._waiting: tuple[CopyPeople, int | None] | None = None
         self.actions: dict[str, Callable[[], object]] = {
             "accept": self.accept,
             "revert": self.revert,
@@ -34,7 +39,11 @@ class Hand:
             "delete_joint": self.delete,
             "delete_person": self.delete_person,
             "swap_sides": self.swap_sides,
+            "swap_joint": self.swap_joint,
             "copy_previous": self.copy_previous,
+            "copy_next": self.copy_next,
+            "interpolate": self.interpolate,
+            "accept_next": self.accept_next,
             "next_peak": self.next_peak,
             "previous_peak": lambda: self.next_peak(-1),
             "joint_next": lambda: self.step_joint(1),
@@ -103,7 +112,10 @@ class Hand:
         return person
 
     def nudge(self, dx: float, dy: float) -> None:
-        """Move the selected joint by whole pixels."""
+        """Move the selected joint by whole pixels; without one, the whole selected person."""
+        if self._desk.person is not None and self._desk.joint is None:
+            self.move_body(self._desk.person, dx, dy, nudge=True)
+            return
         chosen = self._joint()
         if chosen is None:
             return
@@ -119,15 +131,16 @@ class Hand:
         media, frame = self._desk.place()
         return self._desk.apply(edits.MoveJoint(media, frame, person.key, joint, x, y, visibility, nudge))
 
-    def move_body(self, person: Person, dx: float, dy: float) -> bool:
-        """Move all joints and the box of a person."""
+    def move_body(self, person: Person, dx: float, dy: float, *, nudge: bool = False) -> bool:
+        """Move all joints and the box of a person. Nudges that follow each other are one step."""
         from poseviewer.project import edits
 
         media, frame = self._desk.place()
         shift = np.array([dx, dy])
         keypoints = (person.pose.keypoints + shift).tolist()
         box = (person.pose.box + np.tile(shift, 2)).tolist()
-        return self._desk.apply(edits.ReplacePose(media, frame, person.key, keypoints, person.visibility.tolist(), box))
+        visibility = person.visibility.tolist()
+        return self._desk.apply(edits.ReplacePose(media, frame, person.key, keypoints, visibility, box, nudge=nudge))
 
     def set_visibility(self, person: Person, joint: int, visibility: int) -> bool:
         """Set one joint to visible, occluded or absent."""
@@ -179,13 +192,22 @@ class Hand:
 
     def accept(self) -> None:
         """Confirm the selected prediction, or every prediction of the frame if nobody is selected."""
+        self._accept([self._desk.person] if self._desk.person is not None else list(self._desk.people))
+
+    def accept_next(self) -> None:
+        """Confirm everybody in the frame as they are, then go to the next frame that is worth a look."""
+        predicted = [person for person in self._desk.people if person.state == "predicted"]
+        if not predicted or self._accept(predicted):
+            self._desk.do("next_doubt")
+
+    def _accept(self, people: Sequence[Person]) -> bool:
         from poseviewer.project import edits
 
         media, frame = self._desk.place()
-        chosen = [self._desk.person] if self._desk.person is not None else list(self._desk.people)
-        for person in chosen:
-            if person is not None and person.state == "predicted":
-                self._desk.apply(edits.AcceptPrediction(media, frame, person.key))
+        chosen = [edits.AcceptPrediction(media, frame, one.key) for one in people if one.state == "predicted"]
+        if len(chosen) == 1:
+            return self._desk.apply(chosen[0])
+        return self._desk.apply_together(chosen, "Accept predictions")
 
     def revert(self) -> None:
         """Drop the correction of the selected person."""
@@ -205,13 +227,57 @@ class Hand:
             self.delete_person()
 
     def delete_person(self) -> None:
-        """Delete the selected person in this frame."""
+        """Delete the selected person in this frame; offer the other frames of their track without asking first."""
         from poseviewer.project import edits
 
         person = self._person()
-        if person is not None:
-            media, frame = self._desk.place()
-            self._desk.apply(edits.DeletePerson(media, frame, person.key))
+        if person is None:
+            return
+        desk = self._desk
+        number, track = desk.person_number(person.key), person.pose.track
+        media, frame = desk.place()
+        group = f"delete {person.key} {time.monotonic_ns()}"
+        edit = edits.DeletePerson(media, frame, person.key)
+        if desk.apply_together((edit,), "Delete person", group=group) and track is not None:
+            self._offer_track(number, media, frame, track, group)
+
+    def _offer_track(self, number: int, media: int, frame: int, track: int, group: str) -> None:
+        """Say that a person is deleted in one frame only, with two buttons for the rest of their track."""
+        desk = self._desk
+        if desk.project is None or desk.info is None:
+            return
+        last = desk.info.frame_count - 1
+        spans = [span for span in desk.project.tracks(media, 0, last) if span.track == track]
+        before = sum(min(span.last, frame - 1) - span.first + 1 for span in spans if span.first < frame)
+        after = sum(span.last - max(span.first, frame + 1) + 1 for span in spans if span.last > frame)
+        if not before and not after:
+            return
+        choices: list[tuple[str, str | Callable[[], object]]] = []
+        if after:
+            words = tr("From here on ({n})", n=after)
+            choices.append((words, partial(self._delete_track, media, track, frame, last, group)))
+        if before:
+            words = tr("Whole track ({n})", n=before + after)
+            choices.append((words, partial(self._delete_track, media, track, 0, last, group)))
+        sentence = tr("Person {n} is deleted in this frame.", n=number)
+        remedy = tr("Track {track} is in other frames too.", track=track)
+        desk.tell(Message(sentence, remedy, actions=tuple(choices), key="delete-scope"))
+
+    def _delete_track(self, media: int, track: int, first: int, last: int, group: str) -> None:
+        """Delete a track's person in many frames, in the same undo step as the frame it began with."""
+        from poseviewer.jobs.deleting import delete_track
+
+        desk = self._desk
+        if desk.project is None or media != desk.media_id or not desk.may_edit():
+            return
+        desk.saving.emit()
+        thread = desk.start_job(delete_track(desk.project, media, track, first, last, group=group))
+        thread.error.connect(lambda _: desk.not_saved.emit())
+        thread.result.connect(lambda count: self._deleted(track, count))
+
+    def _deleted(self, track: int, count: int) -> None:
+        self._desk.saved.emit(dt.datetime.now())
+        self._desk.noted.emit(tr("track {track} deleted in {n} more frames", track=track, n=count))
 
     def swap_sides(self) -> None:
         """Swap the left and right joints of the selected person."""
@@ -221,6 +287,70 @@ class Hand:
         if person is not None:
             media, frame = self._desk.place()
             self._desk.apply(edits.SwapSides(media, frame, person.key))
+
+    def swap_joint(self) -> None:
+        """Swap the selected joint with its counterpart on the other side."""
+        from poseviewer.project import edits
+
+        chosen = self._joint()
+        if chosen is not None:
+            person, joint = chosen
+            media, frame = self._desk.place()
+            self._desk.apply(edits.SwapSides(media, frame, person.key, (joint,)))
+
+    def interpolate(self) -> None:
+        """Fill the frames between two corrections of the selected person, or of everybody if nobody is selected."""
+        from poseviewer.project import edits
+
+        desk = self._desk
+        media, frame = desk.place()
+        if desk.project is None:
+            return
+        person = desk.selection.person
+        gaps = desk.project.gaps(media, frame, person)
+        if not gaps:
+            sentence = tr("There are no two corrections of this person around this frame.")
+            if person is None:
+                sentence = tr("Nobody is corrected on both sides of this frame.")
+            desk.tell(Message(sentence, tr("Correct the person here and some frames on, then press I."), key="between"))
+            return
+        first, last = min(gap.first for gap in gaps), max(gap.last for gap in gaps)
+        seconds = desk.timestamps
+        known = range(first, min(last + 1, len(seconds)))
+        stamps = tuple((one, float(seconds[one]), desk.frames.fingerprint(one)) for one in known)
+        if desk.apply(edits.Interpolate(media, frame, person=person, stamps=stamps)):
+            desk.noted.emit(filled_words(first, last, len(gaps)))
+
+    def copy_next(self) -> None:
+        """Copy the selected person, or everybody, to the next frame, and go there."""
+        from poseviewer.project import edits
+
+        desk = self._desk
+        media, frame = desk.place()
+        if desk.info is None or frame + 1 >= desk.info.frame_count:
+            desk.tell(Message(tr("There is no frame after this one."), key="copy"))
+            return
+        if not desk.people:
+            desk.tell(Message(tr("Nobody is in this frame."), key="copy"))
+            return
+        edit = edits.CopyPeople(media, frame + 1, frame, desk.selection.person)
+        joint = desk.joint
+        desk.select(frame=frame + 1)
+        if desk.frame_exact:
+            self._copy(edit, joint)
+        else:
+            self._waiting = (edit, joint)
+
+    def frame_arrived(self) -> None:
+        """Do what waited for the exact frame, if that is still the one on screen."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and waiting[0].frame == self._desk.selection.frame:
+            self._copy(*waiting)
+
+    def _copy(self, edit: CopyPeople, joint: int | None) -> None:
+        desk = self._desk
+        if desk.apply(edit) and edit.person is not None and desk.project is not None:
+            desk.select(person=desk.project.last_person, joint=joint)
 
     def copy_previous(self) -> None:
         """Copy the selected person's pose from the frame before, or everybody if nobody is selected."""
@@ -256,6 +386,13 @@ class Hand:
         else:
             edit = edits.ReplacePose(media, frame, person_key, keypoints.tolist(), visibility.tolist(), box.tolist())
         return self._desk.apply(edit)
+
+
+def filled_words(first: int, last: int, people: int) -> str:
+    """Return what was interpolated between the frames ``first`` and ``last``, for the status line."""
+    if people == 1:
+        return tr("frames {first} to {last} filled for one person", first=first + 1, last=last - 1)
+    return tr("frames {first} to {last} filled for {n} people", first=first + 1, last=last - 1, n=people)
 
 
 def nearest_person(person: Person | None, others: tuple[Person, ...]) -> Person | None:

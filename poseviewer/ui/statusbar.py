@@ -6,7 +6,7 @@ import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, QTimer
 from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QStatusBar, QWidget
 
@@ -20,6 +20,7 @@ from poseviewer.ui.text import tr
 if TYPE_CHECKING:
     from poseviewer.ui.desk import Desk
 
+NOTE_MS = 8000
 SavedState = Literal["none", "saving", "saved", "not_saved"]
 
 
@@ -82,6 +83,9 @@ class StatusBar(QStatusBar):
         self._time = self._figure(self._left)
         self._place = self._figure(self._left)
         self._chosen = self._figure(self._left)
+        self._note = self._figure(self._left, level=1)
+        self._note_timer = QTimer(self, singleShot=True, interval=NOTE_MS)
+        self._note_timer.timeout.connect(lambda: self._set(self._note, ""))
         self._left_row().addStretch(1)
         self.addWidget(self._left, 1)
         self._right = self._side()
@@ -165,6 +169,7 @@ class StatusBar(QStatusBar):
         desk.saving.connect(lambda: self._show_saved("saving"))
         desk.saved.connect(self._on_saved)
         desk.not_saved.connect(lambda: self._show_saved("not_saved"))
+        desk.noted.connect(self.show_note)
         theme.notifier().changed.connect(self._new_theme)
         self._show_progress(None)
         self._show_evidence()
@@ -204,6 +209,11 @@ class StatusBar(QStatusBar):
         """Show the picture place under the pointer."""
         self._set(self._place, "" if place is None else f"x {place[0]:.1f}, y {place[1]:.1f}")
 
+    def show_note(self, text: str) -> None:
+        """Say for a while what was just done."""
+        self._set(self._note, text)
+        self._note_timer.start()
+
     def _set(self, label: QLabel, text: str) -> None:
         label.setText(text)
         label.setVisible(bool(text))
@@ -220,6 +230,7 @@ class StatusBar(QStatusBar):
         self._light.update()
         self._set(self._saved, Path(project.path).name if project is not None else tr("No project"))
         self._set(self._saved_more, "")
+        self._set(self._note, "")
         self._show_progress(None)
         self.refresh()
 

@@ -19,8 +19,8 @@ Run = Callable[..., int]
 def shift(project: Project, media: int, frame: int, dx: float, person: int = 0) -> str:
     """Correct a person by moving them; return the key."""
     one = project.people(media, frame)[person]
-    keypoints = one.pose.keypoints + [dx, 0]
-    box = one.pose.box + [dx, 0, dx, 0]
+    keypoints = one.pose.keypoints + np.array([dx, 0])
+    box = one.pose.box + np.array([dx, 0, dx, 0])
     project.apply(edits.ReplacePose(media, frame, one.key, keypoints.tolist(), one.visibility.tolist(), box.tolist()))
     return one.key
 
@@ -39,7 +39,9 @@ def test_the_frames_between_two_corrections_lie_on_the_straight_way(project: Pro
         (person,) = project.people(media, frame)
         assert person.state == "corrected"
         np.testing.assert_allclose(person.pose.keypoints, a + (b - a) * (frame - 2) / 6, atol=1e-3)
-    assert project.people(media, 2)[0].pose.keypoints.tolist() == (before + [10, 0]).astype(np.float32).tolist()
+    assert (
+        project.people(media, 2)[0].pose.keypoints.tolist() == (before + np.array([10, 0])).astype(np.float32).tolist()
+    )
     assert project.undo_name == "Interpolate"
     project.undo()
     assert contents(project) == state
@@ -54,7 +56,9 @@ def test_time_divides_the_way_where_it_is_known(project: Project, media: int, ru
     start = project.people(media, 0)[0].pose.keypoints
     project.apply(edits.Interpolate(media, 0, person=project.people(media, 0)[0].key, stamps=marks))
     for frame, share in ((1, 0.1), (2, 0.2)):
-        np.testing.assert_allclose(project.people(media, frame)[0].pose.keypoints, start + [30 * share, 0], atol=1e-3)
+        np.testing.assert_allclose(
+            project.people(media, frame)[0].pose.keypoints, start + np.array([30 * share, 0]), atol=1e-3
+        )
     with project._database.read() as db:
         stored = db.execute("SELECT fingerprint, timestamp FROM correction WHERE frame = 1").fetchone()
     assert stored == (f"{91:016x}", 0.1)
