@@ -12,13 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from poseviewer.nets.blocks import DUC, BasicBlock, Bottleneck, Lateral
-from poseviewer.nets.se_resnet import SEResNet
-
-PUBLISHED_DEPTHS: dict[int, tuple[int, int, int, int]] = {
-    50: (3, 4, 6, 3),
-    101: (3, 4, 23, 3),
-    152: (3, 8, 36, 3),
-}
+from poseviewer.nets.se_resnet import PUBLISHED_DEPTHS, ResidualConfig, residual, sniff_residual
+from poseviewer.nets.sniffing import Shapes, sane, size
 
 
 class FastPoseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,6 +29,9 @@ class FastPoseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         se_reduction: SE in the first block of every stage with this reduction; 0 is none, 1 published.
         duc: convolution widths of the two DUC stages; each leaves a quarter of it as channels.
         laterals: add the backbone stages at strides 16, 8 and 4 to the head.
+        deform: how many blocks of each stage, from its first, convolve deformably; all of a published DCN stage.
+        modulated: the deformable convolutions weigh their readings as well.
+        deform_groups: groups of channels with offsets of their own; 1 published.
     """
 
     joints: int = 17
@@ -45,6 +43,27 @@ class FastPoseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     se_reduction: int = 1
     duc: tuple[int, int] = (1024, 512)
     laterals: bool = False
+    deform: tuple[int, int, int, int] = (0, 0, 0, 0)
+    modulated: bool = False
+    deform_groups: int = 1
+
+    @property
+    def backbone(self) -> ResidualConfig:
+        """The part that concerns the backbone."""
+        return ResidualConfig(**{name: getattr(self, name) for name in BACKBONE_FIELDS})
+
+
+BACKBONE_FIELDS = (
+    "stem",
+    "stem_width",
+    "block",
+    "depths",
+    "planes",
+    "se_reduction",
+    "deform",
+    "modulated",
+    "deform_groups",
+)
 
 
 def published(depth: int, joints: int = 17, conv_dim: int = 128) -> FastPoseConfig:
@@ -55,15 +74,27 @@ def published(depth: int, joints: int = 17, conv_dim: int = 128) -> FastPoseConf
     return FastPoseConfig(joints=joints, depths=PUBLISHED_DEPTHS[depth], duc=(1024, conv_dim * 4))
 
 
+def sniff(shapes: Shapes) -> FastPoseConfig | None:
+    """The network, published or compact, whose state dict has these names and shapes; None for any other.
+
+    33 outputs are those of the 2018 model: COCO's 17 joints first, then MPII's.
+    """
+    backbone = sniff_residual(shapes, "preact.")
+    duc = size(shapes, "duc1.conv.weight"), size(shapes, "duc2.conv.weight")
+    joints = size(shapes, "conv_out.weight")
+    if backbone is None or backbone.shuffle or not sane((joints, *duc), (1,)):
+        return None
+    fields = {name: getattr(backbone, name) for name in BACKBONE_FIELDS}
+    return FastPoseConfig(joints=joints, duc=duc, laterals="lateral3.0.weight" in shapes, **fields)
+
+
 class FastPose(nn.Module):
     """Images (B, 3, H, W), normalised, to heatmaps (B, joints, H/4, W/4) without an activation."""
 
     def __init__(self, config: FastPoseConfig) -> None:
         super().__init__()
         self.config = config
-        self.preact = SEResNet(
-            config.stem, config.stem_width, config.block, config.depths, config.planes, config.se_reduction
-        )
+        self.preact = residual(config.backbone)
         widths = self.preact.widths
         self.suffle1 = nn.PixelShuffle(2)  # the published spelling; it carries no parameters
         self.duc1 = DUC(widths[3] // 4, config.duc[0])

@@ -6,24 +6,69 @@ Keys follow the published files: conv1, bn1, layer1 .. layer4 (reference/alphapo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
-from poseviewer.nets.blocks import BN_EPS, BasicBlock, Bottleneck, conv3x3
+from poseviewer.nets.blocks import BN_EPS, PLAIN, BasicBlock, Bottleneck, Spatial, conv3x3
+from poseviewer.nets.dcn import TAPS
+from poseviewer.nets.sniffing import Shapes, run_length, sane, size
 
 BLOCKS: dict[str, type[BasicBlock] | type[Bottleneck]] = {"basic": BasicBlock, "bottleneck": Bottleneck}
 STRIDES = (1, 2, 2, 2)
+STAGES = (1, 2, 3, 4)
+PUBLISHED_DEPTHS: dict[int, tuple[int, int, int, int]] = {
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+    152: (3, 8, 36, 3),
+}
 
 
-class SEResNet(nn.Module):
+class ResidualConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a residual backbone of four stages is made of.
+
+    Attributes:
+        stem: "pool" (published) or "strided".
+        stem_width: channels of the stem's first convolution.
+        block: "bottleneck" (published) or "basic".
+        depths: blocks in each stage.
+        planes: width of each stage before the block's expansion.
+        se_reduction: SE in the first block of every stage with this reduction; 0 is none.
+        deform: how many blocks of each stage, from its first, convolve deformably.
+        modulated, deform_groups, shuffle, stride_first: see `blocks.Spatial`.
+    """
+
+    stem: str = "pool"
+    stem_width: int = 64
+    block: str = "bottleneck"
+    depths: tuple[int, int, int, int] = (3, 4, 6, 3)
+    planes: tuple[int, int, int, int] = (64, 128, 256, 512)
+    se_reduction: int = 0
+    deform: tuple[int, int, int, int] = (0, 0, 0, 0)
+    modulated: bool = False
+    deform_groups: int = 1
+    shuffle: bool = False
+    stride_first: bool = False
+
+    def arguments(self) -> tuple[str, int, str, Sequence[int], Sequence[int], int, Sequence[int], Spatial]:
+        """What `ResidualTrunk` is built from."""
+        spatial = Spatial(
+            modulated=self.modulated, groups=self.deform_groups, shuffle=self.shuffle, stride_first=self.stride_first
+        )
+        sizes = self.depths, self.planes, self.se_reduction, self.deform
+        return self.stem, self.stem_width, self.block, *sizes, spatial
+
+
+class ResidualTrunk(nn.Module):
     """Residual stages, four in the published network, behind a stem of stride 4.
 
     `stem` "pool" is the published 7x7 convolution of stride 2 with a max pool; "strided" is two strided
     3x3 convolutions, which cost a fifth of it. `se_reduction` 0 leaves SE out; otherwise the first block
     of every stage carries it.
 
-    Input (B, 3, H, W), H and W multiples of the last stride; output the stages at strides 4, 8, 16 and 32.
+    Input (B, 3, H, W), H and W multiples of the last stride; `stages` gives the features at strides 4, 8, 16 and 32.
     """
 
     def __init__(
@@ -34,6 +79,8 @@ class SEResNet(nn.Module):
         depths: Sequence[int],
         planes: Sequence[int],
         se_reduction: int,
+        deform: Sequence[int] = (0, 0, 0, 0),
+        spatial: Spatial = PLAIN,
     ) -> None:
         super().__init__()
         kind = BLOCKS[block]
@@ -52,11 +99,13 @@ class SEResNet(nn.Module):
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.widths = [plane * kind.expansion for plane in planes]
         for number, (plane, depth) in enumerate(zip(planes, depths, strict=True), start=1):
-            stage = _stage(kind, width, plane, depth, STRIDES[number - 1], se_reduction)
+            stride, deformed = STRIDES[number - 1], deform[number - 1]
+            stage = _stage(kind, width, plane, depth, stride, se_reduction, deformed, spatial)
             self.add_module(f"layer{number}", stage)
             width = self.widths[number - 1]
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+    def stages(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The features after each stage."""
         x = torch.relu_(self.bn1(self.conv1(x)))
         x = self.maxpool(x) if self.stem == "pool" else torch.relu_(self.bn2(self.conv2(x)))
         stages: list[Tensor] = []
@@ -66,13 +115,87 @@ class SEResNet(nn.Module):
         return tuple(stages)
 
 
+class SEResNet(ResidualTrunk):
+    """The residual trunk as a backbone: its output is all stages."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return self.stages(x)
+
+
+def residual(config: ResidualConfig) -> SEResNet:
+    """The backbone that a configuration describes."""
+    return SEResNet(*config.arguments())
+
+
+def sniff_residual(shapes: Shapes, prefix: str = "") -> ResidualConfig | None:
+    """The backbone whose keys begin with `prefix`; None where there is none, or none that can be built.
+
+    The Caffe form of the stride leaves no trace in a file and is taken to be absent.
+    """
+    stem_width, kernel = (size(shapes, f"{prefix}conv1.weight", axis) for axis in (0, 2))
+    depths = tuple(run_length(shapes, f"{prefix}layer{stage}.", ".conv1.weight") for stage in STAGES)
+    first = [f"{prefix}layer{stage}.0" for stage in STAGES]
+    planes = tuple(size(shapes, f"{block}.conv1.weight") for block in first)
+    if not sane((stem_width, *planes), depths) or (kernel, f"{prefix}conv2.weight" in shapes) not in STEMS:
+        return None
+    if any(f"{block}.downsample.0.weight" not in shapes for block in first):
+        return None
+    bottleneck = f"{first[0]}.conv3.weight" in shapes
+    hidden = size(shapes, f"{first[0]}.se.fc.0.weight")
+    found = _sniff_deform(shapes, prefix)
+    if found is None:
+        return None
+    deform, modulated = found
+    return ResidualConfig(
+        stem=STEMS[kernel, f"{prefix}conv2.weight" in shapes],
+        stem_width=stem_width,
+        block="bottleneck" if bottleneck else "basic",
+        depths=(depths[0], depths[1], depths[2], depths[3]),
+        planes=(planes[0], planes[1], planes[2], planes[3]),
+        se_reduction=planes[0] * (4 if bottleneck else 1) // hidden if hidden else 0,
+        deform=deform,
+        modulated=modulated,
+        shuffle=any(f"{block}.conv2.1{rest}" in shapes for block in first for rest in (".weight", ".conv.weight")),
+    )
+
+
+# Kernel of the first convolution and whether there is a second one.
+STEMS = {(7, False): "pool", (3, True): "strided"}
+OFFSET_KEYS = ("conv2_offset", "conv2.conv_offset", "conv2.1.conv_offset")
+
+
+def _sniff_deform(shapes: Shapes, prefix: str) -> tuple[tuple[int, int, int, int], bool] | None:
+    """How many blocks of each stage are deformable and whether they are modulated; None for other than one group."""
+    counts: list[int] = []
+    channels: set[int] = set()
+    for stage in STAGES:
+        count = 0
+        while found := [
+            width for key in OFFSET_KEYS if (width := size(shapes, f"{prefix}layer{stage}.{count}.{key}.weight"))
+        ]:
+            channels.update(found)
+            count += 1
+        counts.append(count)
+    if not channels <= {2 * TAPS} and not channels <= {3 * TAPS}:
+        return None
+    return (counts[0], counts[1], counts[2], counts[3]), 3 * TAPS in channels
+
+
 def _stage(
-    kind: type[BasicBlock] | type[Bottleneck], inputs: int, planes: int, depth: int, stride: int, se: int
+    kind: type[BasicBlock] | type[Bottleneck],
+    inputs: int,
+    planes: int,
+    depth: int,
+    stride: int,
+    se: int,
+    deformed: int,
+    spatial: Spatial,
 ) -> nn.Sequential:
     """One stage; only its first block changes width or stride, and only that one carries SE."""
     outputs = planes * kind.expansion
     downsample = nn.Sequential(
         nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs, eps=BN_EPS)
     )
-    first = kind(inputs, planes, stride, downsample, se)
-    return nn.Sequential(first, *(kind(outputs, planes) for _ in range(depth - 1)))
+    how = [replace(spatial, deform=number < deformed) for number in range(depth)]
+    first = kind(inputs, planes, stride, downsample, se, how[0])
+    return nn.Sequential(first, *(kind(outputs, planes, spatial=each) for each in how[1:]))

@@ -6,7 +6,6 @@ AlphaPose files (.pth, .pt) are recognised by their keys and may hold nothing bu
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,8 @@ from torch import Tensor, nn
 
 from poseviewer.core.errors import WeightsError
 from poseviewer.core.skeleton import skeleton_names
-from poseviewer.nets.fastpose import PUBLISHED_DEPTHS, FastPose, FastPoseConfig, published
-from poseviewer.nets.hrnet import HRNet
-from poseviewer.nets.simplepose import SimplePose
+from poseviewer.nets import fastpose, hrnet, simplepose
+from poseviewer.nets.fastpose import FastPose, FastPoseConfig
 from poseviewer.nets.stn import Localiser, LocaliserConfig
 from poseviewer.nets.unpickle import (
     SAFETENSORS_SUFFIX,
@@ -185,29 +183,18 @@ class Published:
 def sniff_published(shapes: Mapping[str, tuple[int, ...]]) -> Published | None:
     """The published network that a set of tensor shapes belongs to, or None.
 
-    Knows FastPose and SimplePose of depth 50, 101 and 152, and HRNet-W32.
+    Knows FastPose, SimplePose and HRNet as AlphaPose spells them.
     """
-    last = shapes.get("conv_out.weight") or shapes.get("final_layer.weight")
-    if not last:
-        return None
-    joints = last[0]
-    if "stage4.2.fuse_layers.0.3.0.weight" in shapes and "transition1.0.0.weight" in shapes:
-        return Published("hrnet", joints, lambda: HRNet(joints))
-    depths = tuple(_stage_depth(shapes, stage) for stage in (1, 2, 3, 4))
-    depth = next((depth for depth, known in PUBLISHED_DEPTHS.items() if known == depths), None)
-    if depth is None:
-        return None
-    if "deconv_layers.0.weight" in shapes:
-        return Published("simplepose", joints, lambda: SimplePose(depth, joints))
-    if "preact.layer1.0.se.fc.0.weight" in shapes and "duc2.conv.weight" in shapes:
-        conv_dim = shapes["duc2.conv.weight"][0] // 4
-        return Published("fastpose", joints, lambda: FastPose(published(depth, joints, conv_dim)))
+    hrnet_config = hrnet.sniff(shapes)
+    if hrnet_config is not None:
+        return Published("hrnet", hrnet_config.joints, lambda: hrnet.HRNet(hrnet_config))
+    simple = simplepose.sniff(shapes)
+    if simple is not None:
+        return Published("simplepose", simple.joints, lambda: simplepose.SimplePose(simple))
+    fast = fastpose.sniff(shapes)
+    if fast is not None:
+        return Published("fastpose", fast.joints, lambda: FastPose(fast))
     return None
-
-
-def _stage_depth(shapes: Mapping[str, tuple[int, ...]], stage: int) -> int:
-    pattern = re.compile(rf"preact\.layer{stage}\.(\d+)\.conv1\.weight$")
-    return len({match.group(1) for key in shapes if (match := pattern.match(key))})
 
 
 def _load_published(path: Path) -> tuple[nn.Module, EstimatorSpec]:

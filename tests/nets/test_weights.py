@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from poseviewer.core.errors import WeightsError
+from poseviewer.nets import simplepose
 from poseviewer.nets.fastpose import FastPose, FastPoseConfig, initialise, published
-from poseviewer.nets.hrnet import HRNet
+from poseviewer.nets.hrnet import HRNet, HRNetConfig
 from poseviewer.nets.simplepose import SimplePose
 from poseviewer.nets.stn import Localiser, LocaliserConfig
 from poseviewer.nets.weights import (
@@ -157,8 +158,8 @@ def test_safetensors_without_or_with_a_broken_header(tmp_path: Path) -> None:
         ("fastpose", lambda: FastPose(published(50, 26))),
         ("fastpose", lambda: FastPose(published(101, 33))),
         ("fastpose", lambda: FastPose(published(152, 136, 256))),
-        ("simplepose", lambda: SimplePose(101, 17)),
-        ("hrnet", lambda: HRNet(17)),
+        ("simplepose", lambda: SimplePose(simplepose.published(101))),
+        ("hrnet", lambda: HRNet(HRNetConfig())),
     ],
 )
 def test_published_networks_are_recognised_by_their_shapes(family: str, build: Callable[[], nn.Module]) -> None:
