@@ -11,7 +11,7 @@ class Report(msgspec.Struct, frozen=True):
     """How well a results list agrees with an annotation file.
 
     Attributes:
-        oks: AP, AP50, AP75, APm, APl, AR, AR50, AR75 by keypoint similarity, 0..1; None where nothing counts.
+        oks: AP, AP50, AP75, APm, APl, AR, AR50, AR75, ARm, ARl by keypoint similarity, 0..1; None where nothing counts.
         box: the same by box overlap; None without boxes in the results.
         pck: share of the labelled joints within 0.2 torso lengths, 0..1; None where no person has a torso.
         pck_joints: the same for each joint; None where it is labelled in no such person.

@@ -46,7 +46,7 @@ def coco_scores(
     category: int = 1,
     limit: int | None = None,
 ) -> dict[str, float | None]:
-    """Return AP, AP50, AP75, APm, APl, AR, AR50, AR75 (0..1; None where nothing counts).
+    """Return AP, AP50, AP75, APm, APl, AR, AR50, AR75, ARm, ARl (0..1; None where nothing counts).
 
     Args:
         truth: a ``COCO`` with the true annotations.
@@ -58,7 +58,7 @@ def coco_scores(
     """
     from pycocotools.cocoeval import COCOeval
 
-    names = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75")
+    names = ("AP", "AP50", "AP75", "APm", "APl", "AR", "AR50", "AR75", "ARm", "ARl")
     if not results:
         counted = any(not a.get("iscrowd") and a.get("num_keypoints", 1) for a in truth.dataset["annotations"])
         return dict.fromkeys(names, 0.0 if counted else None)
@@ -93,4 +93,6 @@ def _summary(scorer: Any) -> dict[str, float | None]:
         "AR": mean(recall[..., everything, -1]),
         "AR50": mean(recall[at50, ..., everything, -1]),
         "AR75": mean(recall[at75, ..., everything, -1]),
+        "ARm": mean(recall[..., areas.index("medium"), -1]),
+        "ARl": mean(recall[..., areas.index("large"), -1]),
     }
