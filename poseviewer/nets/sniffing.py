@@ -21,10 +21,13 @@ def size(shapes: Shapes, key: str, axis: int = 0) -> int:
     return shape[axis] if -len(shape) <= axis < len(shape) else 0
 
 
-def run_length(shapes: Shapes, before: str, after: str) -> int:
-    """How many of before0after, before1after, .. are there without a gap; at most one more than is allowed."""
+def run_length(shapes: Shapes, before: str, after: str, first: int = 0) -> int:
+    """How many of before0after, before1after, .. are there without a gap; at most one more than is allowed.
+
+    Counting begins at the number `first`.
+    """
     count = 0
-    while count <= MOST_BLOCKS and f"{before}{count}{after}" in shapes:
+    while count <= MOST_BLOCKS and f"{before}{first + count}{after}" in shapes:
         count += 1
     return count
 

@@ -14,7 +14,9 @@ from torch import nn
 from poseviewer.nets import (
     fastpose,
     fastpose_duc,
+    higher_hrnet,
     hrnet,
+    posenet_ae,
     simplebaseline,
     simplepose,
 )
@@ -27,6 +29,8 @@ FAMILIES: dict[str, tuple[Callable[..., object], Callable[..., nn.Module]]] = {
     "simplepose": (simplepose.sniff, simplepose.SimplePose),
     "simplebaseline": (simplebaseline.sniff, simplebaseline.SimpleBaseline),
     "hrnet": (hrnet.sniff, hrnet.HRNet),
+    "higher_hrnet": (higher_hrnet.sniff, higher_hrnet.HigherHRNet),
+    "posenet_ae": (posenet_ae.sniff, posenet_ae.PoseNet),
 }
 
 
@@ -43,10 +47,14 @@ def build(shapes: Mapping[str, tuple[int, ...]]) -> nn.Module:
         return kind(sniff(shapes)).eval()
 
 
-def fill(net: nn.Module, rule: Fill) -> None:
-    """Give every tensor of a network on "meta" the values of a rule."""
-    made = {key: _made(key, tuple(value.shape), rule) for key, value in net.state_dict().items()}
-    net.load_state_dict(made, assign=True)
+def fill(net: nn.Module, rule: Fill, known: dict[tuple[str, tuple[int, ...]], torch.Tensor] | None = None) -> None:
+    """Give every tensor of a network on "meta" the values of a rule; `known` keeps them for a network alike."""
+    known = {} if known is None else known
+    state = {key: tuple(value.shape) for key, value in net.state_dict().items()}
+    for entry in state.items():
+        if entry not in known:
+            known[entry] = _made(*entry, rule)
+    net.load_state_dict({key: known[key, shape] for key, shape in state.items()}, assign=True)
     net.requires_grad_(False)
 
 
