@@ -13,7 +13,7 @@ from PySide6.QtCore import QMessageLogContext, QtMsgType, qInstallMessageHandler
 
 from poseviewer.core.errors import KnownError
 from poseviewer.core.log import log_path
-from poseviewer.ui.text import tr
+from poseviewer.ui.text import tr, tr_sentence
 
 Level = Literal["info", "done", "warning", "error"]
 log = logging.getLogger("poseviewer.window")
@@ -43,7 +43,7 @@ def of_error(error: BaseException) -> Message:
     """Return what to say about ``error``; a bug is logged and gets one general sentence naming the log file."""
     if isinstance(error, KnownError):
         log.warning("%s", error, exc_info=error.__cause__)
-        return Message(tr(error.sentence), tr(error.remedy) if error.remedy else "", "error")
+        return Message(tr_sentence(error.sentence), tr_sentence(error.remedy), "error")
     log.error("unexpected error", exc_info=(type(error), error, error.__traceback__))
     return Message(
         tr("Something unexpected happened; what you did before it is kept."),

@@ -1,13 +1,15 @@
 """Texts of the window: English in the code, other languages by catalogue.
 
 A catalogue is a JSON object from the English text to the translated one. ``resources/translations/<language>.json``
-is read first, then every file of ``resources/translations/<language>.d``. This module knows no Qt.
+is read first, then every file of ``resources/translations/<language>.d``. Sentences of lower rooms are made there
+with their values in them, so the catalogue knows them as patterns with places {0}, {1}. This module knows no Qt.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import Any
 
 from poseviewer.core.errors import MissingPartError
@@ -19,12 +21,54 @@ LANGUAGES = {"en": "English", "zh_CN": "简体中文"}
 """Languages the window speaks, by code, each named in itself."""
 
 
+LEAST_LETTERS = 8
+"""A pattern with fewer fixed letters would fit sentences it was not made for."""
+
+
 class Catalogue:
     """The texts of one language."""
 
     def __init__(self, language: str = "en") -> None:
         self.language = language
         self.texts: dict[str, str] = {} if language == "en" else read_catalogue(language)
+        self._patterns: list[tuple[re.Pattern[str], str]] | None = None
+
+    def sentence(self, text: str) -> str:
+        """Return a sentence of the rooms below the window, which fill in their values themselves.
+
+        The catalogue knows such a sentence by its pattern, "There is no file {0}."; the values are looked up too.
+        """
+        found = self.texts.get(text)
+        if found is not None or not self.texts:
+            return found or text
+        for pattern, translated in self._all_patterns():
+            match = pattern.fullmatch(text)
+            if match is not None:
+                return translated.format(*(self.sentence(value) for value in match.groups()))
+        return text
+
+    def _all_patterns(self) -> list[tuple[re.Pattern[str], str]]:
+        """Return the patterns, those with the most fixed letters first."""
+        if self._patterns is None:
+            known = {text: translated for text, translated in self.texts.items() if _PLACE.search(text)}
+            ordered = sorted(known, key=lambda text: -fixed_letters(text))
+            self._patterns = [
+                (pattern_of(text), known[text]) for text in ordered if fixed_letters(text) >= LEAST_LETTERS
+            ]
+        return self._patterns
+
+
+_PLACE = re.compile(r"\{\d+\}")
+
+
+def fixed_letters(template: str) -> int:
+    """Return how many letters of a pattern are fixed."""
+    return sum(character.isalpha() for character in _PLACE.sub("", template))
+
+
+def pattern_of(template: str) -> re.Pattern[str]:
+    """Return what matches the sentences of a template such as "There is no frame {0} in {1}: {2}."."""
+    return re.compile("(.*?)".join(re.escape(part) for part in _PLACE.split(template)), re.DOTALL)
 
 
 def read_catalogue(language: str) -> dict[str, str]:
@@ -59,6 +103,11 @@ def set_language(language: str) -> None:
 def language() -> str:
     """Return the code of the language in use."""
     return _current.language
+
+
+def tr_sentence(text: str) -> str:
+    """Return a finished sentence (of an error, a finding, a note) in the window's language, in English if unknown."""
+    return _current.sentence(text)
 
 
 def tr(text: str, /, **values: Any) -> str:

@@ -201,7 +201,9 @@ def test_a_journal_that_names_another_table_is_refused(project: Project, media: 
 Pick = tuple[str, int, int, int]
 KINDS = ("move", "nudge", "hide", "add", "delete", "swap", "box", "replace", "accept", "revert", "track", "track_on")
 WHERE = (st.integers(0, FRAMES - 1), st.integers(0, 5), st.integers(0, 16))
-PICKS = st.tuples(st.sampled_from([*KINDS, "copy", "copy_one", "between", "between_all", "undo", "redo", "reopen"]), *WHERE)
+PICKS = st.tuples(
+    st.sampled_from([*KINDS, "copy", "copy_one", "between", "between_all", "undo", "redo", "reopen"]), *WHERE
+)
 PICKS_AND_RUNS = st.one_of(PICKS, PICKS, st.tuples(st.just("run"), *WHERE))
 
 

@@ -24,7 +24,7 @@ from poseviewer.ui.dialogs.base import Dialog, Rule
 from poseviewer.ui.dialogs.run_progress import RunProgress
 from poseviewer.ui.dialogs.run_settings import RunSettings
 from poseviewer.ui.panels.widgets import Heading, Label, Segments
-from poseviewer.ui.text import tr
+from poseviewer.ui.text import tr, tr_sentence
 
 if TYPE_CHECKING:
     from poseviewer.ui.desk import Desk
@@ -118,7 +118,7 @@ class RunDialog(Dialog):
             if not self.frames():
                 problem = tr("There is no frame to run.")
         except KnownError as error:
-            problem = tr(error.sentence)
+            problem = tr_sentence(error.sentence)
         self.problem.setText(problem)
         self.problem.setVisible(bool(problem))
         self.start.setEnabled(not problem and not self.desk.running and self.desk.editable)

@@ -12,7 +12,7 @@ from poseviewer.core.progress import FrameDone, JobEvent, Note, Progress
 from poseviewer.ui import theme
 from poseviewer.ui.durations import time_left
 from poseviewer.ui.panels.widgets import Heading, Label
-from poseviewer.ui.text import tr
+from poseviewer.ui.text import tr, tr_sentence
 
 MOST_NOTES = 6
 WINDOW_S = 0.5
@@ -129,7 +129,7 @@ class RunProgress(QWidget):
         elif isinstance(event, FrameDone):
             self._people += event.people
         elif isinstance(event, Note):
-            self._notes.append(event.text)
+            self._notes.append(tr_sentence(event.text))
             self.notes.setText("\n".join(self._notes))
 
     def _show(self, progress: Progress) -> None:
