@@ -1,0 +1,190 @@
+"""MMPose's associative embedding: people to heatmaps and tag places, maps and tags back to people.
+
+Symbols: B pictures, P people, K joints, (W, H) network input pixels, (w, h) heatmap cells, T tag dimensions.
+Facts: reference/hrnet_ae_mmpose.md sections 7, 8, 13 and 17. The older codes' forms are
+:mod:`poseviewer.ops.targets_ae` and :mod:`poseviewer.ops.grouping`; the loss is
+:func:`poseviewer.ops.targets_ae.push_pull_mmpose`.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from poseviewer.ops import refinement
+from poseviewer.ops.grouping import GroupingRules, match_by_tag, top_candidates
+
+SEEN_FROM = 0.5
+NATURAL_SIGMA = 64.0
+"""Sigma is sqrt(w h) / 64 unless it is given."""
+
+
+class GroupTargets(NamedTuple):
+    """Maps ``(K, h, w)``; places ``(P, K, 2)`` int64, y w + x and whether a tag is read there; weights ``(P, K)``."""
+
+    maps: Tensor
+    places: Tensor
+    weights: Tensor
+
+
+class GroupedPeople(NamedTuple):
+    """The people of one picture.
+
+    Attributes:
+        joints: ``(P, K, 2)`` input pixels.
+        scores: ``(P, K)`` heatmap values; of UDP's filled joints logarithms, see :class:`AeCodec`.
+        person_scores: ``(P,)`` mean over K of the grouped joints' values, missing ones 0.
+        tags: ``(P, K, T)`` tags at found joints, 0 elsewhere.
+        found: ``(P, K)`` the joint was grouped, not filled in later.
+    """
+
+    joints: Tensor
+    scores: Tensor
+    person_scores: Tensor
+    tags: Tensor
+    found: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class AeCodec:
+    """Heatmaps of all people and one tag per joint, grouped by tag.
+
+    A lone joint that is drawn comes back within half a cell per axis. As published, with ``udp`` the joints that
+    grouping did not find are looked for in the logarithms of the blurred heatmaps, so that their scores are negative,
+    and NaN where a map is zero everywhere.
+
+    Attributes:
+        input_wh: (W, H); heatmap_wh: (w, h).
+        sigma: in cells; None is sqrt(w h) / 64.
+        udp: unbiased data processing for drawing, refining and scaling.
+        order: of joints in grouping; None is COCO's for 17 joints, else as they come.
+        most: candidates per joint.
+        most_people: how many are kept, the first opened first; None for all.
+        threshold: a candidate's value must exceed it.
+        tag_threshold: a joint belongs to a person whose mean tag is nearer.
+        window: side of the square in which a candidate must be the maximum, odd.
+        shift: added to found joints in cells.
+        blur: kernel side of UDP's refinement, odd.
+    """
+
+    input_wh: tuple[int, int]
+    heatmap_wh: tuple[int, int]
+    sigma: float | None = None
+    udp: bool = False
+    order: tuple[int, ...] | None = None
+    most: int = 30
+    most_people: int | None = None
+    threshold: float = 0.1
+    tag_threshold: float = 1.0
+    window: int = 5
+    shift: float = 0.0
+    blur: int = 3
+
+    @property
+    def spread(self) -> float:
+        """Sigma in cells."""
+        return math.sqrt(math.prod(self.heatmap_wh)) / NATURAL_SIGMA if self.sigma is None else self.sigma
+
+    def encode(self, joints: Tensor, visible: Tensor) -> GroupTargets:
+        """Draw the people of one picture: joints ``(P, K, 2)`` in input pixels, visibility ``(P, K)``."""
+        cells = joints.double() / self._factors(joints)
+        nearest = (cells + 0.5).trunc()
+        size = torch.tensor(self.heatmap_wh, device=joints.device)
+        reach = 3 * self.spread
+        first, end = (nearest - reach).trunc(), (nearest + reach + 1).trunc()
+        seen = visible >= SEEN_FROM
+        missed = ((first >= size) | (end < 0)).any(dim=2)
+        drawn = seen & ~missed
+        sides = [self._curve(axis, first, end, (cells - nearest) if self.udp else None) for axis in (0, 1)]
+        maps = sides[1][..., :, None] * sides[0][..., None, :] * drawn[..., None, None]
+        inside = ((nearest >= 0) & (nearest < size)).all(dim=2)
+        places = (nearest[..., 1] * self.heatmap_wh[0] + nearest[..., 0]).long()
+        merged = maps.amax(dim=0) if len(maps) else maps.new_zeros(maps.shape[1:])
+        weights = torch.where(seen & missed, 0.0, visible.float())
+        return GroupTargets(merged.float(), torch.stack((places, (seen & inside).long()), dim=2), weights)
+
+    def decode(self, maps: Tensor, tag_maps: Tensor) -> list[GroupedPeople]:
+        """Group maps ``(B, K, h, w)`` with tags ``(B, T K, h, w)``, all joints of one dimension after the other."""
+        count, joints = len(maps), maps.shape[1]
+        tags = tag_maps.view(count, -1, joints, *maps.shape[2:]).permute(0, 2, 3, 4, 1)
+        rules = self._rules()
+        top = top_candidates(maps, tags, rules)
+        # Who may join is not limited in number, unlike in the older codes.
+        matching = replace(rules, most=sys.maxsize)
+        found = []
+        for picture in range(count):
+            parts = (part[picture].cpu().numpy() for part in top)
+            rows = torch.from_numpy(match_by_tag(*parts, matching)[: self.most_people]).to(maps.device)
+            found.append(self._people(rows, maps[picture], tags[picture]))
+        return found
+
+    def _rules(self) -> GroupingRules:
+        return GroupingRules(
+            order=self.order,
+            most=self.most,
+            detection_threshold=self.threshold,
+            tag_threshold=self.tag_threshold,
+            kernel=self.window,
+        )
+
+    def _people(self, rows: Tensor, maps: Tensor, tags: Tensor) -> GroupedPeople:
+        cells, scores = rows[..., :2], rows[..., 2]
+        found = scores > 0
+        if not len(rows):
+            return GroupedPeople(cells, scores, rows.new_zeros(0), rows[..., 3:], found)
+        if self.udp:
+            maps = refinement.blur_to_peak(maps[None], self.blur)[0].clamp(*refinement.UDP_RANGE).log()
+            cells = cells - refinement.udp_step(maps.expand(len(rows), *maps.shape), cells)
+        else:
+            cells = refinement.quarter_per_axis(maps.expand(len(rows), *maps.shape), cells)
+        person_scores = scores.mean(dim=1)
+        cells, scores = _filled(cells + self.shift * found[..., None], scores, maps, tags)
+        return GroupedPeople((cells * self._factors(cells)).float(), scores, person_scores, rows[..., 3:], found)
+
+    def _factors(self, like: Tensor) -> Tensor:
+        """Input pixels per cell, rounded to float32 as the published codec keeps them."""
+        less = 1 if self.udp else 0
+        pairs = zip(self.input_wh, self.heatmap_wh, strict=True)
+        return torch.tensor([(a - less) / (b - less) for a, b in pairs], device=like.device).double()
+
+    def _curve(self, axis: int, first: Tensor, end: Tensor, off: Tensor | None) -> Tensor:
+        """One axis of the Gaussians, ``(P, K, cells)``.
+
+        The window's corners are truncated, so that for a sigma of no whole cells, and at the near border, the blob
+        lies a part of a cell beside the joint, as published.
+        """
+        grid = torch.arange(self.heatmap_wh[axis], device=first.device, dtype=torch.float64)
+        start, stop = first[..., axis : axis + 1], end[..., axis : axis + 1]
+        side = 6 * self.spread + 1
+        place = grid - start
+        middle = side // 2 + (0 if off is None else off[..., axis : axis + 1])
+        inside = (place >= 0) & (grid < stop) & (place < math.ceil(side))
+        return torch.exp(-((place - middle) ** 2) / (2 * self.spread**2)) * inside
+
+
+def _filled(cells: Tensor, scores: Tensor, maps: Tensor, tags: Tensor) -> tuple[Tensor, Tensor]:
+    """Give every person the joints it has not, where 100 rounded tag distances minus the heatmap are least.
+
+    Args:
+        cells: ``(P, K, 2)``; scores: ``(P, K)``, 0 or less where missing; maps: ``(K, h, w)``; tags: ``(K, h, w, T)``.
+    """
+    height, width = maps.shape[1:]
+    joints = torch.arange(len(maps), device=maps.device)
+    found = scores > 0
+    x, y = cells[..., 0].long().clamp(0, width - 1), cells[..., 1].long().clamp(0, height - 1)
+    means = (tags[joints, y, x] * found[..., None]).sum(dim=1) / found.sum(dim=1, keepdim=True)
+    cells, scores = cells.clone(), scores.clone()
+    for joint in range(len(maps)):
+        missing = (~found[:, joint]).nonzero()[:, 0]
+        if len(missing):
+            flat = maps[joint].flatten()
+            away = torch.linalg.vector_norm(tags[joint].flatten(0, 1) - means[missing][:, None], dim=2)
+            place = (away.round_() * 100 - flat).argmin(dim=1)
+            cells[missing, joint] = torch.stack((place % width, place // width), dim=1).to(cells.dtype)
+            scores[missing, joint] = flat[place]
+    return cells, scores
