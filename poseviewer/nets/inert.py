@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -128,7 +129,7 @@ STAND_INS: dict[str, Any] = {
 
 def stand_ins() -> dict[str, Callable[[], Any]]:
     """The names that a weight file may use beyond tensors and plain containers, for ``read_torch``."""
-    return {name: (lambda made=made: made) for name, made in STAND_INS.items()}
+    return {name: partial(STAND_INS.__getitem__, name) for name in STAND_INS}
 
 
 def plain(value: object, depth: int = 12) -> Any:

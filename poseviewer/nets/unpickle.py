@@ -93,6 +93,21 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[st
         raise WeightsError(f"{file.name} is not a readable safetensors file: {error}.", file=file) from error
 
 
+def safetensors_metadata(path: Path) -> dict[str, str]:
+    """The table of strings of a safetensors file, without its tensors.
+
+    Raises:
+        WeightsError: the file is not a complete safetensors file.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="pt", device="cpu") as reader:
+            return dict(reader.metadata() or {})
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"{path.name} is not a readable safetensors file: {error}.", file=path) from error
+
+
 def write_safetensors(path: str | Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors and a table of strings; a crash leaves the old file or the new one.
 
@@ -157,7 +172,9 @@ def read_torch(
             file=file,
             remedy="Use a safetensors file, or weights from a source you trust that were saved as a state dict.",
         )
-    classes = [(wanted[name](), name) for name in sorted(names)]
+    classes: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+        (wanted[name](), name) for name in sorted(names)
+    ]
     with _reading(file), torch.serialization.safe_globals(classes):
         return torch.load(file, map_location="cpu", weights_only=True)
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from poseviewer.core.errors import WeightsError
 from poseviewer.nets import simplepose
+from poseviewer.nets.checkpoint import recognise
 from poseviewer.nets.fastpose import FastPose, FastPoseConfig, initialise, published
 from poseviewer.nets.hrnet import HRNet, HRNetConfig
 from poseviewer.nets.simplepose import SimplePose
@@ -24,7 +25,6 @@ from poseviewer.nets.weights import (
     EstimatorSpec,
     load_estimator,
     save_estimator,
-    sniff_published,
 )
 
 TINY = FastPoseConfig(
@@ -165,16 +165,16 @@ def test_safetensors_without_or_with_a_broken_header(tmp_path: Path) -> None:
 def test_published_networks_are_recognised_by_their_shapes(family: str, build: Callable[[], nn.Module]) -> None:
     with torch.device("meta"):
         state = build().state_dict()
-        known = sniff_published({key: tuple(value.shape) for key, value in state.items()})
+        known = recognise(state)
         assert known is not None
-        assert known.family == family
-        again = known.build().state_dict()
+        assert known.family.name == family
+        again = known.family.build(known.config).state_dict()
     assert {k: v.shape for k, v in again.items()} == {k: v.shape for k, v in state.items()}
 
 
 def test_other_tensors_are_no_published_network() -> None:
-    assert sniff_published({"conv_out.weight": (17, 128, 3, 3)}) is None
-    assert sniff_published({}) is None
+    assert recognise({"conv_out.weight": torch.zeros(17, 128, 3, 3)}) is None
+    assert recognise({}) is None
 
 
 def test_a_published_file_loads(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_a_published_file_loads(tmp_path: Path) -> None:
 
 
 def test_the_2018_model_gives_its_coco_joints(tmp_path: Path) -> None:
-    net = FastPose(published(50, 33)).eval()
+    net = FastPose(published(101, 33)).eval()
     path = tmp_path / "duc_se.pth"
     torch.save(net.state_dict(), path)
     loaded = load_estimator(path)
