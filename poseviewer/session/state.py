@@ -9,6 +9,8 @@ from poseviewer.core.events import Event
 
 ColourBy = Literal["side", "track"]
 HeatMap = Literal["inferno", "viridis"]
+PICTURE_RATE = 10.0
+"""Pictures in a second, unless a person chooses another rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Playhead:
         speed: 1.0 is the media's own speed.
         loop: start again at the end of the range.
         first, last: the chosen range, inclusive frame indices, or None for an open end.
+        picture_rate: pictures of a folder in a second at speed 1; they have no time of their own.
     """
 
     playing: bool = False
@@ -44,6 +47,7 @@ class Playhead:
     loop: bool = False
     first: int | None = None
     last: int | None = None
+    picture_rate: float = PICTURE_RATE
 
     def span(self, frame_count: int) -> tuple[int, int]:
         """Return the first and last frame of the range, clipped to the media."""

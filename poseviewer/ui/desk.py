@@ -22,6 +22,8 @@ from poseviewer.core.progress import JobEvent
 from poseviewer.core.skeleton import Skeleton, skeleton
 from poseviewer.core.values import Frame, FrameResult, MediaInfo, Person, Pose, Suppression
 from poseviewer.session import Display, Playhead, Selection, Session
+from poseviewer.session.state import PICTURE_RATE
+from poseviewer.ui import settings
 from poseviewer.ui.corrector import Corrector
 from poseviewer.ui.evidence import EvidenceKeeper, Peak, State
 from poseviewer.ui.frames import FrameKeeper
@@ -109,6 +111,7 @@ class Desk(QObject):
         self._corrector = Corrector(self)
         self._hand = Hand(self)
         self._moving = Moving(self)
+        self.session.play(picture_rate=max(settings.value("picture_rate", PICTURE_RATE), 0.1))
         self._connect()
 
     def _connect(self) -> None:

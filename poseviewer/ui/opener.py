@@ -15,7 +15,7 @@ from poseviewer.core.values import MediaInfo
 from poseviewer.ui import settings
 from poseviewer.ui.messages import Message
 from poseviewer.ui.opening import Opened, belongs, confirm_job, one_target, open_job
-from poseviewer.ui.text import tr
+from poseviewer.ui.text import tr, tr_sentence
 from poseviewer.ui.threads import JobThread
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from poseviewer.ui.desk import Desk
 
 log = logging.getLogger("poseviewer.opener")
+
+
+DAMAGE = frozenset({"damaged", "truncated", "gap"})
+"""Findings that make a person doubt what they see, so that they are told without being asked."""
 
 
 class Opener(QObject):
@@ -106,10 +110,17 @@ class Opener(QObject):
         """Settle the frame table in the background; edits bind to frames only after it."""
         desk = self._desk
         self.confirmed_share = 1.0
-        media = desk.frames.reopen() if desk.info is not None and not desk.info.confirmed else None
+        info = desk.info
+        if info is None:
+            return
+        if info.kind == "video" and info.confirmed:
+            self._tell_findings(info)
+            return
+        media = desk.frames.reopen()
         if media is None:
             return
-        self.confirmed_share = 0.0
+        # The frames of pictures are settled from the start, but only a look at each file finds the damaged ones.
+        self.confirmed_share = 1.0 if info.confirmed else 0.0
         ticket = self._ticket
         thread = JobThread(desk)
         thread.job_event.connect(self._counted_some)
@@ -131,8 +142,11 @@ class Opener(QObject):
             media.close()
             return
         self.confirmed_share = 1.0
-        desk.info = info
-        desk.frames.settle(media)
+        before, desk.info = desk.info, info
+        if before is not None and before.confirmed:
+            media.close()
+        else:
+            desk.frames.settle(media)
         try:
             desk.project.relink_media(desk.media_id, info.path, info)
         except KnownError as error:
@@ -140,6 +154,15 @@ class Opener(QObject):
         if desk.selection.frame >= info.frame_count:
             desk.select(frame=info.frame_count - 1)
         desk.media_changed.emit()
+        self._tell_findings(info)
+
+    def _tell_findings(self, info: MediaInfo) -> None:
+        """Say what is wrong with the media; what is only worth knowing stands in the status bar's tooltip."""
+        wrong = [tr_sentence(finding.text) for finding in info.findings if finding.code in DAMAGE]
+        if wrong:
+            sentence = tr("{file}: {what}", file=Path(info.path).name, what=" ".join(wrong))
+            remedy = tr("Frames that cannot be read are skipped; corrections of the others are not affected.")
+            self._desk.tell(Message(sentence, remedy, "warning", key="findings"))
 
     def relink(self, path: str | Path, *, anyway: bool = False) -> None:
         """Use the file at ``path`` for the media that is not at its place, then open the project again.

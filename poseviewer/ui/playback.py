@@ -11,9 +11,6 @@ from PySide6.QtCore import QObject, Qt, QTimer
 if TYPE_CHECKING:
     from poseviewer.ui.desk import Desk
 
-PICTURE_S = 0.5
-"""How long a picture of a folder stays at speed 1."""
-
 
 class Playback(QObject):
     """Moves the selection while the playhead is playing.
@@ -34,12 +31,12 @@ class Playback(QObject):
         self._frame = -1
 
     def times(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """Return the ``(n,)`` timestamps in seconds; half a second each for pictures."""
+        """Return the ``(n,)`` timestamps in seconds; those of pictures follow from the chosen rate."""
         stamps = self._desk.timestamps
         info = self._desk.info
         if info is None or (info.kind == "video" and len(stamps)):
             return stamps
-        return np.arange(info.frame_count, dtype=np.float64) * PICTURE_S
+        return np.arange(info.frame_count, dtype=np.float64) / self._desk.playhead.picture_rate
 
     def start(self) -> None:
         """Start from the selected frame, or from the range's start if that is at its end."""

@@ -11,11 +11,12 @@ from PySide6.QtGui import QPainter, QPaintEvent, QPalette, QPen
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QProgressBar, QPushButton, QStatusBar, QWidget
 
 from poseviewer.core.progress import Progress
+from poseviewer.core.values import MediaInfo
 from poseviewer.session.actions import action
 from poseviewer.ui import theme
 from poseviewer.ui.durations import time_left
 from poseviewer.ui.icons import pixmap
-from poseviewer.ui.text import tr
+from poseviewer.ui.text import tr, tr_sentence
 
 if TYPE_CHECKING:
     from poseviewer.ui.desk import Desk
@@ -31,6 +32,14 @@ def clock(seconds: float) -> str:
     minutes, secs = divmod(rest, 60)
     head = f"{hours}:" if hours else ""
     return f"{head}{minutes:02d}:{secs:02d}.{milli:03d}"
+
+
+def media_words(info: MediaInfo) -> str:
+    """Return where a media is and what is known about it, a line each."""
+    lines = [info.path, f"{info.size_wh[0]} × {info.size_wh[1]}"]
+    if info.kind == "video":
+        lines[1] += f", {info.codec}, {info.fps:.5g} fps"
+    return "\n".join([*lines, *(tr_sentence(finding.text) for finding in info.findings)])
 
 
 class Light(QWidget):
@@ -185,11 +194,13 @@ class StatusBar(QStatusBar):
             opening = tr("Opening {name}…", name=desk.opening) if desk.opening else ""
             missing = Path(desk.media_missing).name if desk.media_missing else ""
             self._set(self._media, opening or missing or tr("Nothing open"))
+            self._media.setToolTip("")
             for label in (self._frame, self._time, self._chosen, self._place):
                 self._set(label, "")
             self._icon.clear()
             return
         self._set(self._media, Path(info.path).name or info.path)
+        self._media.setToolTip(media_words(info))
         frame = desk.selection.frame
         self._set(self._frame, tr("frame {n} / {count}", n=frame, count=info.frame_count))
         stamps = desk.timestamps

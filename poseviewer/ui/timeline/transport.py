@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from poseviewer.session.actions import action
-from poseviewer.ui import icons, theme
+from poseviewer.ui import icons, settings, theme
 from poseviewer.ui.panels.glyphs import draw_diamond
 from poseviewer.ui.panels.widgets import Choice, IconButton, KeyCap, Label, scaled
 from poseviewer.ui.text import language, tr
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from poseviewer.ui.desk import Desk
 
 SPEEDS = (0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0)
+PICTURE_RATES = (1.0, 2.0, 5.0, 10.0, 15.0, 25.0, 30.0, 50.0, 60.0)
 HEIGHT = 38
 
 
@@ -235,6 +236,12 @@ class Transport(QWidget):
             self.speed.addItem(f"{speed:g}×", speed)
         self.speed.setCurrentIndex(SPEEDS.index(1.0))
         self.speed.activated.connect(lambda index: desk.play(speed=float(self.speed.itemData(index))))
+        self.pictures = Choice()
+        self.pictures.setAccessibleName(tr("Pictures in a second"))
+        self.pictures.setToolTip(tr("How many pictures are shown in a second; they have no time of their own"))
+        for rate in PICTURE_RATES:
+            self.pictures.addItem(tr("{rate} fps", rate=f"{rate:g}"), rate)
+        self.pictures.activated.connect(lambda index: self._choose_rate(float(self.pictures.itemData(index))))
         self.worth = WorthBar()
         self.worth.asked_next.connect(lambda: desk.do("next_doubt"))
         self.range_name = Label(tr("Range"), size=11, token="t2")
@@ -258,7 +265,7 @@ class Transport(QWidget):
         line.addWidget(Rule())
         line.addSpacing(6)
         line.addWidget(self.field)
-        _append(line, ((self.count, 4), (self.time, 12), (self.rate, 12), (self.speed, 10)))
+        _append(line, ((self.count, 4), (self.time, 12), (self.rate, 12), (self.pictures, 10), (self.speed, 10)))
         line.addStretch(1)
         line.addWidget(self.worth)
         line.addStretch(1)
@@ -271,6 +278,10 @@ class Transport(QWidget):
         self.rate.setVisible(width >= 1160)
         self.zoom_name.setVisible(width >= 1240)
         self.range_name.setVisible(width >= 1060)
+
+    def _choose_rate(self, rate: float) -> None:
+        settings.set_value("picture_rate", rate)
+        self._desk.play(picture_rate=rate)
 
     def show_zoom(self, zoom: float) -> None:
         """Put the zoom slider to ``zoom``, without a signal."""
@@ -293,6 +304,9 @@ class Transport(QWidget):
         self.time.setText(timecode(float(stamps[frame])) if shown else "")
         self.rate.setText(tr("{rate} fps", rate=f"{info.fps:.5g}") if info is not None and info.fps > 0 else "")
         playhead = desk.playhead
+        self.pictures.setVisible(info is not None and info.kind == "folder")
+        if self.pictures.currentData() != playhead.picture_rate and playhead.picture_rate in PICTURE_RATES:
+            self.pictures.setCurrentIndex(PICTURE_RATES.index(playhead.picture_rate))
         self.play.set_playing(playing=playhead.playing)
         self.buttons["loop"].setChecked(playhead.loop)
         if self.speed.currentData() != playhead.speed and playhead.speed in SPEEDS:
