@@ -34,11 +34,11 @@ MPII_LEFT_OUT = ("pelvis", "thorax")
 
 
 class Accuracy(NamedTuple):
-    """``joints`` ``(K,)`` float64, -1 where a joint never counts; their mean; and how many joints count."""
+    """``joints`` ``(K,)`` float64, -1 where a joint never counts; their mean; and how many joints counted."""
 
     joints: npt.NDArray[np.float64]
     mean: float
-    count: int
+    counted: int
 
 
 def normalised_distances(found: Array, truth: Array, counts: Mask, norm: Array) -> npt.NDArray[np.float64]:
@@ -115,7 +115,7 @@ class MpiiScore:
 
 def head_sizes(head_boxes: Array) -> Array:
     """MPII's head size ``(N,)`` of head boxes ``(N, 4)`` xyxy: 0.6 of the diagonal."""
-    return HEAD_SHARE * np.linalg.norm(head_boxes[:, 2:] - head_boxes[:, :2], axis=1)
+    return np.asarray(HEAD_SHARE * np.linalg.norm(head_boxes[:, 2:] - head_boxes[:, :2], axis=1))
 
 
 def mpii_pckh(

@@ -71,10 +71,10 @@ def padded_matrix(picture_wh: tuple[int, int], input_wh: tuple[int, int]) -> Arr
     (width, height), (in_width, in_height) = picture_wh, input_wh
     if height / width > in_height / in_width:
         border = (in_width - in_height * width / height) / 2
-        low, high = (border - 1, 0.0), (in_width - border - 1, in_height - 1)
+        low, high = (border - 1, 0.0), (in_width - border - 1, in_height - 1.0)
     else:
         border = (in_height - in_width * height / width) / 2
-        low, high = (0.0, border - 1), (in_width - 1, in_height - border - 1)
+        low, high = (0.0, border - 1), (in_width - 1.0, in_height - border - 1)
     source = torch.tensor([[[0, 0], [width - 1, 0], [0, height - 1]]], dtype=torch.float32)
     target = torch.tensor([[low, (high[0], low[1]), (low[0], high[1])]], dtype=torch.float32)
     return through_points(target / CELL, source)[0].numpy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +14,9 @@ import numpy.typing as npt
 from poseviewer.core.errors import FormatError
 from poseviewer.core.files import inside
 from poseviewer.core.geometry import box_iou
-from poseviewer.core.skeleton import Skeleton
+from poseviewer.core.joint_conversion import conversion, conversion_of_names, converted
+from poseviewer.core.skeleton import Skeleton, skeleton
+from poseviewer.training.alphapose_people import SEEN_FROM, whole_body
 
 Float = npt.NDArray[np.float32]
 # A teacher's joint counts from this score on; below it the teacher itself is not sure.
@@ -22,6 +24,8 @@ TEACHER_SCORE = 0.5
 SAME_PERSON_IOU = 0.5
 # People with fewer labelled joints are mostly cut-off arms and legs.
 MIN_JOINTS = 5
+UNNAMED_SETS = {136: "halpe_136", 26: "halpe_26"}
+"""Sets whose files often name no joints, by how many they have."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +54,16 @@ class PersonSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Annotation:
-    """One person of a file: its picture, ids, box xyxy, joints (K, 3) as x, y, v, and the file's own extras."""
+    """One person of a file.
+
+    Attributes:
+        image: its picture.
+        image_id, annotation_id: of the file.
+        box: ``(4,)`` xyxy pixels.
+        joints: ``(K, 3)`` x, y, visibility.
+        extra: the file's other fields.
+        media, frame: which frame of which media the picture is, where the file says so ("" and None elsewhere).
+    """
 
     image: Path
     image_id: int
@@ -58,25 +71,28 @@ class Annotation:
     box: Float
     joints: Float
     extra: dict[str, Any]
+    media: str = ""
+    frame: int | None = None
 
 
 def read_annotations(file: Path, images: Path, target: Skeleton) -> list[Annotation]:
-    """Read the persons of a COCO keypoint file, joints mapped to `target` by name.
+    """Read the persons of a COCO keypoint file, joints mapped to `target` by name and by known other names.
 
-    Crowd regions are left out. Joints that the file does not know have v 0.
+    COCO-WholeBody's lists for feet, face and hands are read too, and Halpe's files, which name no joints. Crowd regions
+    are left out. Joints that the file does not know have v 0.
 
     Raises:
         FormatError: not JSON, a field is missing or malformed, or a picture's name leaves `images`.
     """
     try:
         data = msgspec.json.decode(file.read_bytes())
-        names = next(c["keypoints"] for c in data["categories"] if c.get("keypoints"))
-        pictures = {i["id"]: inside(images, i["file_name"], file=file) for i in data["images"]}
-        order = _joint_order(names, target)
-        found = [_annotation(a, pictures[a["image_id"]], order) for a in data["annotations"] if not a.get("iscrowd", 0)]
+        layout = _layout(data, target)
+        pictures = {i["id"]: (inside(images, i["file_name"], file=file), i) for i in data["images"]}
+        people = [a for a in data["annotations"] if not a.get("iscrowd", 0)]
+        found = [_annotation(a, *pictures[a["image_id"]], layout) for a in people]
     except OSError as error:
         raise FormatError(f"{file} cannot be read: {error.strerror}.", file=file) from error
-    except (msgspec.DecodeError, KeyError, TypeError, ValueError, StopIteration) as error:
+    except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
         raise FormatError(f"{file.name} is not a COCO keypoint file: {error!r}.", file=file) from error
     return found
 
@@ -120,7 +136,7 @@ def with_teacher_joints(
             for joint in joints:
                 if merged[joint, 2] == 0:
                     merged[joint] = others[int(overlap.argmax())].joints[joint]
-            person = Annotation(person.image, person.image_id, person.annotation_id, person.box, merged, person.extra)
+            person = replace(person, joints=merged)
         result.append(person)
     return result
 
@@ -205,22 +221,47 @@ def labelled_joints(person: Annotation) -> int:
     return int((person.joints[:, 2] > 0).sum())
 
 
-def _joint_order(names: Sequence[str], target: Skeleton) -> list[int]:
-    """For each target joint its place in the file, -1 where the file has none."""
-    known = {str(name).replace("_", " ").lower(): place for place, name in enumerate(names)}
-    return [known.get(joint, -1) for joint in target.joints]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layout:
+    """Where a file keeps its joints: source place of each target joint, the parts, and from which v a joint counts."""
+
+    order: npt.NDArray[np.int64]
+    parted: bool = False
+    seen_from: float = 0.0
 
 
-def _annotation(raw: dict[str, Any], image: Path, order: Sequence[int]) -> Annotation:
-    source = np.asarray(raw.get("keypoints") or [], dtype=np.float32).reshape(-1, 3)
-    joints = np.zeros((len(order), 3), dtype=np.float32)
-    for place, other in enumerate(order):
-        if 0 <= other < len(source):
-            joints[place] = source[other]
+def _layout(data: dict[str, Any], target: Skeleton) -> _Layout:
+    names = next((c["keypoints"] for c in data["categories"] if c.get("keypoints")), None)
+    parted = any("foot_kpts" in a or "face_kpts" in a for a in data["annotations"])
+    if parted and (names is None or len(names) == len(skeleton("coco_17").joints)):
+        return _Layout(conversion(skeleton("coco_wholebody_133"), target), parted=True, seen_from=SEEN_FROM)
+    if names is not None:
+        return _Layout(conversion_of_names([str(name) for name in names], target))
+    lengths = {len(a["keypoints"]) // 3 for a in data["annotations"] if a.get("keypoints")}
+    if len(lengths) != 1 or not lengths <= UNNAMED_SETS.keys():
+        raise ValueError("no category names its joints")
+    return _Layout(conversion(skeleton(UNNAMED_SETS[lengths.pop()]), target), seen_from=SEEN_FROM)
+
+
+def _annotation(raw: dict[str, Any], image: Path, about: dict[str, Any], layout: _Layout) -> Annotation:
+    order = layout.order
+    listed = whole_body(raw) if layout.parted else np.asarray(raw.get("keypoints") or [], np.float64).reshape(-1, 3)
+    listed = np.where(listed[:, 2:] >= layout.seen_from, listed, listed * [1, 1, 0])
+    joints = converted(listed, np.where(order < len(listed), order, -1)).astype(np.float32)
     x, y, width, height = (float(value) for value in raw["bbox"])
     box = np.array([x, y, x + width, y + height], dtype=np.float32)
     extra = {key: value for key, value in raw.items() if key not in ("keypoints", "bbox")}
-    return Annotation(image, int(raw["image_id"]), int(raw["id"]), box, joints, extra)
+    frame = about.get("frame_index")
+    return Annotation(
+        image,
+        int(raw["image_id"]),
+        int(raw["id"]),
+        box,
+        joints,
+        extra,
+        str(about.get("media", "")),
+        None if frame is None else int(frame),
+    )
 
 
 def _confident(person: Annotation, target: Skeleton) -> Annotation:
@@ -229,4 +270,4 @@ def _confident(person: Annotation, target: Skeleton) -> Annotation:
     scores = person.extra.get("keypoint_scores")
     if scores is not None and len(scores) == target.count:
         joints[np.asarray(scores, dtype=np.float32) < TEACHER_SCORE, 2] = 0
-    return Annotation(person.image, person.image_id, person.annotation_id, person.box, joints, person.extra)
+    return replace(person, joints=joints)

@@ -184,7 +184,7 @@ def aligned(joints: Array, visible: npt.NDArray[np.bool_], torso: Sequence[tuple
     """
     pairs = np.asarray(torso, dtype=np.int64).reshape(-1, 2)
     first, second = joints[:, pairs[:, 0]], joints[:, pairs[:, 1]]
-    counts = visible[:, pairs].all(axis=2)
+    counts = visible[:, pairs[:, 0]] & visible[:, pairs[:, 1]]
     number = np.maximum(counts.sum(axis=1), 1)
     length = (np.linalg.norm(first - second, axis=2) * counts).sum(axis=1) / number
     middle = ((first + second) / 2 * counts[..., None]).sum(axis=1) / number[:, None]

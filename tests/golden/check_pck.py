@@ -30,7 +30,7 @@ def heatmap_accuracy(data: Vectors) -> Iterator[Comparison]:
     found = pck.heatmap_accuracy(data["acc_output"], data["acc_target"])
     yield close("mean and joints", [found.mean, *found.joints], data["acc"], 1e-12)
     yield close("mean", found.mean, data["acc_avg"], 1e-12)
-    yield same("counted", found.count, data["acc_cnt"])
+    yield same("counted", found.counted, data["acc_cnt"])
 
 
 @check(HRNET, "PCKh")
@@ -52,7 +52,7 @@ def figures(data: Vectors) -> Iterator[Comparison]:
         found = pck.pck(*given, data["norm"], float(limit))
         yield close(name, found.joints, data[name], 1e-9)
         yield close(f"mean at {limit}", found.mean, data[f"pck_avg_{limit}"], 1e-9)
-        yield same(f"counted at {limit}", found.count, data[f"pck_cnt_{limit}"])
+        yield same(f"counted at {limit}", found.counted, data[f"pck_cnt_{limit}"])
     yield close("AUC", pck.area_under_curve(*given), data["auc"], 1e-9)
     yield close("NME", pck.mean_error(*given, data["norm"]), data["nme"], 1e-6)
     yield close("EPE", pck.mean_error(*given), data["epe"], 1e-5)
@@ -63,7 +63,7 @@ def pose_accuracy(data: Vectors) -> Iterator[Comparison]:
     found = pck.pose_accuracy(data["pose_out"], data["pose_tgt"], data["pose_mask"], 0.2)
     yield close("joints", found.joints, data["pose_acc"], 1e-9)
     yield close("mean", found.mean, data["pose_avg"], 1e-9)
-    yield same("counted", found.count, data["pose_cnt"])
+    yield same("counted", found.counted, data["pose_cnt"])
 
 
 @check(MMPOSE, "metrics of data sets")
