@@ -22,6 +22,9 @@ ABSENT, OCCLUDED, VISIBLE = 0, 1, 2
 
 MediaKind = Literal["video", "picture", "folder"]
 
+PICTURE_RATE = 10.0
+"""Pictures of a folder in a second where they become a video or play, unless a person chooses another rate."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from poseviewer.core.events import Event
+from poseviewer.core.values import PICTURE_RATE
 
 ColourBy = Literal["side", "track"]
 HeatMap = Literal["inferno", "viridis"]
-PICTURE_RATE = 10.0
-"""Pictures in a second, unless a person chooses another rate."""
 
 
 @dataclass(frozen=True, slots=True)

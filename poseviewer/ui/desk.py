@@ -20,9 +20,8 @@ from poseviewer.core.changes import Changes
 from poseviewer.core.errors import KnownError, MediaError
 from poseviewer.core.progress import JobEvent
 from poseviewer.core.skeleton import Skeleton, skeleton
-from poseviewer.core.values import Frame, FrameResult, MediaInfo, Person, Pose, Suppression
+from poseviewer.core.values import PICTURE_RATE, Frame, FrameResult, MediaInfo, Person, Pose, Suppression
 from poseviewer.session import Display, Playhead, Selection, Session
-from poseviewer.session.state import PICTURE_RATE
 from poseviewer.ui import settings
 from poseviewer.ui.corrector import Corrector
 from poseviewer.ui.evidence import EvidenceKeeper, Peak, State

@@ -15,6 +15,7 @@ from fakepipeline import write_clip
 from poseviewer.core.errors import CallError, FormatError, KnownError, MediaError
 from poseviewer.core.skeleton import skeleton
 from poseviewer.core.values import CropEvidence, Person
+from poseviewer.jobs import video_out
 from poseviewer.jobs.doctor import diagnose
 from poseviewer.jobs.draw import SIDE_COLOURS, contact_sheet, draw_people, grid
 from poseviewer.jobs.evaluate import evaluate
@@ -129,6 +130,50 @@ def test_overlay_has_the_asked_frames(tmp_path: Path) -> None:
         finish(overlay_video(media, people, KIT, tmp_path / "seen.mp4", boxes=True))
     with open_media(tmp_path / "seen.mp4") as drawn:
         assert drawn.confirm().frame_count == 3
+
+
+def uneven_clip(path: Path, times: list[float]) -> Path:
+    """Write a clip whose frames are shown at ``times``."""
+    with video_writer(path, (96, 64), 25, timed=True) as writer:
+        for number, seconds in enumerate(times):
+            writer.add(np.full((64, 96, 3), 20 + 10 * number, np.uint8), seconds)
+    return path
+
+
+@pytest.mark.parametrize("encoder", ["libx264", "mpeg4"])
+def test_overlay_of_a_varying_rate_keeps_the_frames_own_times(
+    encoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video_out, "ENCODERS", tuple(row for row in video_out.ENCODERS if row[0] == encoder))
+    times = [0.0, 0.04, 0.3, 0.35, 1.0, 1.0333, 2.5]
+    with open_media(uneven_clip(tmp_path / "uneven.mp4", times)) as media:
+        media.confirm()
+        np.testing.assert_allclose(media.timestamps, times, atol=1e-4)
+        finish(overlay_video(media, dict.fromkeys(range(7), ()), KIT, tmp_path / "all.mp4"))
+        finish(overlay_video(media, dict.fromkeys((1, 2, 4, 5), ()), KIT, tmp_path / "some.mp4"))
+    with open_media(tmp_path / "all.mp4") as drawn:
+        assert drawn.confirm().frame_count == 7
+        np.testing.assert_allclose(drawn.timestamps, times, atol=1e-4)
+        shown = [round(float(drawn.frame(number).pixels.mean()) / 10) for number in range(7)]
+        assert shown == [2, 3, 4, 5, 6, 7, 8]
+    with open_media(tmp_path / "some.mp4") as drawn:
+        assert drawn.confirm().frame_count == 4
+        np.testing.assert_allclose(drawn.timestamps, [0, 0.26, 0.31, 0.3433], atol=2e-4)
+
+
+def test_frames_stamped_alike_stay_in_order(tmp_path: Path) -> None:
+    with open_media(uneven_clip(tmp_path / "same.mp4", [0.0, 0.5, 0.5, 0.4, 1.0])) as media:
+        assert media.confirm().frame_count == 5
+        assert (np.diff(media.timestamps) > 0).all()
+
+
+def test_overlay_of_pictures_shows_ten_in_a_second(tmp_path: Path) -> None:
+    for number in range(4):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((64, 96, 3), 60 * number, np.uint8))
+    with open_media(tmp_path) as media:
+        finish(overlay_video(media, dict.fromkeys(range(4), ()), KIT, tmp_path / "out.mp4"))
+    with open_media(tmp_path / "out.mp4") as drawn:
+        assert drawn.confirm().fps == pytest.approx(10.0)
 
 
 def test_the_contact_sheet_shows_every_heatmap() -> None:

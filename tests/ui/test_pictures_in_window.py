@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from poseviewer.session.state import PICTURE_RATE
+from poseviewer.core.values import PICTURE_RATE
 from poseviewer.ui import settings
 from poseviewer.ui.playback import Playback
 from poseviewer.ui.statusbar import media_words
