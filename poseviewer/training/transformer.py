@@ -70,7 +70,8 @@ class TransformerConfig(msgspec.Struct, frozen=True):
     Attributes:
         weights: estimator file; sources: as for the estimator; out: file to write; cache: decoded pictures.
         seconds: budget.
-        localiser: the network; None is the estimator's own first three stages, begun from its weights.
+        localiser: the network; None is the estimator's own first three stages, begun from its weights. A file that
+            has such a transformer already goes on from that.
         batch: proposals a step.
         rate: highest learning rate; warm_up: steps.
         heatmap_weight: of the frozen estimator's loss beside the theta loss.
@@ -178,7 +179,10 @@ class TransformerTrainer:
         header, _ = read_own(config.weights)
         self.localiser = config.localiser or first_stages(header.network)
         self.net = Localiser(self.localiser)
-        self.net.begin_from(self.estimator.module.get_submodule("preact"))
+        if self.estimator.stn is not None and header.localiser == self.localiser:
+            self.net.load_state_dict(self.estimator.stn.state_dict())
+        else:
+            self.net.begin_from(self.estimator.module.get_submodule("preact"))
         self.net = self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Average(self.net)
         self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=config.rate, weight_decay=0.02)
@@ -297,6 +301,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cache", type=Path, required=True, help="folder for decoded pictures")
     parser.add_argument("--onto", type=Path, help="estimator weights that get the transformer (default: --weights)")
     parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
@@ -307,6 +312,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.out,
         options.cache,
         seconds=options.minutes * 60,
+        rate=options.rate,
         onto=options.onto,
     )
     try:

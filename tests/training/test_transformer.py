@@ -135,6 +135,10 @@ def test_training_lowers_the_loss_below_the_untouched_proposals(tmp_path: Path) 
     frozen = trainer.estimator.module.state_dict()
     trainer.write()
     loaded = load_estimator(config.out)
+    again = transformer.TransformerTrainer(msgspec.structs.replace(config, weights=config.out))
+    for key, value in trainer.average.module.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(again.net.state_dict()[key], value, atol=2e-3, rtol=2e-3)
     assert loaded.spec == msgspec.structs.replace(spec, stn=True)
     assert loaded.stn is not None
     for key, value in loaded.module.state_dict().items():
