@@ -1,6 +1,6 @@
 """Costs between tracks and detections, and who goes with whom.
 
-Symbols: N tracks, M detections. Facts: reference/alphapose.md section 12.
+Symbols: N tracks, M detections, K joints. Facts: reference/alphapose.md section 12.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from poseviewer.ops.munkres import assign
 Float = npt.NDArray[np.float64]
 BEYOND = 1e-4
 """Pairs above the limit count as this much more than the limit, so that none of them is preferred to another."""
+LEAST_JOINTS = 3
+"""Fewer joints in common say nothing about who somebody is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +67,35 @@ def pixel_iou(boxes: npt.NDArray[np.floating], others: npt.NDArray[np.floating])
     area_a, area_b = (a[..., 2:] - a[..., :2] + 1).prod(axis=2), (b[..., 2:] - b[..., :2] + 1).prod(axis=2)
     ratio: Float = shared / (area_a + area_b - shared)
     return ratio
+
+
+def pose_likeness(
+    keypoints: npt.NDArray[np.floating],
+    seen: npt.NDArray[np.bool_],
+    areas: npt.NDArray[np.floating],
+    others: npt.NDArray[np.floating],
+    others_seen: npt.NDArray[np.bool_],
+    other_areas: npt.NDArray[np.floating],
+    sigmas: npt.NDArray[np.floating],
+) -> Float:
+    """Object keypoint similarity of poses of two frames, over the joints that are seen in both.
+
+    OKS = mean over those joints of exp(-d^2 / (2 (2 sigma)^2 a)), a the mean of both areas; 0 where fewer than three
+    joints are seen in both.
+
+    Args:
+        keypoints: ``(N, K, 2)`` pixels; seen: ``(N, K)``; areas: ``(N,)`` square pixels.
+        others, others_seen, other_areas: the same of M poses.
+        sigmas: ``(K,)``.
+
+    Returns:
+        ``(N, M)``.
+    """
+    a, b = np.asarray(keypoints, dtype=np.float64)[:, None], np.asarray(others, dtype=np.float64)[None]
+    area = (np.asarray(areas, dtype=np.float64)[:, None] + np.asarray(other_areas, dtype=np.float64)[None]) / 2
+    spread = 2 * (2 * np.asarray(sigmas, dtype=np.float64)) ** 2 * np.maximum(area, 1.0)[..., None]
+    near = np.exp(-((a - b) ** 2).sum(axis=-1) / spread)
+    counts = seen[:, None] & others_seen[None]
+    number = counts.sum(axis=-1)
+    likeness: Float = np.where(number >= LEAST_JOINTS, (near * counts).sum(axis=-1) / np.maximum(number, 1), 0.0)
+    return likeness

@@ -33,6 +33,8 @@ class AssociationConfig(msgspec.Struct, frozen=True):
         same: of a track and a lost one whose overlap exceeds 1 - this, the younger is dropped.
         keep_feature: share of the old feature when a new one comes.
         buffer: a lost track is remembered for so many frames.
+        sure_at_once: a new track is confirmed when it begins. The reference leaves that out (so somebody who is missed
+            in their second frame is forgotten and gets a new number).
     """
 
     unlike: float = 0.7
@@ -43,6 +45,7 @@ class AssociationConfig(msgspec.Struct, frozen=True):
     same: float = 0.15
     keep_feature: float = 0.9
     buffer: int = 240
+    sure_at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,6 +130,7 @@ class _Frame:
     measured: Float
     features: Float
     keep_feature: float
+    sure_at_once: bool = False
 
     def taken(self, track: Track, detection: int) -> Track:
         """The track after it took a detection."""
@@ -150,7 +154,10 @@ class _Frame:
     def begun(self, number: int, detection: int) -> Track:
         """A new track."""
         mean, covariance = kalman.begin(self.measured[detection : detection + 1])
-        return Track(number, mean[0], covariance[0], self.features[detection], detection, self.number, self.number)
+        feature = self.features[detection]
+        return Track(
+            number, mean[0], covariance[0], feature, detection, self.number, self.number, confirmed=self.sure_at_once
+        )
 
 
 def step(
@@ -160,6 +167,7 @@ def step(
     config: AssociationConfig,
     *,
     features: npt.NDArray[np.floating] | None = None,
+    size_wh: tuple[int, int] | None = None,
 ) -> Tracks:
     """Go on by one frame.
 
@@ -173,12 +181,16 @@ def step(
         distance: how unlike tracks and detections are.
         config: the constants.
         features: ``(M, D)``, smoothed in the tracks; None without appearance.
+        size_wh: of the picture: lost tracks wait at its border instead of moving on outside. The reference lets them
+            go, so that who comes back is never who left.
     """
     boxes = np.asarray(boxes).reshape(-1, 4)
     values = np.zeros((len(boxes), 0)) if features is None else unit(features)
-    now = _Frame(before.frame + 1, kalman.measurements(boxes), values, config.keep_feature)
+    now = _Frame(
+        before.frame + 1, kalman.measurements(boxes), values, config.keep_feature, sure_at_once=config.sure_at_once
+    )
     confirmed = [track for track in before.present if track.confirmed]
-    pool = _moved(confirmed, before.lost)
+    pool = _moved(confirmed, before.lost, size_wh)
     after: dict[int, Track] = {}
     first = limited_assignment(_cost(pool, distance, now, config), config.unlike)
     _take(after, pool, range(len(boxes)), first, now)
@@ -197,7 +209,23 @@ def step(
     return _sorted(before, pool[len(confirmed) :], after, begun, newly_lost, now.number, config)
 
 
-def _moved(confirmed: Sequence[Track], lost: Sequence[Track]) -> list[Track]:
+def told(before: Tracks, boxes: npt.NDArray[np.floating], numbers: Sequence[int]) -> Tracks:
+    """Go on by one frame whose detections ``(M, 4)`` have their numbers (M) already; others are lost."""
+    boxes = np.asarray(boxes).reshape(-1, 4)
+    # Somebody else vouches for these numbers.
+    now = _Frame(before.frame + 1, kalman.measurements(boxes), np.zeros((len(boxes), 0)), 1.0, sure_at_once=True)
+    known = {track.number: track for track in _moved(before.present, before.lost, None)}
+    present = [
+        now.taken(known[number], detection) if number in known else now.begun(number, detection)
+        for detection, number in enumerate(numbers)
+    ]
+    lost = [track for track in known.values() if track.number not in numbers]
+    return Tracks(
+        tuple(present), tuple(lost), before.dropped - set(numbers), now.number, max(before.highest, *numbers, 0)
+    )
+
+
+def _moved(confirmed: Sequence[Track], lost: Sequence[Track], size_wh: tuple[int, int] | None) -> list[Track]:
     """The tracks one frame on; those that are lost do not grow or shrink any more."""
     pool = [*confirmed, *lost]
     if not pool:
@@ -205,6 +233,11 @@ def _moved(confirmed: Sequence[Track], lost: Sequence[Track]) -> list[Track]:
     means, covariances = np.stack([track.mean for track in pool]), np.stack([track.covariance for track in pool])
     means[len(confirmed) :, 7] = 0
     means, covariances = kalman.predict(means, covariances)
+    if size_wh is not None:
+        held = means[len(confirmed) :]
+        outside = ((held[:, :2] < 0) | (held[:, :2] > size_wh)).any(axis=1)
+        held[outside, 4:] = 0
+        held[:, :2] = np.clip(held[:, :2], 0, size_wh)
     return [
         replace(track, mean=mean, covariance=covariance)
         for track, mean, covariance in zip(pool, means, covariances, strict=True)

@@ -9,6 +9,7 @@ Symbols: N persons before, M persons now, K joints, C correspondences.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -208,7 +209,7 @@ def link(
     Returns:
         the history with this frame, and who is who.
     """
-    poses = np.asarray(keypoints, dtype=np.float64).reshape(len(keypoints), -1, 2)
+    poses = np.asarray(keypoints, dtype=np.float64)
     boxes = person_boxes(poses, size_wh) if len(poses) else np.zeros((0, 4), dtype=np.int64)
     highest = max(history.highest, len(history.frames[-1])) if history.frames else history.highest
     known, recent = _candidates(history, highest, config.link)
@@ -222,10 +223,22 @@ def link(
     for column in np.flatnonzero(numbers == 0).tolist():
         highest += 1
         numbers[column] = highest
-    highest = max(highest, int(numbers.max(initial=0)))
-    here = tuple(Seen(int(number), pose, box) for number, pose, box in zip(numbers, poses, boxes, strict=True))
-    frames = (*history.frames, here)[-config.link :]
-    return History(frames, highest), Linked(numbers, grades, boxes)
+    after = told(History(history.frames, highest), poses, numbers.tolist(), size_wh, config)
+    return after, Linked(numbers, grades, boxes)
+
+
+def told(
+    history: History,
+    keypoints: npt.NDArray[np.floating],
+    numbers: Sequence[int],
+    size_wh: tuple[int, int],
+    config: PoseFlowConfig,
+) -> History:
+    """Take note of a frame whose persons ``(M, K, 2)`` have their numbers (M) already."""
+    poses = np.asarray(keypoints, dtype=np.float64)
+    boxes = person_boxes(poses, size_wh) if len(poses) else np.zeros((0, 4), dtype=np.int64)
+    here = tuple(Seen(number, pose, box) for number, pose, box in zip(numbers, poses, boxes, strict=True))
+    return History((*history.frames, here)[-config.link :], max(history.highest, *numbers, 0))
 
 
 def _candidates(history: History, highest: int, reach: int) -> tuple[list[Seen], npt.NDArray[np.bool_]]:

@@ -12,6 +12,7 @@ from poseviewer.ops.nms_config import NmsConfig, NmsVersion, reference_nms
 
 PipelineName = Literal["topdown", "bottomup", "onestage"]
 PrecisionName = Literal["auto", "float32", "bf16", "fp16"]
+TrackerName = Literal["auto", "", "oks", "poseflow", "kalman"]
 
 __all__ = ["NmsConfig", "NmsVersion", "PipelineConfig", "config_hash", "reference_nms"]
 
@@ -31,6 +32,8 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         stn: use the spatial transformer where the estimator has one.
         flip: average with the answer to the mirrored crop.
         nms: pose NMS.
+        tracker: who is who from frame to frame: "kalman" (motion and pose), "poseflow", "oks" (pose alone), "" for
+            nobody, "auto" for "kalman" in videos and nobody in pictures.
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: "auto" is float32 on a CPU and bf16 where the accelerator has it.
         batch_frames, batch_people: most frames and most people that go through a network at once.
@@ -46,6 +49,7 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stn: bool = True
     flip: bool = False
     nms: NmsConfig = NmsConfig()
+    tracker: TrackerName = "auto"
     device: str = "auto"
     precision: PrecisionName = "auto"
     batch_frames: int = 8
@@ -73,6 +77,6 @@ def check_config(config: PipelineConfig) -> None:
 
 
 def config_hash(config: PipelineConfig) -> str:
-    """Return 16 hexadecimal digits that change when the answers may: batch sizes are left out."""
-    same = msgspec.structs.replace(config, batch_frames=1, batch_people=1)
+    """Return 16 hexadecimal digits that change when a frame's answers may: batch sizes and tracker are left out."""
+    same = msgspec.structs.replace(config, batch_frames=1, batch_people=1, tracker="")
     return hashlib.sha256(msgspec.json.encode(same)).hexdigest()[:16]

@@ -13,6 +13,7 @@ from poseviewer.pipeline.config import PipelineConfig, check_config
 from poseviewer.pipeline.devices import BatchSize
 from poseviewer.pipeline.networks import Networks
 from poseviewer.pipeline.topdown import Boxes, TopDown
+from poseviewer.pipeline.tracking import Tracker, make_tracker
 
 AHEAD = 2
 """Batches decoded ahead of the one being computed."""
@@ -27,6 +28,7 @@ def run(
     keep_evidence: bool = False,
     boxes: Mapping[int, Boxes] | None = None,
     on_note: Callable[[Note], None] | None = None,
+    tracker: Tracker | None = None,
 ) -> Iterator[FrameResult]:
     """Compute the poses of ``frames``, in that order.
 
@@ -41,6 +43,7 @@ def run(
         keep_evidence: keep all candidates' crops and heatmaps in the results (about 1 MB a person).
         boxes: by frame index, ``(n, 4)`` xyxy or ``(n, 5)`` with scores, instead of the detector.
         on_note: told what does not stop the run, such as a smaller batch after memory ran out.
+        tracker: goes on numbering people; a new one, as ``config`` names it, unless given.
 
     Raises:
         MediaError: a frame cannot be read; the results of all frames before it have been yielded.
@@ -49,13 +52,16 @@ def run(
     """
     check_config(config)
     worker = TopDown(networks, config, on_note)
+    if tracker is None:
+        tracker = make_tracker(config.tracker, networks.skeleton, kind=media.info.kind)
     reader = _Reader(media, frames, AHEAD * worker.frames_at_once.value)
     try:
         for batch in _batches(reader, worker.frames_at_once):
             pictures = [item.frame for item in batch]
             results = worker.process(pictures, boxes=boxes, keep_evidence=keep_evidence)
             for item, result in zip(batch, results, strict=True):
-                yield replace(result, fingerprint=item.fingerprint)
+                poses = result.poses if tracker is None else tracker.update(item.frame, result.poses)
+                yield replace(result, poses=poses, fingerprint=item.fingerprint)
     finally:
         reader.close()
 
