@@ -118,8 +118,9 @@ class AeCodec:
         matching = replace(rules, most=sys.maxsize)
         found = []
         for picture in range(count):
-            parts = (part[picture].cpu().numpy() for part in top)
-            rows = torch.from_numpy(match_by_tag(*parts, matching)[: self.most_people]).to(maps.device)
+            values, xy, of_candidates = (part[picture].cpu().numpy() for part in top)
+            matched = match_by_tag(values, xy, of_candidates, matching)[: self.most_people]
+            rows = torch.from_numpy(matched).to(maps.device)
             found.append(self._people(rows, maps[picture], tags[picture]))
         return found
 

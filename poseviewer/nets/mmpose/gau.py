@@ -23,7 +23,7 @@ class ScaleNorm(nn.Module):
         self.g = nn.Parameter(torch.ones(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True) * self.root
+        norm: Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True) * self.root
         return x / norm.clamp(min=SMALLEST_NORM) * self.g
 
 
@@ -47,7 +47,7 @@ class GatedAttention(nn.Module):
 
     def __init__(self, width: int, hidden: int, key: int) -> None:
         super().__init__()
-        self.sizes = (hidden, hidden, key)
+        self.sizes = [hidden, hidden, key]
         self.gamma = nn.Parameter(torch.rand(2, key))
         self.beta = nn.Parameter(torch.rand(2, key))
         self.o = nn.Linear(hidden, width, bias=False)
@@ -56,7 +56,7 @@ class GatedAttention(nn.Module):
         self.res_scale = Scale(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, value, base = F.silu(self.uv(self.ln(x))).split(self.sizes, dim=2)
+        gate, value, base = torch.split(F.silu(self.uv(self.ln(x))), self.sizes, dim=2)
         query, key = (base[:, :, None] * self.gamma + self.beta).unbind(2)
         attention = F.relu(query @ key.transpose(1, 2) / math.sqrt(self.sizes[2])).square()
         y: Tensor = self.res_scale(x) + self.o(gate * (attention @ value))

@@ -18,12 +18,12 @@ class ResnetHeatmapsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=Tr
 
     Attributes:
         joints: K.
-        trunk: the ResNet, ResNet-50 by default.
+        backbone: the ResNet, ResNet-50 by default.
         deconvs: channels of the transposed convolutions.
     """
 
     joints: int = 17
-    trunk: ResidualConfig = ResidualConfig()
+    backbone: ResidualConfig = ResidualConfig()
     deconvs: tuple[int, ...] = (256, 256, 256)
 
 
@@ -33,7 +33,7 @@ class ResnetHeatmaps(nn.Module):
     def __init__(self, config: ResnetHeatmapsConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = residual(config.trunk)
+        self.backbone = residual(config.backbone)
         self.head = parts.HeatmapHead(self.backbone.widths[3], config.joints, config.deconvs)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,14 +43,14 @@ class ResnetHeatmaps(nn.Module):
 
 def sniff(shapes: Shapes) -> ResnetHeatmapsConfig | None:
     """The configuration that a state dict's shapes belong to, None for another family."""
-    trunk, deconvs = parts.resnet_of(shapes), parts.deconv_widths(shapes, "head.")
+    backbone, deconvs = parts.resnet_of(shapes), parts.deconv_widths(shapes, "head.")
     joints = size(shapes, "head.final_layer.weight")
     last = deconvs[-1] if deconvs else 0
-    if trunk is None or not deconvs or not sane((joints,), (1,)):
+    if backbone is None or not deconvs or not sane((joints,), (1,)):
         return None
     if shapes["head.final_layer.weight"] != (joints, last, 1, 1):
         return None
-    return ResnetHeatmapsConfig(joints, trunk, deconvs)
+    return ResnetHeatmapsConfig(joints, backbone, deconvs)
 
 
 def spec_of(config: ResnetHeatmapsConfig) -> parts.InputFacts:

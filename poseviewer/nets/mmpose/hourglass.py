@@ -106,7 +106,9 @@ def sniff(shapes: Shapes) -> HourglassConfig | None:
     joints = size(shapes, "head.multi_final_layers.0.weight")
     if MORE_STACKS in shapes or not sane((joints,), (1,)):
         return None
-    widths, blocks, level = [], [], PREFIX
+    widths: list[int] = []
+    blocks: list[int] = []
+    level = PREFIX
     while f"{level}up1.0{BLOCK}" in shapes and len(widths) < MOST_LEVELS:
         widths.append(size(shapes, f"{level}up1.0{BLOCK}"))
         blocks.append(run_length(shapes, f"{level}up1.", BLOCK))

@@ -19,14 +19,14 @@ class IntegralConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         joints: K.
-        trunk: the ResNet, ResNet-50 by default.
+        backbone: the ResNet, ResNet-50 by default.
         deconvs: channels of the transposed convolutions.
         map_wh: (w, h) cells; fixes the input size.
         beta: factor on the maps before the softmax.
     """
 
     joints: int = 17
-    trunk: ResidualConfig = ResidualConfig()
+    backbone: ResidualConfig = ResidualConfig()
     deconvs: tuple[int, ...] = (256, 256, 256)
     map_wh: tuple[int, int] = (64, 64)
     beta: float = 1.0
@@ -38,7 +38,7 @@ class IntegralResnet(nn.Module):
     def __init__(self, config: IntegralConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = residual(config.trunk)
+        self.backbone = residual(config.backbone)
         self.head = IntegralHead(config)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,12 +70,12 @@ class IntegralHead(nn.Module):
 
 def sniff(shapes: Shapes) -> IntegralConfig | None:
     """The configuration that a state dict's shapes belong to, None for another family."""
-    trunk, deconvs = parts.resnet_of(shapes), parts.deconv_widths(shapes, "head.simplebaseline_head.")
+    backbone, deconvs = parts.resnet_of(shapes), parts.deconv_widths(shapes, "head.simplebaseline_head.")
     joints = size(shapes, "head.simplebaseline_head.final_layer.weight")
     map_wh = size(shapes, "head.linspace_x", 3), size(shapes, "head.linspace_y", 2)
-    if trunk is None or not deconvs or not sane((joints, *map_wh), (1,)):
+    if backbone is None or not deconvs or not sane((joints, *map_wh), (1,)):
         return None
-    return IntegralConfig(joints, trunk, deconvs, map_wh)
+    return IntegralConfig(joints, backbone, deconvs, map_wh)
 
 
 def spec_of(config: IntegralConfig) -> parts.InputFacts:

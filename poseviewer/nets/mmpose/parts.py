@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from torch import Tensor, nn
 
 from poseviewer.nets.blocks import BN_EPS, UpsampleHead
+from poseviewer.nets.estimator_spec import Crop, Decode, Output
 from poseviewer.nets.se_resnet import ResidualConfig, sniff_residual
 from poseviewer.nets.sniffing import LARGEST_WIDTH, Shapes
 
@@ -33,18 +34,20 @@ class InputFacts(NamedTuple):
         flip_shift: shift by one column (one pixel for coordinates) in the flip test.
         bgr: colour order of the input.
         mean, std: RGB normalisation of 0..1 pixels.
+        kernel: side in cells of the blur before UDP and Megvii decoding.
     """
 
     joints: int
     input_wh: tuple[int, int]
     heatmap_wh: tuple[int, int]
-    output: str = "heatmaps"
-    decode: str = "hrnet"
-    crop: str = "mmpose"
+    output: Output = "heatmaps"
+    decode: Decode = "msra"
+    crop: Crop = "mmpose"
     flip_shift: bool = False
     bgr: bool = False
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    kernel: int = 11
 
 
 class ConvUnit(nn.Module):

@@ -18,11 +18,11 @@ class RegressionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         joints: K.
-        trunk: the ResNet, ResNet-50 by default.
+        backbone: the ResNet, ResNet-50 by default.
     """
 
     joints: int = 17
-    trunk: ResidualConfig = ResidualConfig()
+    backbone: ResidualConfig = ResidualConfig()
 
 
 class RegressionResnet(nn.Module):
@@ -31,7 +31,7 @@ class RegressionResnet(nn.Module):
     def __init__(self, config: RegressionConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = residual(config.trunk)
+        self.backbone = residual(config.backbone)
         self.head = RegressionHead(config)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,13 +56,13 @@ def sniff(shapes: Shapes) -> RegressionConfig | None:
 
     A likelihood head (RLE) has a flow model beside its linear layer and is another family.
     """
-    trunk, values = parts.resnet_of(shapes), size(shapes, "head.fc.weight")
+    backbone, values = parts.resnet_of(shapes), size(shapes, "head.fc.weight")
     flow = any(key.startswith("head.") and not key.startswith("head.fc.") for key in shapes)
-    if trunk is None or flow or values % 2 or not sane((values,), (1,)):
+    if backbone is None or flow or values % 2 or not sane((values,), (1,)):
         return None
     if shapes["head.fc.weight"] != (values, parts.RESNET_WIDTH):
         return None
-    return RegressionConfig(values // 2, trunk)
+    return RegressionConfig(values // 2, backbone)
 
 
 def spec_of(config: RegressionConfig) -> parts.InputFacts:

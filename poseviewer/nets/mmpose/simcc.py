@@ -21,14 +21,14 @@ class SimccConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         joints: K.
-        trunk: the ResNet, ResNet-50 by default.
+        backbone: the ResNet, ResNet-50 by default.
         deconvs: channels of the transposed convolutions.
         cells: h w, cells of a map; fixes the input size.
         bins: X and Y, outputs per axis.
     """
 
     joints: int = 17
-    trunk: ResidualConfig = ResidualConfig()
+    backbone: ResidualConfig = ResidualConfig()
     deconvs: tuple[int, ...] = (256, 256, 256)
     cells: int = 48 * 64
     bins: tuple[int, int] = (384, 512)
@@ -40,7 +40,7 @@ class SimccResnet(nn.Module):
     def __init__(self, config: SimccConfig) -> None:
         super().__init__()
         self.config = config
-        self.backbone = residual(config.trunk)
+        self.backbone = residual(config.backbone)
         self.head = SimccHead(config)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,13 +64,13 @@ class SimccHead(nn.Module):
 
 def sniff(shapes: Shapes) -> SimccConfig | None:
     """The configuration that a state dict's shapes belong to, None for another family."""
-    trunk, deconvs = parts.resnet_of(shapes), parts.deconv_widths(shapes, "head.deconv_head.")
+    backbone, deconvs = parts.resnet_of(shapes), parts.deconv_widths(shapes, "head.deconv_head.")
     joints = size(shapes, "head.deconv_head.final_layer.weight")
     bins = size(shapes, "head.mlp_head_x.weight"), size(shapes, "head.mlp_head_y.weight")
     cells = size(shapes, "head.mlp_head_x.weight", 1)
-    if trunk is None or not deconvs or not sane((joints, *bins), (1,)) or not 0 < cells <= MOST_CELLS:
+    if backbone is None or not deconvs or not sane((joints, *bins), (1,)) or not 0 < cells <= MOST_CELLS:
         return None
-    return SimccConfig(joints, trunk, deconvs, cells, bins)
+    return SimccConfig(joints, backbone, deconvs, cells, bins)
 
 
 def spec_of(config: SimccConfig) -> parts.InputFacts:
