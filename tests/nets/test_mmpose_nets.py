@@ -122,7 +122,7 @@ def test_published_sizes_of_rtmpose(size: str, config: RtmposeConfig) -> None:
         (lambda: HourglassPose(HourglassConfig(5, (16, 24, 32), (2, 1, 3))), (32, 48), [(2, 5, 8, 12)]),
         (lambda: Mspn(MspnConfig(5, (1, 1, 1, 1), 16)), (64, 32), [(2, 5, 64, 48)]),
         (lambda: HrnetPose(HrnetPoseConfig(5, TrunkConfig(width=4))), (32, 64), [(2, 5, 8, 16)]),
-        (lambda: HrnetPose(HrnetPoseConfig(5, TrunkConfig(width=4), tags=True)), (32, 32), [(2, 5, 8, 8)] * 2),
+        (lambda: HrnetPose(HrnetPoseConfig(5, TrunkConfig(width=4), tags=True)), (32, 32), [(2, 10, 8, 8)]),
     ],
 )
 def test_outputs_have_their_shapes(

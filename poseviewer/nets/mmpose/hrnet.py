@@ -7,6 +7,7 @@ sections 1 and 5.
 from __future__ import annotations
 
 import msgspec
+import torch
 from torch import Tensor, nn
 
 from poseviewer.nets.hrnet import HRTrunk, TrunkConfig, sniff_trunk
@@ -32,7 +33,10 @@ class HrnetPoseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class HrnetPose(nn.Module):
-    """Images (B, 3, H, W), sides multiples of 32, to heatmaps (B, K, H/4, W/4), with `tags` and as many tag maps."""
+    """Images (B, 3, H, W), sides multiples of 32, to heatmaps (B, K, H/4, W/4), or with `tags` to (B, 2 K, H/4, W/4).
+
+    The first K of 2 K maps are heatmaps, the others tags.
+    """
 
     def __init__(self, config: HrnetPoseConfig) -> None:
         super().__init__()
@@ -41,9 +45,14 @@ class HrnetPose(nn.Module):
         outputs = config.joints * (2 if config.tags else 1)
         self.head = parts.HeatmapHead(config.trunk.width, outputs, deconvs=())
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> Tensor:
         maps: Tensor = self.head(self.backbone.features(x))
-        return (maps[:, : self.config.joints], maps[:, self.config.joints :]) if self.config.tags else maps
+        return maps
+
+    def outputs(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Heatmaps and, apart from them, tags, as the published head returns them."""
+        maps: Tensor = self(x)
+        return torch.split(maps, self.config.joints, dim=1)
 
 
 def sniff(shapes: Shapes) -> HrnetPoseConfig | None:
