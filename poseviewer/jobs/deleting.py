@@ -1,4 +1,4 @@
-"""Deleting a person from many frames at once: everybody who has one track."""
+"""Taking things out of a project, many frames at a time: everybody who has one track, or what a run found."""
 
 from __future__ import annotations
 
@@ -43,5 +43,22 @@ def delete_track(
             project.apply_many(gone, name=NAME, group=group, origin="view")
         done += len({edit.frame for edit in gone})
         if event := meter.step(len(part)):
+            yield event
+    return done
+
+
+def discard_run(project: Project, run: int) -> Generator[JobEvent, None, int]:
+    """Discard what a run found, corrections excepted; return in how many frames that was.
+
+    Closing it half way leaves a run of fewer frames.
+
+    Raises:
+        ProjectError: if there is no such run.
+    """
+    meter = ProgressMeter(0)
+    done = 0
+    for done, total in project.discard_run(run):
+        meter.total = total
+        if event := meter.step(done - meter.done):
             yield event
     return done

@@ -51,7 +51,7 @@ def counts(db: sqlite3.Connection) -> Counts:
         empty=empty,
         corrected=corrected,
         corrected_people=_one(db, "SELECT count(*) FROM correction WHERE deleted = 0"),
-        runs=_one(db, "SELECT count(*) FROM run"),
+        runs=_one(db, "SELECT count(*) FROM run WHERE outcome != 'discarded'"),
     )
 
 

@@ -18,6 +18,7 @@ from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.values import FrameResult, Pose
 from poseviewer.project import doubts
 from poseviewer.project.blobs import pack
+from poseviewer.project.discarding import DISCARDED
 from poseviewer.project.lanes import Cell, write_cells
 from poseviewer.project.people import read_people
 from poseviewer.project.rows import EMPTY, PREDICTED, Outcome, RunRow, count_of, frames_of, spans_of
@@ -84,10 +85,12 @@ def unfinished(db: sqlite3.Connection, run: int) -> tuple[int, ...]:
 
 
 def listed(db: sqlite3.Connection, media: int | None) -> tuple[RunRow, ...]:
-    """Return the runs of a media (None: of all), oldest first."""
+    """Return the runs of a media (None: of all) that were not discarded, oldest first."""
     columns = "id, media, started, finished, outcome, note, config, networks, frames, done"
-    where, values = ("", ()) if media is None else ("WHERE media = ?", (media,))
-    rows = db.execute(f"SELECT {columns} FROM run {where} ORDER BY id", values).fetchall()
+    where, values = ("", ()) if media is None else ("AND media = ?", (media,))
+    rows = db.execute(
+        f"SELECT {columns} FROM run WHERE outcome != ? {where} ORDER BY id", (DISCARDED, *values)
+    ).fetchall()
     return tuple(
         RunRow(
             id=row[0],

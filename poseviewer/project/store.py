@@ -6,6 +6,7 @@ Every method may be called from any thread. A method that writes does so in one 
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sqlite3
 import time
@@ -15,13 +16,14 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from poseviewer.core.changes import Changes, Origin
+from poseviewer.core.changes import Changes, Kind, Origin
 from poseviewer.core.errors import ProjectError
 from poseviewer.core.events import Event
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.skeleton import skeleton as bundled_skeleton
 from poseviewer.core.values import FrameResult, MediaInfo, Person, Pose
 from poseviewer.project import (
+    discarding,
     doubts,
     export,
     integrity,
@@ -202,10 +204,14 @@ class Project:
         with self._database.read() as db:
             return tuple(entry.person() for entry in read_people(db, self.skeleton, media, frame).shown)
 
-    def predictions(self, media: int, frame: int, run: int) -> tuple[Pose, ...]:
-        """Return what one run found in a frame, best first, corrections left aside."""
+    def predictions(self, media: int, frame: int, run: int, *, as_found: bool = False) -> tuple[Pose, ...]:
+        """Return what one run found in a frame, best first, corrections left aside.
+
+        ``as_found``: with the run's own track numbers, whatever they were changed to.
+        """
         with self._database.read() as db:
-            return tuple(row.pose for row in read_predictions(db, self.skeleton, media, frame, run))
+            rows = read_predictions(db, self.skeleton, media, frame, run)
+        return tuple(dataclasses.replace(row.pose, track=row.track) if as_found else row.pose for row in rows)
 
     def apply(self, edit: AnyEdit, *, selection: SelectionImage | None = None, origin: Origin = "view") -> Changes:
         """Perform one edit and its journal entry in one transaction.
@@ -402,6 +408,45 @@ class Project:
         """Return the runs of a media (None: of all), oldest first."""
         with self._database.read() as db:
             return runs.listed(db, media)
+
+    def discard_run(self, run: int) -> Iterator[tuple[int, int]]:
+        """Take a run's predictions out, yielding (frames done, in all) after each short transaction.
+
+        Corrections stay, and undo and redo still work. Closing it half way leaves a run of fewer frames, which can be
+        discarded again.
+
+        Raises:
+            ProjectError: if there is no such run.
+        """
+        begun = time.time()
+        with self._database.write(job=True) as transaction:
+            media = runs.media_of(transaction.db, run)
+            total = discarding.begin(transaction.db, run)
+        kept, last = set[int](), 0
+        while True:
+            with self._database.read() as db:
+                page = db.execute(
+                    "SELECT id, images FROM journal WHERE id > ? ORDER BY id LIMIT 200", (last,)
+                ).fetchall()
+            if not page:
+                break
+            kept |= discarding.edited_frames([(images,) for _, images in page], run)
+            last = page[-1][0]
+        done, left = 0, True
+        while left:
+            with self._database.write(job=True) as transaction:
+                db = transaction.db
+                # What was edited, and perhaps undone, since this began.
+                new = db.execute("SELECT images FROM journal WHERE at >= ?", (begun,)).fetchall()
+                frames = discarding.step(db, self.skeleton, run, media, kept | discarding.edited_frames(new, run))
+                left = bool(frames)
+                if not left:
+                    discarding.end(db, run)
+            kinds: frozenset[Kind] = frozenset({"predictions", "tracks"} if left else {"runs"})
+            self._emit(Changes(kinds, transaction.revision, "job", media, frozenset(frames)))
+            done += len(frames)
+            if left:
+                yield min(done, total), total
 
     # --- the timeline and finding things ---
 
