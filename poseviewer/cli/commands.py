@@ -24,6 +24,7 @@ def predict(args: argparse.Namespace) -> int:
         for name in ("confidence", "iou", "enlargement", "batch_frames", "batch_people")
         if (value := getattr(args, name)) is not None
     }
+    changes["tracker"] = "" if args.tracker == "none" else args.tracker
     order = PredictOrder(
         media=tuple(media),
         out=args.out,

@@ -119,6 +119,12 @@ def _predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     tuning.add_argument("--confidence", "--conf", type=float, metavar="0..1", help="least score of a box")
     tuning.add_argument("--iou", type=float, metavar="0..1", help="boxes that overlap more are one person")
     tuning.add_argument("--enlargement", type=float, metavar="F", help="grow boxes by this fraction (default: 0.3)")
+    tuning.add_argument(
+        "--tracker",
+        choices=("auto", "none", "kalman", "poseflow", "oks"),
+        default="auto",
+        help="who is who from frame to frame (default: kalman in videos, none in pictures)",
+    )
     tuning.add_argument("--flip", action="store_true", help="average with the mirrored crop: slower, a little better")
     tuning.add_argument("--no-stn", action="store_true", help="leave the spatial transformer out")
     tuning.add_argument("--no-nms", action="store_true", help="keep every pose: no pose NMS")

@@ -15,6 +15,7 @@ import numpy as np
 from poseviewer.core.errors import CallError, KnownError, MediaError, MissingPartError, WeightsError
 from poseviewer.core.progress import FrameDone, JobEvent, Note, ProgressMeter
 from poseviewer.core.values import Array, FrameResult, FrameSource
+from poseviewer.jobs.recalling import tracker_for
 from poseviewer.pipeline.config import PipelineConfig
 from poseviewer.project import Project
 from poseviewer.project.rows import Outcome
@@ -22,6 +23,7 @@ from poseviewer.project.rows import Outcome
 if TYPE_CHECKING:
     from poseviewer.pipeline.engine import Engine
     from poseviewer.pipeline.networks import Networks
+    from poseviewer.pipeline.tracking import Tracker
 
 STORE_FRAMES = 16
 STORE_INTERVAL_S = 0.25
@@ -99,8 +101,9 @@ def predict(
     meter = ProgressMeter(len(frames), "frames")
     outcome: Outcome = "cancelled"
     reason = ""
+    tracker = tracker_for(project, media.info, media_id, config, networks.skeleton, frames, continue_run)
     try:
-        for result in _readable(media, frames, config, networks, boxes, notes):
+        for result in _readable(media, frames, config, networks, boxes, notes, tracker):
             done = change(result) if change else result
             _check_finite(done)
             sink.add(done)
@@ -141,6 +144,7 @@ def _readable(
     networks: Networks,
     boxes: Mapping[int, Array] | None,
     notes: deque[Note],
+    tracker: Tracker | None,
 ) -> Iterator[FrameResult]:
     """Run the pipeline over the frames that can be read; one damaged picture does not end a long run.
 
@@ -153,7 +157,9 @@ def _readable(
     any_read, failed_in_a_row = False, 0
     while left:
         done = 0
-        results = run_pipeline(media, left, config, networks=networks, boxes=boxes, on_note=notes.append)
+        results = run_pipeline(
+            media, left, config, networks=networks, boxes=boxes, on_note=notes.append, tracker=tracker
+        )
         with contextlib.closing(results):  # type: ignore[type-var]  # a generator behind an Iterator
             try:
                 for result in results:

@@ -41,7 +41,7 @@ def limited_assignment(cost: npt.NDArray[np.floating], limit: float) -> Matches:
         limit: largest cost of a pair.
     """
     rows, columns = cost.shape
-    capped = np.where(cost > limit, limit + BEYOND, cost).astype(np.float64)
+    capped = np.where(cost <= limit, cost, limit + BEYOND).astype(np.float64)
     pairs = tuple((row, column) for row, column in assign(capped) if cost[row, column] <= limit)
     with_row, with_column = {row for row, _ in pairs}, {column for _, column in pairs}
     return Matches(

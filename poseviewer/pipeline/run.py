@@ -13,7 +13,7 @@ from poseviewer.pipeline.config import PipelineConfig, check_config
 from poseviewer.pipeline.devices import BatchSize
 from poseviewer.pipeline.networks import Networks
 from poseviewer.pipeline.topdown import Boxes, TopDown
-from poseviewer.pipeline.tracking import Tracker, make_tracker
+from poseviewer.pipeline.tracking import Tracker, make_tracker, numbered
 
 AHEAD = 2
 """Batches decoded ahead of the one being computed."""
@@ -60,7 +60,7 @@ def run(
             pictures = [item.frame for item in batch]
             results = worker.process(pictures, boxes=boxes, keep_evidence=keep_evidence)
             for item, result in zip(batch, results, strict=True):
-                poses = result.poses if tracker is None else tracker.update(item.frame, result.poses)
+                poses = result.poses if tracker is None else numbered(tracker, item.frame, result.poses)
                 yield replace(result, poses=poses, fingerprint=item.fingerprint)
     finally:
         reader.close()

@@ -32,6 +32,8 @@ OKS_UNLIKE = 0.7
 """Poses whose OKS is below 1 - this are different people."""
 OKS_MEMORY = 30
 """So many frames the OKS tracker remembers somebody who is not seen."""
+AUTO: TrackerName = "kalman"
+"""What "auto" is in videos: of the three the one with the fewest switched numbers."""
 NO_END = 1 << 30
 """Side of a picture of unknown size: boxes are not cut."""
 
@@ -77,7 +79,11 @@ def make_tracker(name: TrackerName, joints: str = "", *, kind: MediaKind = "vide
     return OksTracker(sigmas, highest=highest)
 
 
-AUTO: TrackerName = "kalman"
+def numbered(tracker: Tracker, frame: Frame | None, poses: Sequence[Pose]) -> tuple[Pose, ...]:
+    """Return ``poses`` with the tracker's numbers; one with a number that is not finite gets none."""
+    finite = [all(np.isfinite(values).all() for values in (pose.keypoints, pose.scores, pose.box)) for pose in poses]
+    tracked = iter(tracker.update(frame, [pose for pose, good in zip(poses, finite, strict=True) if good]))
+    return tuple(next(tracked) if good else pose for pose, good in zip(poses, finite, strict=True))
 
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
@@ -150,9 +156,9 @@ class OksTracker:
             if not number:
                 self._highest += 1
                 numbers[index] = self._highest
-        numbered = _numbered(poses, numbers)
-        self._note(numbered)
-        return numbered
+        tracked = _with_tracks(poses, numbers)
+        self._note(tracked)
+        return tracked
 
     def recall(self, poses: Sequence[Pose]) -> None:
         """Take note of people who have their numbers."""
@@ -207,9 +213,9 @@ class KalmanTracker:
         numbers = [0] * len(poses)
         for track in self._tracks.present:
             numbers[track.detection] = track.number
-        numbered = _numbered(poses, numbers)
-        self._keep(numbered)
-        return numbered
+        tracked = _with_tracks(poses, numbers)
+        self._keep(tracked)
+        return tracked
 
     def recall(self, poses: Sequence[Pose]) -> None:
         """Take note of people who have their numbers."""
@@ -255,7 +261,7 @@ class PoseFlowTracker:
         self._before = frame
         keypoints = np.stack([pose.keypoints for pose in poses]) if poses else np.zeros((0, 1, 2))
         self._history, found = poseflow.link(self._history, keypoints, points, self._size, self._config)
-        return _numbered(poses, found.numbers.tolist())
+        return _with_tracks(poses, found.numbers.tolist())
 
     def recall(self, poses: Sequence[Pose]) -> None:
         """Take note of people who have their numbers."""
@@ -278,5 +284,5 @@ def _boxes(poses: Sequence[Pose]) -> npt.NDArray[np.floating]:
     return np.stack([pose.box for pose in poses]) if poses else np.zeros((0, 4))
 
 
-def _numbered(poses: Sequence[Pose], numbers: Sequence[int]) -> tuple[Pose, ...]:
+def _with_tracks(poses: Sequence[Pose], numbers: Sequence[int]) -> tuple[Pose, ...]:
     return tuple(dataclasses.replace(pose, track=number or None) for pose, number in zip(poses, numbers, strict=True))
