@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from poseviewer.ops import refinement
+from poseviewer.ops.flip_mmpose import aggregate
 from poseviewer.ops.grouping import GroupingRules, match_by_tag, top_candidates
 
 SEEN_FROM = 0.5
@@ -54,7 +56,8 @@ class GroupedPeople(NamedTuple):
 class AeCodec:
     """Heatmaps of all people and one tag per joint, grouped by tag.
 
-    A lone joint that is drawn comes back within half a cell per axis. As published, with ``udp`` the joints that
+    A lone joint inside the map comes back within half a cell per axis where 3 ``sigma`` are whole cells and it is as
+    far from the upper and left border. As published, with ``udp`` the joints that
     grouping did not find are looked for in the logarithms of the blurred heatmaps, so that their scores are negative,
     and NaN where a map is zero everywhere.
 
@@ -111,7 +114,7 @@ class AeCodec:
     def decode(self, maps: Tensor, tag_maps: Tensor) -> list[GroupedPeople]:
         """Group maps ``(B, K, h, w)`` with tags ``(B, T K, h, w)``, all joints of one dimension after the other."""
         count, joints = len(maps), maps.shape[1]
-        tags = tag_maps.view(count, -1, joints, *maps.shape[2:]).permute(0, 2, 3, 4, 1)
+        tags = tag_maps.reshape(count, -1, joints, *maps.shape[2:]).permute(0, 2, 3, 4, 1)
         rules = self._rules()
         top = top_candidates(maps, tags, rules)
         # Who may join is not limited in number, unlike in the older codes.
@@ -166,6 +169,34 @@ class AeCodec:
         middle = side // 2 + (0 if off is None else off[..., axis : axis + 1])
         inside = (place >= 0) & (grid < stop) & (place < math.ceil(side))
         return torch.exp(-((place - middle) ** 2) / (2 * self.spread**2)) * inside
+
+
+def join_passes(
+    plain: Tensor, mirrored: Tensor | None, flip: Sequence[int], size_wh: tuple[int, int] | None = None
+) -> tuple[Tensor, Tensor]:
+    """What :meth:`AeCodec.decode` takes, from a network's outputs for pictures and for the mirrored ones.
+
+    Heatmaps are averaged, tags stand beside one another as two dimensions; no shift.
+
+    Args:
+        plain: ``(B, 2 K, h, w)``, heatmaps, then tags; mirrored: the same of mirrored pictures, None without flip test.
+        flip: K indices; flip[k] is the joint that k becomes in a mirrored picture.
+        size_wh: all maps are brought to this size bilinearly (the input's, where MMPose restores it).
+
+    Returns:
+        maps ``(B, K, h, w)`` and tags ``(B, K or 2 K, h, w)``.
+    """
+    count, order = len(flip), list(flip)
+    outputs = aggregate([plain] if mirrored is None else [plain, mirrored.flip(3)], size_wh or _size_wh(plain))
+    maps, tags = outputs[0][:, :count], outputs[0][:, count:]
+    if mirrored is None:
+        return maps, tags
+    maps = (maps + outputs[1][:, :count][:, order]) / 2
+    return maps, torch.cat((tags, outputs[1][:, count:][:, order]), dim=1)
+
+
+def _size_wh(maps: Tensor) -> tuple[int, int]:
+    return maps.shape[3], maps.shape[2]
 
 
 def _filled(cells: Tensor, scores: Tensor, maps: Tensor, tags: Tensor) -> tuple[Tensor, Tensor]:

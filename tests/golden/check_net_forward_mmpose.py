@@ -18,7 +18,6 @@ from torch import nn
 from poseviewer.nets.mmpose.table import recognise
 
 FILE = "hrnet_ae/net_forward.npz"
-PREFIX = "mm_"
 ALLOWED = 1e-4
 
 
@@ -26,7 +25,7 @@ ALLOWED = 1e-4
 def forwards(data: Vectors) -> Iterator[Comparison]:
     listed = json.loads(beside(data.path, "state_dicts_mmpose.json").read_text())
     for name, facts in json.loads(str(data["meta_json"])).items():
-        if not name.startswith(PREFIX):
+        if name not in listed:
             continue
         found = recognise({key: tuple(shape) for key, shape in listed[name].items()})
         if found is None:
