@@ -35,6 +35,8 @@ FACE_SETS = frozenset({"300w_68", "300vw_68", "300wlp_68"})
 """Sets whose points are the 68 face points of the whole-body sets."""
 OWN_NUMBERING = frozenset({"ubody3d_137"})
 """Sets whose "face 12" is another point than that of the whole-body sets."""
+USUAL_SETS = {16: "mpii_16", 17: "coco_17", 26: "halpe_26", 133: "coco_wholebody_133", 136: "halpe_136"}
+"""The sets that results of so many joints are taken to have."""
 NUMBERED = re.compile(r"\D*\b(point|kpt|kpts|node|joint|keypoint)?\s*\d+$")
 NUMBERED_BUT_KNOWN = re.compile(r"face|thumb|finger|toe")
 
@@ -94,6 +96,17 @@ def skeleton_of_joints(joints: Sequence[str]) -> Skeleton | None:
     names = tuple(plain(joint) for joint in joints)
     twins = [kit for kit in map(skeleton, skeleton_names()) if tuple(map(plain, kit.joints)) == names]
     return next((kit for kit in twins if kit.name.startswith("coco")), twins[0] if twins else None)
+
+
+def skeleton_of_count(joints: int) -> Skeleton | None:
+    """Return the skeleton that results of so many joints most likely have, or None where several are as likely.
+
+    Results lists name no joints: 17 are COCO's, 133 COCO-WholeBody's, 26 and 136 Halpe's, 16 MPII's.
+    """
+    if joints in USUAL_SETS:
+        return skeleton(USUAL_SETS[joints])
+    found = [kit for kit in map(skeleton, skeleton_names()) if kit.count == joints]
+    return found[0] if len(found) == 1 else None
 
 
 def converted(values: npt.NDArray[np.floating], order: npt.NDArray[np.int64]) -> npt.NDArray[np.floating]:

@@ -136,7 +136,8 @@ def _points(joints: npt.NDArray[np.floating], *, true_neck: bool) -> list[float]
     neck = (joints[SHOULDERS[0]] + joints[SHOULDERS[1]]) / 2
     neck = neck if len(joints) == NECK or true_neck else joints[NECK]
     chosen = [neck if joint == NECK else joints[joint] for joint in OPENPOSE_ORDER]
-    return np.concatenate(chosen).tolist()
+    listed: list[float] = np.concatenate(chosen).tolist()
+    return listed
 
 
 def _number(name: str) -> int:
@@ -209,25 +210,3 @@ def _triples(person: Any, inner: str, place: str, path: Path) -> npt.NDArray[np.
     if len(points) not in (len(OPENPOSE_ORDER), len(MPII_ORDER)) or not np.isfinite(points).all():
         raise FormatError(f"{path.name}: {place}.{inner} has {len(points)} points, 18 or 15 are expected.", file=path)
     return points
-
-
-def with_alphapose_fields(raw: Sequence[Any]) -> list[Any]:
-    """Return a results list in which AlphaPose's ``box`` and ``idx`` stand as ``bbox`` and ``track_id``.
-
-    An ``idx`` is an identity only where the people of every picture have different ones and not all are the same:
-    without a tracker AlphaPose writes one for everybody.
-    """
-    rows = [dict(row) if isinstance(row, dict) else row for row in raw]
-    mine = [row for row in rows if isinstance(row, dict)]
-    seen = [(row.get("image_id"), row["idx"]) for row in mine if _is_identity(row.get("idx"))]
-    tracked = len(set(seen)) == len(seen) == len(mine) and len({idx for _, idx in seen}) > 1
-    for row in mine:
-        if "bbox" not in row and "keypoints" in row and isinstance(row.get("box"), list):
-            row["bbox"] = row["box"]
-        if tracked and "track_id" not in row:
-            row["track_id"] = int(row["idx"])
-    return rows
-
-
-def _is_identity(idx: Any) -> bool:
-    return isinstance(idx, int | float) and not isinstance(idx, bool) and float(idx).is_integer() and idx >= 0

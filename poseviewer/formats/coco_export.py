@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +30,7 @@ from poseviewer.formats.coco_build import (
 )
 from poseviewer.formats.coco_check import Written, check_part
 from poseviewer.formats.coco_extras import decode_person, load_extras
+from poseviewer.formats.folders import check_target, disk_errors, replace_folder, temporary_folder
 from poseviewer.project import Project
 
 Json = dict[str, Any]
@@ -98,36 +96,16 @@ def export_coco(
         FormatError: if there is nothing to export, the disk is full, a number is not finite, or the check fails.
     """
     target = Path(folder).absolute()
-    _check_target(target, overwrite=options.overwrite)
+    check_target(target, OUR_FOLDERS, overwrite=options.overwrite)
     rows = _snapshot(project, options)
     sources = _sources(project, rows)
     parts = split_media(sources.values(), options.val_share) if options.val_share > 0 else {}
-    with _disk_errors(target), _temporary_folder(target) as work:
+    with disk_errors(target), temporary_folder(target) as work:
         images = yield from _write_pictures(rows, sources, work, options, pictures, names)
         yield Note("Checking what was written.")
         report = _write_and_check(project, rows, images, sources, parts, work, options)
-        _replace(work, target)
+        replace_folder(work, target)
     return msgspec.structs.replace(report, folder=str(target))
-
-
-def _check_target(target: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that holds something, unless it is an export of ours and may be replaced."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise FormatError(f"The folder {target.parent} cannot be made: {error.strerror}.", file=target) from error
-    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
-        return
-    if not overwrite:
-        raise CallError(
-            f"{target} exists already and is not replaced.", file=target, remedy="Choose another, or allow overwriting."
-        )
-    if not target.is_dir() or {entry.name for entry in target.iterdir()} - OUR_FOLDERS:
-        raise CallError(
-            f"{target} holds more than an earlier export, so it is not replaced.",
-            file=target,
-            remedy="Choose an empty folder.",
-        )
 
 
 def _snapshot(project: Project, options: ExportOptions) -> list[Row]:
@@ -315,47 +293,3 @@ def _write_json(path: Path, dataset: Json) -> None:
         stream.write(orjson.dumps(dataset, option=orjson.OPT_SERIALIZE_NUMPY))
         stream.flush()
         os.fsync(stream.fileno())
-
-
-@contextlib.contextmanager
-def _temporary_folder(target: Path) -> Iterator[Path]:
-    """Make a folder beside ``target`` that is gone afterwards, unless it was renamed."""
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
-    umask = os.umask(0)
-    os.umask(umask)
-    work.chmod(0o777 & ~umask)
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _replace(work: Path, target: Path) -> None:
-    """Put ``work`` in the place of ``target``; an earlier export goes only after the new one is there."""
-    if not target.exists():
-        work.rename(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".old", dir=target.parent))
-    old.rmdir()
-    target.rename(old)
-    try:
-        work.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _disk_errors(target: Path) -> Iterator[None]:
-    """Turn the operating system's errors into one sentence."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        why = "the disk is full" if full else (error.strerror or str(error))
-        raise FormatError(
-            f"The export to {target} stopped: {why}. Nothing there was changed.",
-            file=target,
-            remedy="Make room and export again." if full else "",
-        ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ import numpy as np
 
 from poseviewer.core.errors import FormatError
 from poseviewer.core.files import inside
+from poseviewer.core.joint_conversion import conversion, conversion_of_names, converted, skeleton_of_count
 from poseviewer.core.progress import JobEvent, Note, ProgressMeter
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.values import FrameResult, MediaInfo, Pose
+from poseviewer.formats.alphapose_json import body_entries, is_bodies
 from poseviewer.formats.coco_extras import (
     Extras,
     SourceImage,
@@ -97,7 +99,9 @@ class _Place:
 def import_coco(
     path: str | Path, images_folder: str | Path, project: Project, *, look: Look
 ) -> Generator[JobEvent, None, ImportReport]:
-    """Take a COCO annotation file or results list into ``project``.
+    """Take a COCO annotation file, a results list or AlphaPose's results into ``project``.
+
+    Joints of another set come in where the sets coincide.
 
     Args:
         path: the file. A results list needs RESULTS.images.json beside it, or image ids that are the numbers or names
@@ -111,8 +115,13 @@ def import_coco(
         MediaError: if the pictures or the video cannot be read.
     """
     path = Path(path)
-    if isinstance(read_json(path), list):
-        return (yield from _import_results(path, Path(images_folder), project, look))
+    raw = read_json(path)
+    if isinstance(raw, list):
+        return (yield from _import_results(path, read_results(path), Path(images_folder), project, look))
+    if is_bodies(raw):
+        entries, kit = body_entries(raw, path)
+        entries = _in_joints_of(project.skeleton, entries, kit, path)
+        return (yield from _import_results(path, entries, Path(images_folder), project, look))
     return (yield from _import_annotations(read_annotations(path), Path(images_folder), project, look))
 
 
@@ -128,6 +137,7 @@ def _import_annotations(
     if lost:
         yield Note(f"{', '.join(lost)}: no such joint in skeleton {project.skeleton.name}; left out.", "warning")
     places, missing = _find(source.file.images, source.path, folder, project, look)
+    yield from _doubts(source.path, places, source.file.images, {})
     if missing:
         yield Note(f"{missing} pictures that {source.path.name} names are not in {folder}; left out.", "warning")
     people = _by_image(source, category)
@@ -163,25 +173,21 @@ def _import_annotations(
 
 
 def joint_order(category: CategoryEntry, kit: Skeleton, path: Path) -> dict[int, int]:
-    """Return {place in the file: joint of the skeleton}, by name; files order their joints as they like.
+    """Return {place in the file: joint of the skeleton}, by name or known other name; files order joints as they like.
 
     Raises:
         FormatError: if not a single joint is known.
     """
     if not category.keypoints:
         return {}
-    names = {_plain(name): joint for joint, name in enumerate(kit.joints)}
-    order = {place: names[_plain(name)] for place, name in enumerate(category.keypoints) if _plain(name) in names}
+    places = conversion_of_names(category.keypoints, kit)
+    order = {int(place): joint for joint, place in enumerate(places) if place >= 0}
     if not order:
         raise FormatError(
             f"{path.name}: none of its joints ({', '.join(category.keypoints[:3])}, ...) is in skeleton {kit.name}.",
             file=path,
         )
     return order
-
-
-def _plain(name: str) -> str:
-    return name.strip().lower().replace("_", " ").replace("-", " ")
 
 
 def _by_image(source: Annotations, category: CategoryEntry) -> dict[int, list[tuple[int, AnnotationEntry]]]:
@@ -360,11 +366,61 @@ def _picture(name: str, file: Path, folder: Path) -> Path | None:
     return None
 
 
+def _doubts(
+    file: Path, places: Iterable[_Place], images: Iterable[ImageEntry], people: Mapping[int, Sequence[ResultEntry]]
+) -> Generator[JobEvent, None, None]:
+    """Warn where the pictures seem to be others than those that the file is about."""
+    by_id = {image.id: image for image in images}
+    for place in places:
+        info, name = place.looked.info, Path(place.looked.info.path).name
+        video = info.kind == "video"
+        # The size of a folder is that of its first picture; the others may have others.
+        said = [by_id[image] for image, frame in place.frames.items() if video or frame == 0]
+        made_from = next((image.media for image in said if image.media and video and image.media != name), None)
+        if made_from:
+            yield Note(f"{file.name} was made from {made_from}, but is laid on {name}.", "warning")
+        sizes = {(image.width, image.height) for image in said if image.width and image.height}
+        other = sorted(size for size in sizes if size != info.size_wh)
+        if other:
+            yield Note(
+                f"{file.name} says that its pictures are {other[0][0]} x {other[0][1]}, but {name} is "
+                f"{info.size_wh[0]} x {info.size_wh[1]}: is it the right one?",
+                "warning",
+            )
+        beyond, total = _beyond([e for image in said for e in people.get(image.id, ())], info.size_wh)
+        if beyond and not other:
+            yield Note(f"{beyond} of {total} people of {file.name} lie outside the pictures of {name}.", "warning")
+
+
+def _beyond(entries: Sequence[ResultEntry], size_wh: tuple[int, int]) -> tuple[int, int]:
+    """Return how many people have their middle outside a picture, and how many there are."""
+    beyond = 0
+    for entry in entries:
+        x, y = np.reshape(entry.keypoints or [0, 0, 0], (-1, 3))[:, :2].mean(axis=0)
+        beyond += not (0 <= x < size_wh[0] and 0 <= y < size_wh[1])
+    return beyond, len(entries)
+
+
 # --- results lists ---
 
 
-def _import_results(path: Path, folder: Path, project: Project, look: Look) -> Generator[JobEvent, None, ImportReport]:
-    entries = read_results(path)
+def _in_joints_of(target: Skeleton, entries: list[ResultEntry], kit: Skeleton, path: Path) -> list[ResultEntry]:
+    """Return entries whose joints are those of ``kit`` with the joints of ``target``, scores 0 where unknown."""
+    order = conversion(kit, target)
+    if (order < 0).all():
+        raise FormatError(f"{path.name}: none of its joints is in skeleton {target.name}.", file=path)
+    return [
+        msgspec.structs.replace(
+            entry, keypoints=converted(np.reshape(entry.keypoints or [], (-1, 3)), order).ravel().tolist()
+        )
+        for entry in entries
+    ]
+
+
+def _import_results(
+    path: Path, entries: list[ResultEntry], folder: Path, project: Project, look: Look
+) -> Generator[JobEvent, None, ImportReport]:
+    entries = _converted_results(entries, project.skeleton, path)
     joints = project.skeleton.count
     for number, entry in enumerate(entries):
         if entry.keypoints is None or len(entry.keypoints) != 3 * joints:
@@ -378,6 +434,7 @@ def _import_results(path: Path, folder: Path, project: Project, look: Look) -> G
     if missing:
         yield Note(f"{missing} pictures that {path.name} means are not in {folder}; left out.", "warning")
     people = _results_by_image(entries, images)
+    yield from _doubts(path, places, images, people)
     persons = 0
     meter = ProgressMeter(sum(len(place.frames) for place in places), "images")
     for place in places:
@@ -397,6 +454,15 @@ def _import_results(path: Path, folder: Path, project: Project, look: Look) -> G
             project.finish_run(run, "done" if outcome == "done" else "cancelled", f"Imported from {path.name}.")
     images_in = sum(len(place.frames) for place in places)
     return ImportReport(str(project.path), "predictions", images_in, persons, missing)
+
+
+def _converted_results(entries: list[ResultEntry], target: Skeleton, path: Path) -> list[ResultEntry]:
+    """Return results of another well-known joint set in the joints of ``target``; others as they are."""
+    lengths = {len(entry.keypoints or []) // 3 for entry in entries}
+    kit = skeleton_of_count(lengths.pop()) if len(lengths) == 1 else None
+    if kit is None or kit.count == target.count:
+        return entries
+    return _in_joints_of(target, entries, kit, path)
 
 
 def _images_of_ids(entries: Sequence[ResultEntry], folder: Path, look: Look, path: Path) -> list[ImageEntry]:

@@ -134,7 +134,7 @@ def read_results(path: str | Path) -> list[ResultEntry]:
     raw = read_json(path)
     if not isinstance(raw, list):
         raise FormatError(f"{path.name} is not a results list: a JSON array is expected.", file=path)
-    entries = _convert(raw, list[ResultEntry], path)
+    entries = _convert(with_alphapose_fields(raw), list[ResultEntry], path)
     for number, entry in enumerate(entries):
         if entry.keypoints is None and entry.bbox is None:
             raise FormatError(f"{path.name}: entry [{number}] has neither keypoints nor bbox.", file=path)
@@ -143,6 +143,28 @@ def read_results(path: str | Path) -> list[ResultEntry]:
         _check_finite(path, f"[{number}]", entry.score)
         _check_places(path, f"[{number}]", entry.keypoints, entry.bbox)
     return entries
+
+
+def with_alphapose_fields(raw: Sequence[Any]) -> list[Any]:
+    """Return a results list in which AlphaPose's ``box`` and ``idx`` stand as ``bbox`` and ``track_id``.
+
+    An ``idx`` is an identity only where all people of a picture have different ones and not everybody has the same:
+    without a tracker AlphaPose writes one for everybody (reference/alphapose.md section 7).
+    """
+    rows = [dict(row) if isinstance(row, dict) else row for row in raw]
+    mine = [row for row in rows if isinstance(row, dict)]
+    seen = [(str(row.get("image_id")), row["idx"]) for row in mine if _is_identity(row.get("idx"))]
+    tracked = len(set(seen)) == len(seen) == len(mine) and len({idx for _, idx in seen}) > 1
+    for row in mine:
+        if "bbox" not in row and "keypoints" in row and isinstance(row.get("box"), list):
+            row["bbox"] = row["box"]
+        if tracked and "track_id" not in row:
+            row["track_id"] = int(row["idx"])
+    return rows
+
+
+def _is_identity(idx: Any) -> bool:
+    return isinstance(idx, int | float) and not isinstance(idx, bool) and float(idx).is_integer() and idx >= 0
 
 
 def read_companion(path: str | Path) -> list[ImageEntry] | None:

@@ -1,4 +1,4 @@
-"""Exporting a project: joins the format to the media that the pictures come from."""
+"""Exporting a project: joins the formats to the media that the pictures come from."""
 
 from __future__ import annotations
 
@@ -8,32 +8,38 @@ from pathlib import Path
 from poseviewer.core.errors import MediaError
 from poseviewer.core.progress import JobEvent
 from poseviewer.core.values import Pixels
+from poseviewer.formats.alphapose_export import AlphaPoseOptions, export_alphapose
 from poseviewer.formats.coco_export import ExportOptions, ExportReport, export_coco
 from poseviewer.jobs.confirming import confirm
 from poseviewer.jobs.frames import picture_names
 from poseviewer.media import Media, frame_fingerprint, open_media
 from poseviewer.project import MediaRow, Project
 
-__all__ = ["ExportOptions", "ExportReport", "export", "export_project"]
+__all__ = ["AlphaPoseOptions", "ExportOptions", "ExportReport", "export", "export_project"]
 
 
 def export_project(
-    path: str | Path, folder: str | Path, options: ExportOptions
+    path: str | Path, folder: str | Path, options: ExportOptions | AlphaPoseOptions
 ) -> Generator[JobEvent, None, ExportReport]:
     """Open the project at ``path`` and export it. Raises as :func:`export`."""
     with Project.open(path) as project:
         return (yield from export(project, folder, options))
 
 
-def export(project: Project, folder: str | Path, options: ExportOptions) -> Generator[JobEvent, None, ExportReport]:
-    """Export an open project as COCO, with pictures from its media.
+def export(
+    project: Project, folder: str | Path, options: ExportOptions | AlphaPoseOptions
+) -> Generator[JobEvent, None, ExportReport]:
+    """Export an open project as COCO, with pictures from its media, or as AlphaPose's results.
 
     Raises:
         MediaError: if a media is not there any more, or is another file than the one that was worked on.
-        CallError, FormatError: as :func:`poseviewer.formats.coco_export.export_coco`.
+        CallError, FormatError: as :func:`poseviewer.formats.coco_export.export_coco` and
+            :func:`poseviewer.formats.alphapose_export.export_alphapose`.
     """
     reader = PictureReader(project)
     try:
+        if isinstance(options, AlphaPoseOptions):
+            return (yield from export_alphapose(project, folder, options, names=reader.name))
         if options.pictures != "none":
             for row in project.media_list():
                 chosen = options.media is None or row.id in options.media
