@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, Signal
 from poseviewer.core.progress import JobEvent
 from poseviewer.ui.messages import Message
 from poseviewer.ui.text import tr
-from poseviewer.ui.threads import EngineThread
+from poseviewer.ui.threads import EngineThread, JobThread
 
 if TYPE_CHECKING:
     from poseviewer.pipeline.config import PipelineConfig
@@ -130,6 +130,8 @@ class Runs(QObject):
             from poseviewer.jobs.predict import predict
 
             try:
+                if continued is not None:
+                    same_weights(continued, engine, config)
                 return (yield from predict(project, media, media_id, frames, config, engine, continue_run=number))
             finally:
                 media.close()
@@ -139,15 +141,35 @@ class Runs(QObject):
 
     def continue_run(self) -> None:
         """Run the frames that the newest stopped run left out."""
+        from poseviewer.jobs.continuing import stopped_run
+
         desk = self._desk
         if desk.project is None or desk.media_id is None:
             return
-        for row in sorted(desk.project.runs(desk.media_id), key=lambda row: -row.id):
-            left = desk.project.unfinished(row.id)
-            if left:
-                self.run(list(left), continued=row)
-                return
-        desk.tell(Message(tr("No run was stopped before its end."), key="run"))
+        row = stopped_run(desk.project, desk.media_id)
+        if row is None:
+            desk.tell(Message(tr("No run was stopped before its end."), key="run"))
+        else:
+            self.run(list(desk.project.unfinished(row.id)), continued=row)
+
+    def discard(self, run: int) -> JobThread | None:
+        """Take what a run found out of the project, in the background; corrections stay."""
+        from poseviewer.jobs.deleting import discard_run
+
+        desk = self._desk
+        if desk.project is None or not self.may_discard(run):
+            return None
+        thread = desk.start_job(discard_run(desk.project, run))
+        thread.result.connect(
+            lambda count: desk.noted.emit(tr("run {n} discarded, {count} frames", n=run, count=count))
+        )
+        return thread
+
+    def may_discard(self, run: int) -> bool:
+        """Return whether a run can be discarded now: the one that is going cannot."""
+        project = self._desk.project
+        rows = {row.id: row for row in project.runs()} if project is not None else {}
+        return run in rows and not (self.running and rows[run].outcome != "done")
 
     def cancel(self) -> None:
         """End the run after the present batch; finished frames are kept."""
@@ -173,3 +195,20 @@ class Runs(QObject):
         if running != self.running:
             self.running = running
             self.running_changed.emit()
+
+
+def same_weights(row: RunRow, engine: Engine, config: PipelineConfig) -> None:
+    """Check on the engine's thread that a run would go on with the weights that it began with.
+
+    Raises:
+        KnownError: if they cannot be loaded or are others.
+    """
+    from poseviewer.jobs.continuing import check_same_weights
+
+    networks = engine.networks(config)
+    with_detector = config.pipeline == "topdown"
+    if with_detector:
+        # Loaded now, so that the description names it.
+        _ = networks.detector
+    remedy = "Put that one back, or begin a new run."
+    check_same_weights(row.networks, networks.describe(), with_detector=with_detector, remedy=remedy)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from window_tools import SECOND, people_of, store_people
 
-from poseviewer.core.errors import DeviceError
+from poseviewer.core.errors import CallError, DeviceError
 from poseviewer.core.progress import Progress
 from poseviewer.core.values import ABSENT, OCCLUDED, VISIBLE
 from poseviewer.project import edits
@@ -458,6 +459,8 @@ def test_a_stopped_run_goes_on_with_its_own_configuration(window, engine, monkey
     desk.project.finish_run(run, "cancelled")
     desk.do("run_continue")
     (job,) = engine.jobs
+    made_up = SimpleNamespace(detector=None, describe=lambda: {"estimator": {"name": "made up"}})
+    engine.networks = lambda config: made_up
     for _ in job(engine):
         pass
     assert asked == {"frames": [0, 1, 2, 3], "confidence": 0.625, "run": run}
@@ -548,3 +551,104 @@ def test_a_project_of_two_media_shows_either_and_undo_goes_to_the_right_one(wind
     qtbot.waitUntil(lambda: desk.media_id == first and desk.frame_exact, timeout=20_000)
     assert desk.selection.frame == 4
     assert desk.people[0].visibility[9] == VISIBLE
+
+
+# --- continuing and discarding runs ---
+
+
+class MadeUpNetworks:
+    """Networks that are only described."""
+
+    detector = None
+
+    def __init__(self, estimator="aa", detector="dd"):
+        self._described = {
+            "estimator": {"name": "e", "sha256": estimator},
+            "detector": {"name": "d", "sha256": detector},
+        }
+
+    def describe(self):
+        return self._described
+
+
+def stop_a_run(desk, outcome="cancelled", frames=range(4), networks=None):
+    made = networks or MadeUpNetworks().describe()
+    run = desk.project.start_run(desk.media_id, {}, made, frames)
+    desk.project.finish_run(run, outcome)
+    return run
+
+
+@pytest.fixture
+def predicted(monkeypatch):
+    """What the predict job was asked for."""
+    asked = []
+
+    def predict(project, media, media_id, frames, config, engine, *, continue_run):
+        asked.append((frames, continue_run))
+        yield from ()
+
+    monkeypatch.setattr("poseviewer.jobs.predict.predict", predict)
+    return asked
+
+
+def test_a_run_that_came_to_its_end_is_not_taken_up_again(window, engine, said):
+    """A done run that lacks frames has some that nobody can read; what was imported has no networks."""
+    stop_a_run(window.desk, "done")
+    run = window.desk.project.start_run(window.desk.media_id, {}, {}, range(4))
+    window.desk.project.finish_run(run, "cancelled")
+    window.desk.do("run_continue")
+    assert engine.jobs == []
+    assert "No run was stopped" in said[-1].sentence
+
+
+def test_a_stopped_run_goes_on_with_the_same_weights_only(window, engine, predicted):
+    run = stop_a_run(window.desk)
+    window.desk.do("run_continue")
+    (job,) = engine.jobs
+    engine.networks = lambda config: MadeUpNetworks("another")
+    with pytest.raises(CallError, match="estimator e is not the one that the run began with"):
+        list(job(engine))
+    assert predicted == []
+    engine.networks = lambda config: MadeUpNetworks(detector="another")
+    with pytest.raises(CallError, match="detector d is not the one"):
+        list(job(engine))
+    engine.networks = lambda config: MadeUpNetworks()
+    list(job(engine))
+    assert predicted == [([0, 1, 2, 3], run)]
+
+
+def test_an_old_run_is_discarded_after_one_question(window, engine, qtbot):
+    from poseviewer.ui.dialogs.run import RunDialog
+
+    desk = window.desk
+    desk.select(person=desk.people[0].key)
+    desk.do("accept")
+    stopped = stop_a_run(desk)
+    dialog = RunDialog(desk, window)
+    assert [row.id for row in dialog._rows] == [stopped, 1]
+    continues = {run.id: dialog.menu(row).actions()[0].isEnabled() for row, run in enumerate(dialog._rows)}
+    assert continues == {stopped: True, 1: False}
+    dialog.ask_discard(dialog._rows[1])
+    dialog.question.buttons()[1].click()
+    assert desk.project.run_frames(1) != ()
+    dialog.ask_discard(dialog._rows[1])
+    with qtbot.waitSignal(desk.noted, timeout=10_000) as noted:
+        dialog.question.buttons()[0].click()
+    assert noted.args == ["run 1 discarded, 12 frames"]
+    qtbot.waitUntil(lambda: dialog.earlier.rowCount() == 1, timeout=5_000)
+    assert [person.state for person in desk.people] == ["corrected"]
+    desk.undo()
+    desk.redo()
+    assert [person.state for person in desk.people] == ["corrected"]
+    dialog.close()
+
+
+def test_the_run_that_is_going_cannot_be_discarded(window, engine):
+    desk = window.desk
+    run = desk.project.start_run(desk.media_id, {}, {"estimator": {}}, range(4))
+    desk.do("run_all")
+    assert desk.running
+    assert not desk.runs.may_discard(run)
+    assert desk.runs.may_discard(1)
+    assert not desk.runs.may_discard(99)
+    assert desk.runs.discard(run) is None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
+    QMenu,
+    QMessageBox,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -27,6 +29,7 @@ from poseviewer.ui.panels.widgets import Heading, Label, Segments
 from poseviewer.ui.text import tr, tr_sentence
 
 if TYPE_CHECKING:
+    from poseviewer.project import RunRow
     from poseviewer.ui.desk import Desk
 
 OUTCOMES = {"running": "running", "done": "done", "cancelled": "cancelled", "error": "stopped by an error"}
@@ -53,6 +56,9 @@ class RunDialog(Dialog):
         self.some.textEdited.connect(lambda: self._choose("some"))
         self.problem = Label("", token="err", wrap=True)
         self.earlier = _table()
+        self.earlier.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.earlier.customContextMenuRequested.connect(self._ask_menu)
+        self._rows: list[RunRow] = []
         self._lay_out()
         self.defaults = self.add_button(tr("Defaults"))
         self.defaults.clicked.connect(lambda: self.settings.show_config(PipelineConfig()))
@@ -148,14 +154,61 @@ class RunDialog(Dialog):
 
     def _show_earlier(self) -> None:
         project, media = self.desk.project, self.desk.media_id
-        rows = sorted(project.runs(media), key=lambda run: -run.id) if project is not None and media is not None else []
+        rows: list[RunRow] = (
+            sorted(project.runs(media), key=lambda run: -run.id) if project is not None and media is not None else []
+        )
         self._earlier_box.setVisible(bool(rows))
+        self._rows = rows
         self.earlier.setRowCount(len(rows))
         for number, run in enumerate(rows):
             for column, text in enumerate(run_words(run)):
                 item = QTableWidgetItem(text)
                 item.setToolTip(run.note or text)
                 self.earlier.setItem(number, column, item)
+
+    def _ask_menu(self, place: QPoint) -> None:
+        row = self.earlier.rowAt(place.y())
+        if row >= 0:
+            self.earlier.selectRow(row)
+            self.menu(row).popup(self.earlier.viewport().mapToGlobal(place))
+
+    def menu(self, row: int) -> QMenu:
+        """Return what can be done with the earlier run in a row of the list."""
+        from poseviewer.jobs.continuing import can_continue
+
+        run, project = self._rows[row], self.desk.project
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        goes_on = menu.addAction(tr("Continue"))
+        idle = project is not None and not self.desk.running and self.desk.editable
+        goes_on.setEnabled(idle and project is not None and can_continue(project, run))
+        goes_on.triggered.connect(lambda: self._continue(run))
+        menu.addSeparator()
+        gone = menu.addAction(tr("Discard…"))
+        gone.setEnabled(self.desk.runs.may_discard(run.id))
+        gone.triggered.connect(lambda: self.ask_discard(run))
+        return menu
+
+    def _continue(self, run: RunRow) -> None:
+        if self.desk.project is not None:
+            self.desk.runs.run(list(self.desk.project.unfinished(run.id)), continued=run)
+
+    def ask_discard(self, run: RunRow) -> None:
+        """Ask once, then discard an earlier run."""
+        box = QMessageBox(QMessageBox.Icon.Question, tr("Discard run {n}", n=run.id), "", parent=self)
+        box.setText(tr("Discard what run {n} found in {count} frames?", n=run.id, count=run.done_count))
+        box.setInformativeText(tr("Corrections stay, and undo still works. The predictions cannot be brought back."))
+        yes = box.addButton(tr("Discard"), QMessageBox.ButtonRole.DestructiveRole)
+        box.addButton(tr("Keep"), QMessageBox.ButtonRole.RejectRole)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        box.buttonClicked.connect(lambda button: self._discard(run.id) if button is yes else None)
+        self.question = box
+        box.open()
+
+    def _discard(self, run: int) -> None:
+        thread = self.desk.runs.discard(run)
+        if thread is not None:
+            thread.finished.connect(self._show_earlier)
 
 
 def run_words(run: Any) -> tuple[str, str, str, str, str]:
