@@ -14,6 +14,7 @@ from torch import nn
 from poseviewer.nets import (
     fastpose,
     fastpose_duc,
+    hardnet,
     higher_hrnet,
     hrnet,
     posenet_ae,
@@ -30,6 +31,7 @@ FAMILIES: dict[str, tuple[Callable[..., object], Callable[..., nn.Module]]] = {
     "simplebaseline": (simplebaseline.sniff, simplebaseline.SimpleBaseline),
     "hrnet": (hrnet.sniff, hrnet.HRNet),
     "higher_hrnet": (higher_hrnet.sniff, higher_hrnet.HigherHRNet),
+    "hardnet": (hardnet.sniff, hardnet.HarDNetPose),
     "posenet_ae": (posenet_ae.sniff, posenet_ae.PoseNet),
 }
 
