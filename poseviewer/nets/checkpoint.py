@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from poseviewer.core.errors import WeightsError
 from poseviewer.nets.conventions import hints_of, spec_for
 from poseviewer.nets.estimator_spec import EstimatorSpec
-from poseviewer.nets.families import Convention, Family, families
+from poseviewer.nets.families import MMPOSE, Convention, Family, families
 from poseviewer.nets.header import METADATA_KEY, decode_header
 from poseviewer.nets.inert import plain, stand_ins
 from poseviewer.nets.unpickle import (
@@ -101,16 +101,25 @@ class Content:
 
 @dataclass(frozen=True)
 class Recognised:
-    """The family of a state dict and what it is made of."""
+    """The family of a state dict and what it is made of.
+
+    Attributes:
+        family: which.
+        config: of the family's configuration type.
+        tensors: under the family's names.
+        foreign: MMPose's file of a network that is known by another publisher's names.
+    """
 
     family: Family
     config: Any
     tensors: Mapping[str, Tensor]
+    foreign: bool = False
 
     @property
     def convention(self) -> Convention:
         """Its publisher's convention."""
-        return self.family.convention(self.config)
+        own = self.family.convention(self.config)
+        return MMPOSE if self.foreign and own.output == "heatmaps" else own
 
 
 def inspect(path: str | Path) -> Checkpoint:
@@ -173,7 +182,9 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, Recognised | None]:
     found = recognise(content.tensors)
     if found is None:
         return report, None
-    spec, known_by, notes = spec_for(found.family, found.config, hints_of(path, content.about))
+    spec, known_by, notes = spec_for(
+        found.family, found.config, found.convention, hints_of(path, content.about), path=path
+    )
     fitting = configured(found, spec)
     missing, unexpected, misshapen = differences(fitting)
     report = msgspec.structs.replace(
@@ -252,7 +263,7 @@ def recognise(tensors: Mapping[str, Tensor]) -> Recognised | None:
         for family in families():
             config = family.sniff(shapes)
             if config is not None:
-                return Recognised(family, config, spelling)
+                return Recognised(family, config, spelling, foreign=spelling is not spellings[0])
     return None
 
 
@@ -261,7 +272,7 @@ def configured(found: Recognised, spec: EstimatorSpec) -> Recognised:
     config = found.config
     if not found.family.fixed_size and hasattr(config, "map_wh"):
         config = msgspec.structs.replace(config, map_wh=spec.heatmap_wh)
-    return Recognised(found.family, config, found.tensors)
+    return Recognised(found.family, config, found.tensors, found.foreign)
 
 
 def differences(found: Recognised) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
@@ -326,8 +337,8 @@ WORDS = {
     "simplepose": "SimplePose",
     "simplebaseline": "SimpleBaseline",
     "hrnet": "HRNet",
-    "higherhrnet": "HigherHRNet",
-    "posenet": "PoseNet of associative embedding",
+    "higher_hrnet": "HigherHRNet",
+    "posenet_ae": "PoseNet of associative embedding",
     "mmpose_resnet": "Heatmaps",
     "mmpose_hrnet": "HRNet",
     "mmpose_rtmpose": "RTMPose",

@@ -43,7 +43,6 @@ ALPHAPOSE_HRNET = "hrnet_w32_256x192"
 """The name of AlphaPose's own HRNet file; its tensors are named as HRNet's."""
 SIZE_IN_NAME = re.compile(r"(?<![0-9a-z])(\d{2,4})x(\d{2,4})(?![0-9])")
 SIZE_IN_TEXT = re.compile(r"(?:input_size|image_size)['\"]?\s*[=:]\s*(?:np\.array\()?[\[(]\s*(\d+)\s*,\s*(\d+)\s*[\])]")
-COORDINATE_MEAN_SCALE = 255.0
 SETTLED = ("skeleton", "input_wh", "mean", "std", "decode", "crop", "flip_shift", "bgr", "kernel")
 """What a person may settle."""
 
@@ -119,14 +118,14 @@ def remembered_path(path: Path) -> Path:
 
 
 def spec_for(
-    family: Family, config: Any, hints: Hints, *, path: Path | None = None
+    family: Family, config: Any, convention: Convention, hints: Hints, *, path: Path | None = None
 ) -> tuple[EstimatorSpec, dict[str, str], tuple[str, ...]]:
     """What a network is fed and answers with; for each fact that tensors do not say its source; notes.
 
     Raises:
         WeightsError: what was settled makes no sense.
     """
-    convention, sources, notes = _publisher(family, config, hints)
+    convention, sources, notes = _publisher(convention, hints)
     input_wh = _input_size(family, config, convention, hints, sources)
     convention = _decoding(family, convention, hints, sources)
     outputs = int(config.joints) + int(getattr(config, "dense", 0))
@@ -137,7 +136,7 @@ def spec_for(
     name = _joint_set(joints, hints, sources, notes)
     mean, std = convention.mean, convention.std
     if hints.preprocessor is not None:
-        mean, std = (_three(tuple(value / COORDINATE_MEAN_SCALE for value in values)) for values in hints.preprocessor)
+        mean, std = (_three(tuple(round(value / 255, 6) for value in values)) for values in hints.preprocessor)
         sources["mean"] = sources["std"] = "stored in the file"
     spec = EstimatorSpec(
         family=family.name,
@@ -152,7 +151,7 @@ def spec_for(
         crop=convention.crop,
         flip_shift=convention.flip_shift,
         bgr=convention.bgr,
-        kernel=_kernel(hints),
+        kernel=_kernel(convention, hints),
     )
     if hints.settled:
         spec = _applied(spec, hints.settled, path)
@@ -160,9 +159,8 @@ def spec_for(
     return spec, sources, tuple(notes)
 
 
-def _publisher(family: Family, config: Any, hints: Hints) -> tuple[Convention, dict[str, str], list[str]]:
+def _publisher(convention: Convention, hints: Hints) -> tuple[Convention, dict[str, str], list[str]]:
     """The convention; AlphaPose's HRNet has the names of HRNet's and is told by the file's name."""
-    convention: Convention = family.convention(config)
     sources = dict.fromkeys(("mean", "crop", "decode", "bgr", "flip_shift"), f"{convention.title}'s published files")
     notes: list[str] = []
     if convention == HRNET:
@@ -249,7 +247,7 @@ def _heatmap_codec(convention: Convention, hints: Hints, sources: dict[str, str]
     )
 
 
-def _kernel(hints: Hints) -> int:
+def _kernel(convention: Convention, hints: Hints) -> int:
     """Of the blur before decoding: what the text says, or what belongs to its sigma."""
     if found := re.search(r"(?:blur_kernel_size|modulate_kernel|kernel_size|\bkernel)\s*=\s*(\d{1,2})\b", hints.text):
         size = int(found[1])
@@ -257,7 +255,7 @@ def _kernel(hints: Hints) -> int:
             return size
     if re.search(r"sigma\s*=\s*3(?:\.0*)?\b", hints.text):
         return 17
-    return 11
+    return convention.kernel
 
 
 def _map_size(family: Family, config: Any, convention: Convention, input_wh: tuple[int, int]) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from torch import nn
 
@@ -35,6 +35,7 @@ class Convention(NamedTuple):
     bgr: bool = False
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    kernel: int = 11
 
 
 ALPHAPOSE = Convention("AlphaPose", crop="alphapose_master", mean=ALPHAPOSE_MEAN, std=(1.0, 1.0, 1.0))
@@ -84,45 +85,41 @@ def _fastpose(config: Any) -> Convention:
 
 
 def _mmpose(facts_of: Callable[[Any], Any]) -> Callable[[Any], Convention]:
-    """MMPose's families say what they are fed as ``InputFacts``; "hrnet" there is MMPose's own form of it."""
+    """MMPose's families say what they are fed as ``InputFacts``."""
 
     def convention(config: Any) -> Convention:
         facts = facts_of(config)
         fields = {name: getattr(facts, name) for name in Convention._fields if hasattr(facts, name)}
-        stride = max(1, facts.input_wh[0] // facts.heatmap_wh[0])
-        decode = "msra" if facts.decode == "hrnet" else facts.decode
-        return MMPOSE._replace(**{**fields, "stride": stride, "decode": decode})
+        return MMPOSE._replace(**{**fields, "stride": max(1, facts.input_wh[0] // facts.heatmap_wh[0])})
 
     return convention
+
+
+def _configuration(sniff: Callable[..., Any]) -> type[Any]:
+    """The type that a ``sniff`` returns where it recognises something."""
+    found: type[Any] = get_args(get_type_hints(sniff)["return"])[0]
+    return found
 
 
 @cache
 def families() -> tuple[Family, ...]:
     """All families, in the order in which they are asked; the first that recognises a file has it."""
-    from poseviewer.nets import fastpose, fastpose_duc, hrnet, simplebaseline, simplepose
+    from poseviewer.nets import fastpose, fastpose_duc, higher_hrnet, hrnet, posenet_ae, simplebaseline, simplepose
     from poseviewer.nets.mmpose import table
 
-    plain = _always
+    duc, simple, base, higher = fastpose_duc, simplepose, simplebaseline, higher_hrnet
     return (
         Family("fastpose", fastpose.FastPoseConfig, fastpose.sniff, fastpose.FastPose, _fastpose),
-        Family(
-            "fastpose_duc",
-            fastpose_duc.FastPoseDUCConfig,
-            fastpose_duc.sniff,
-            fastpose_duc.FastPoseDUC,
-            plain(ALPHAPOSE),
-        ),
-        Family("simplepose", simplepose.SimplePoseConfig, simplepose.sniff, simplepose.SimplePose, plain(ALPHAPOSE)),
-        Family(
-            "simplebaseline",
-            simplepose.SimplePoseConfig,
-            simplebaseline.sniff,
-            simplebaseline.SimpleBaseline,
-            plain(SIMPLEBASELINE),
-        ),
-        Family("hrnet", hrnet.HRNetConfig, hrnet.sniff, hrnet.HRNet, plain(HRNET)),
+        Family("fastpose_duc", duc.FastPoseDUCConfig, duc.sniff, duc.FastPoseDUC, _always(ALPHAPOSE)),
+        Family("simplepose", simple.SimplePoseConfig, simple.sniff, simple.SimplePose, _always(ALPHAPOSE)),
+        Family("simplebaseline", simple.SimplePoseConfig, base.sniff, base.SimpleBaseline, _always(SIMPLEBASELINE)),
+        Family("hrnet", hrnet.HRNetConfig, hrnet.sniff, hrnet.HRNet, _always(HRNET)),
+        Family("higher_hrnet", higher.HigherHRNetConfig, higher.sniff, higher.HigherHRNet, _always(HIGHERHRNET)),
+        Family("posenet_ae", posenet_ae.PoseNetConfig, posenet_ae.sniff, posenet_ae.PoseNet, _always(POSENET)),
         *(
-            Family(one.name, Any, one.sniff, one.build, _mmpose(one.spec_of), one.name in FIXED_SIZE)
+            Family(
+                one.name, _configuration(one.sniff), one.sniff, one.build, _mmpose(one.spec_of), one.name in FIXED_SIZE
+            )
             for one in table.FAMILIES
         ),
     )

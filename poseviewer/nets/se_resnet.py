@@ -81,6 +81,7 @@ class ResidualTrunk(nn.Module):
         se_reduction: int,
         deform: Sequence[int] = (0, 0, 0, 0),
         spatial: Spatial = PLAIN,
+        strides: Sequence[int] = STRIDES,
     ) -> None:
         super().__init__()
         kind = BLOCKS[block]
@@ -99,7 +100,7 @@ class ResidualTrunk(nn.Module):
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.widths = [plane * kind.expansion for plane in planes]
         for number, (plane, depth) in enumerate(zip(planes, depths, strict=True), start=1):
-            stride, deformed = STRIDES[number - 1], deform[number - 1]
+            stride, deformed = strides[number - 1], deform[number - 1]
             stage = _stage(kind, width, plane, depth, stride, se_reduction, deformed, spatial)
             self.add_module(f"layer{number}", stage)
             width = self.widths[number - 1]

@@ -1,4 +1,4 @@
-"""YOLO detection networks: the one place that imports ultralytics.
+"""YOLO detection and pose networks: the one place that imports ultralytics.
 
 Only three parts of ultralytics are used: its network class, ``LetterBox`` (as the standard our own letterbox is tested
 against) and its NMS. Its import has side effects (look-ups in the network, a settings file in the home folder, thread
@@ -66,7 +66,9 @@ class YoloWeights:
         classes: class names by number.
         person_class: the number of the person class.
         settings: what the file recommends (``input_size``, ``confidence``, ``iou``), if anything.
-        end_to_end: the network suppresses duplicates itself and returns (B, n, 6) xyxy, score, class.
+        end_to_end: the network suppresses duplicates itself and returns (B, n, 6 + extra) xyxy, score, class.
+        joint_shape: joints and numbers per joint (x, y and perhaps a score) of a pose network, whose extra rows they
+            are; None for a plain detector.
     """
 
     network: nn.Module
@@ -77,6 +79,7 @@ class YoloWeights:
     person_class: int
     settings: dict[str, Any] = field(default_factory=dict)
     end_to_end: bool = False
+    joint_shape: tuple[int, int] | None = None
 
     @property
     def stride(self) -> int:
@@ -283,7 +286,13 @@ def _assembled(
         person_class=_person_class(classes, file),
         settings=settings,
         end_to_end=bool(getattr(network, "end2end", False)),
+        joint_shape=_joint_shape(network),
     )
+
+
+def _joint_shape(network: nn.Module) -> tuple[int, int] | None:
+    shape = getattr(network.model[-1], "kpt_shape", None)  # type: ignore[union-attr, index]
+    return (int(shape[0]), int(shape[1])) if shape is not None else None
 
 
 def _class_names(names: object, network: nn.Module) -> dict[int, str]:

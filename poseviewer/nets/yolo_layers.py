@@ -14,26 +14,27 @@ from typing import Any
 from poseviewer.core.errors import WeightsError
 
 _TORCH = {
-    "torch.nn.modules.activation": ("SiLU",),
+    "torch.nn.modules.activation": ("SiLU", "Tanh"),
     "torch.nn.modules.batchnorm": ("BatchNorm2d",),
     "torch.nn.modules.container": ("ModuleList", "Sequential"),
     "torch.nn.modules.conv": ("Conv2d",),
-    "torch.nn.modules.linear": ("Identity",),
+    "torch.nn.modules.linear": ("Identity", "Linear"),
     "torch.nn.modules.pooling": ("MaxPool2d",),
     "torch.nn.modules.upsampling": ("Upsample",),
 }
 _ULTRALYTICS = {
     "ultralytics.nn.modules.block": (
-        "Attention", "Bottleneck", "C2PSA", "C2f", "C3k", "C3k2", "DFL", "PSABlock", "SPPF",
+        "Attention", "Bottleneck", "C2PSA", "C2f", "C3k", "C3k2", "DFL", "PSABlock", "RealNVP", "SPPF",
     ),
     "ultralytics.nn.modules.conv": ("Concat", "Conv", "DWConv"),
-    "ultralytics.nn.modules.head": ("Detect", "Pose"),
+    "ultralytics.nn.modules.head": ("Detect", "Pose", "Pose26"),
     "ultralytics.nn.tasks": ("DetectionModel", "PoseModel"),
     # Training arguments: a plain namespace of numbers and words.
     "ultralytics.utils": ("IterableSimpleNamespace",),
 }  # fmt: skip
 
-LAYER_NAMES = frozenset({"Conv", "DWConv", "Concat", "C2f", "C3k2", "C2PSA", "SPPF", "nn.Upsample", "Detect", "Pose"})
+HEADS = ("Detect", "Pose", "Pose26")
+LAYER_NAMES = frozenset({"Conv", "DWConv", "Concat", "C2f", "C3k2", "C2PSA", "SPPF", "nn.Upsample", *HEADS})
 _LAYOUT_KEYS = frozenset(
     {
         "nc", "ch", "channels", "depth_multiple", "width_multiple", "max_channels", "scale", "scales",
@@ -79,7 +80,7 @@ def checked_layout(layout: dict[str, Any]) -> dict[str, Any]:
             raise WeightsError(f"The network's description has no {key!r} entry.")
     for key in ("backbone", "head"):
         plain[key] = [_checked_layer(layer) for layer in _rows(plain[key], key)]
-    if not plain["head"] or plain["head"][-1][2] not in ("Detect", "Pose"):
+    if not plain["head"] or plain["head"][-1][2] not in HEADS:
         raise WeightsError("The network's description does not end in a detection head.")
     return plain
 

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from poseviewer import __version__
+from poseviewer.core.errors import MissingPartError
 from poseviewer.core.resources import resource
 from poseviewer.core.skeleton import skeleton
 from poseviewer.nets.weights import EstimatorSpec, LoadedEstimator, load_estimator
-from poseviewer.ops.decode import merge_flip
 from poseviewer.pipeline.config import PipelineConfig, PrecisionName
+from poseviewer.pipeline.decoding import Answer, floats, merged
 from poseviewer.pipeline.detector import Detector
 from poseviewer.pipeline.devices import (
     autocast,
@@ -27,8 +28,7 @@ from poseviewer.pipeline.devices import (
 )
 
 BUNDLED_ESTIMATOR = "weights/estimator.safetensors"
-OLD_OUTPUTS, OLD_JOINTS = 33, 17
-"""The 2018 model answers with 17 COCO and 16 MPII joints; the first are used (reference/alphapose.md section 1.2)."""
+BUNDLED_BOTTOM_UP = "weights/bottomup.safetensors"
 
 
 class Networks:
@@ -60,9 +60,8 @@ class Networks:
         self._detector = detector
         self._detector_path = detector_path
         spec = estimator.spec
-        old = spec.joints == OLD_OUTPUTS
-        self.joints = OLD_JOINTS if old else spec.joints
-        self.skeleton = "coco_17" if old and not spec.skeleton else spec.skeleton
+        self.joints = spec.joints
+        self.skeleton = spec.skeleton
         shape = (1, 3, 1, 1)
         self._mean = 255.0 * torch.tensor(spec.mean, device=device).view(shape)
         self._scale = 1 / (255.0 * torch.tensor(spec.std, device=device).view(shape))
@@ -80,16 +79,20 @@ class Networks:
         return self._detector
 
     def normalise(self, crops: Tensor) -> Tensor:
-        """``(n, 3, h, w)`` float 0..255 to what the estimator takes."""
-        return ((crops - self._mean) * self._scale).contiguous(memory_format=torch.channels_last)
+        """``(n, 3, h, w)`` RGB float 0..255 to what the estimator takes, blue first where it wants that."""
+        inputs = (crops - self._mean) * self._scale
+        return (inputs.flip(1) if self.spec.bgr else inputs).contiguous(memory_format=torch.channels_last)
 
-    def heatmaps(self, inputs: Tensor, *, flip: bool = False) -> Tensor:
-        """Run the estimator on normalised crops ``(n, 3, h, w)``; returns ``(n, K, h/4, w/4)`` float32."""
-        maps = self._raw(inputs)
+    def answer(self, inputs: Tensor, *, flip: bool = False) -> Answer:
+        """Run the estimator on normalised crops ``(n, 3, h, w)``; returns what ``spec.output`` says, float32.
+
+        Args:
+            flip: average with the answer to the mirrored crops, where the joint set is known.
+        """
+        plain = self._raw(inputs)
         if flip and self.skeleton:
-            pairs = skeleton(self.skeleton).flip
-            maps = merge_flip(maps, self._raw(inputs.flip(3)), pairs, shift=self.spec.flip_shift)
-        return maps
+            return merged(self.spec, plain, self._raw(inputs.flip(3)), skeleton(self.skeleton).flip)
+        return plain
 
     def theta(self, inputs: Tensor) -> Tensor | None:
         """Run the localisation network on normalised proposal crops; ``(n, 2, 3)`` float32, None without one."""
@@ -99,10 +102,10 @@ class Networks:
         answer: Tensor = self.estimator.stn(inputs)
         return answer.float()
 
-    def _raw(self, inputs: Tensor) -> Tensor:
+    def _raw(self, inputs: Tensor) -> Answer:
         with autocast(self.device, self.precision):
-            maps: Tensor = self.estimator.module(inputs)
-        return maps.float()[:, : self.joints]
+            answer: Answer = self.estimator.module(inputs)
+        return floats(answer)
 
     def describe(self) -> dict[str, Any]:
         """Return what a run records: device, precision, weights by hash, versions; JSON-able."""
@@ -146,7 +149,11 @@ def load_networks(config: PipelineConfig, device: torch.device | None = None) ->
         MissingPartError: the bundled weights are not installed.
     """
     device = pick_device(config.device) if device is None else device
-    path = Path(config.estimator) if config.estimator else resource(BUNDLED_ESTIMATOR)
+    if config.pipeline == "onestage":
+        from poseviewer.pipeline.onestage import load_one_stage
+
+        return load_one_stage(config.estimator, device)
+    path = _estimator_path(config)
     try:
         estimator = load_estimator(path, device)
     except (RuntimeError, MemoryError) as error:
@@ -154,13 +161,36 @@ def load_networks(config: PipelineConfig, device: torch.device | None = None) ->
             raise out_of_memory(device, f"for the networks of {path.name}") from error
         raise
     precision = pick_precision(config.precision, device)
+    if config.pipeline == "bottomup" and config.precision == "auto":
+        # Whether two tags are equal decides who is whom; bf16 has three digits.
+        precision = "float32"
     return Networks(estimator, device, precision, detector_path=config.detector, estimator_name=path.name)
 
 
 def networks_key(config: PipelineConfig) -> str:
     """Return what two configurations must share to share loaded networks; a file written anew counts as another."""
     files = [[path, *_stamp(path)] for path in (config.detector, config.estimator)]
-    return msgspec.json.encode([files, config.device, config.precision]).decode()
+    return msgspec.json.encode([config.pipeline, files, config.device, config.precision]).decode()
+
+
+def _estimator_path(config: PipelineConfig) -> Path:
+    """Where the estimator is.
+
+    Raises:
+        MissingPartError: none is named, and the pipeline's own does not come with the program.
+    """
+    if config.estimator:
+        return Path(config.estimator)
+    if config.pipeline == "topdown":
+        return resource(BUNDLED_ESTIMATOR)
+    try:
+        return resource(BUNDLED_BOTTOM_UP)
+    except MissingPartError as error:
+        raise MissingPartError(
+            "The bottom-up pipeline needs a network with tags, such as HigherHRNet's pose_higher_hrnet_w32_512.pth or "
+            "pose-ae-train's checkpoint; none comes with PoseViewer.",
+            remedy="Name the file as estimator.",
+        ) from error
 
 
 def _stamp(path: str) -> tuple[int, int]:

@@ -17,22 +17,21 @@ from torch import Tensor
 
 from poseviewer.core.progress import Note
 from poseviewer.core.values import Array, Candidates, CropEvidence, Evidence, Frame, FrameResult, Pose, Suppression
+from poseviewer.nets.estimator_spec import EstimatorSpec
 from poseviewer.ops.crops import (
     FrameSampler,
     heatmap_matrices,
     identity_theta,
-    invert_matrices,
     map_points,
-    proposal_matrices,
     sdtn_gamma,
     transformed_matrices,
 )
-from poseviewer.ops.decode import decode_heatmaps
-from poseviewer.ops.reference_crops import old_corners, old_crop_affine, old_inverse, old_visible
 from poseviewer.ops.suppression import suppress_poses
 from poseviewer.pipeline.config import NmsConfig, PipelineConfig
+from poseviewer.pipeline.decoding import Decoded, Maps, decode, maps_of
 from poseviewer.pipeline.devices import BatchSize, is_out_of_memory, out_of_memory, release_memory
 from poseviewer.pipeline.networks import Networks
+from poseviewer.pipeline.windows import Windows, windows_of
 
 Boxes = npt.NDArray[np.floating]
 MOST_FRAMES_ON_CPU = 2
@@ -58,30 +57,6 @@ class _Found:
     crops: list[CropEvidence] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class _Windows:
-    """Crop windows of people.
-
-    Attributes:
-        proposals: ``(n, 2, 3)`` crop pixels to frame pixels.
-        visible: as :meth:`FrameSampler.sample`.
-        to_frame: ``(n, 2, 3)`` heatmap cells to frame pixels where that is not the crop's own map.
-    """
-
-    proposals: Tensor
-    visible: Tensor | None = None
-    to_frame: Tensor | None = None
-
-    def part(self, part: slice) -> _Windows:
-        """The windows of some of the people."""
-        visible, to_frame = self.visible, self.to_frame
-        return _Windows(
-            self.proposals[part],
-            None if visible is None else visible[part],
-            None if to_frame is None else to_frame[part],
-        )
-
-
 class _Clock:
     """Seconds by step; waits for the device only where somebody looks at the figures."""
 
@@ -98,6 +73,40 @@ class _Clock:
         now = time.perf_counter()
         self.seconds[step] = self.seconds.get(step, 0.0) + now - self._last
         self._last = now
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where decoded joints and cells of maps lie in the frame.
+
+    Attributes:
+        spec: of the estimator.
+        windows: of the people.
+        crops: ``(n, 2, 3)`` crop pixels to frame pixels, after the spatial transformer.
+    """
+
+    spec: EstimatorSpec
+    windows: Windows
+    crops: Tensor
+
+    def of(self, decoded: Decoded) -> Tensor:
+        """``(n, 2, 3)`` from the unit of decoded joints to frame pixels."""
+        if decoded.unit == "input":
+            return self._input
+        if self.windows.cells_to_frame is not None:
+            return self.windows.cells_to_frame
+        return heatmap_matrices(self.crops, self.spec.input_wh, self.spec.heatmap_wh)
+
+    def of_maps(self, maps: Maps) -> Tensor:
+        """``(n, 2, 3)`` from cells of the evidence's maps to frame pixels."""
+        if self.windows.cells_to_frame is not None:
+            return self.windows.cells_to_frame
+        rows = [[maps.scale[0], 0.0, maps.offset[0]], [0.0, maps.scale[1], maps.offset[1]], [0.0, 0.0, 1.0]]
+        return self._input @ self._input.new_tensor(rows)
+
+    @property
+    def _input(self) -> Tensor:
+        return self.crops if self.windows.input_to_frame is None else self.windows.input_to_frame
 
 
 class TopDown:
@@ -210,7 +219,8 @@ class TopDown:
         total = len(people.boxes)
         if not total:
             return found
-        windows = self._windows(people, (pixels.shape[3], pixels.shape[2]))
+        frame_wh = pixels.shape[3], pixels.shape[2]
+        windows = windows_of(self.networks.spec, people.boxes, frame_wh, self.config.enlargement)
         fill = tuple(255.0 * value for value in self.networks.spec.mean) if windows.visible is not None else (0.0,) * 3
         sampler = FrameSampler(pixels, smooth=self.config.smooth, fill=fill)
         clock.mark("crops")
@@ -229,23 +239,11 @@ class TopDown:
             start = part.stop
         return found
 
-    def _windows(self, people: _People, frame_wh: tuple[int, int]) -> _Windows:
-        """Where each person is cropped: as the paper has it, or as the 2018 code has it for its own models."""
-        spec = self.networks.spec
-        if spec.decode != "old":
-            return _Windows(proposal_matrices(people.boxes, spec.input_wh, self.config.enlargement))
-        upper, lower = old_corners(people.boxes, frame_wh)
-        return _Windows(
-            invert_matrices(old_crop_affine(upper, lower, spec.input_wh)),
-            old_visible(upper, lower),
-            old_inverse(upper, lower, spec.input_wh, spec.heatmap_wh),
-        )
-
     def _estimate_part(
         self,
         sampler: FrameSampler,
         people: _People,
-        windows: _Windows,
+        windows: Windows,
         part: slice,
         found: _Found,
         keep_evidence: bool,
@@ -254,27 +252,31 @@ class TopDown:
         networks, spec = self.networks, self.networks.spec
         index, matrices = people.frame_index[part], windows.proposals
         theta = identity_theta(len(index), networks.device)
-        pictures = first = sampler.sample(index, matrices, spec.input_wh, windows.visible)
+        pictures = first = self._cut(sampler, index, matrices, windows)
         inputs = networks.normalise(pictures)
         if self.config.stn and networks.estimator.stn is not None:
             theta = _regular(networks.theta(inputs))
             matrices = transformed_matrices(matrices, theta, spec.input_wh)
-            pictures = sampler.sample(index, matrices, spec.input_wh, windows.visible)
+            pictures = self._cut(sampler, index, matrices, windows)
             inputs = networks.normalise(pictures)
         clock.mark("crops")
-        maps = networks.heatmaps(inputs, flip=self.config.flip)
+        answer = networks.answer(inputs, flip=self.config.flip)
         clock.mark("estimator")
-        cells, scores = decode_heatmaps(maps, version=spec.decode)
-        to_frame = windows.to_frame
-        if to_frame is None:
-            to_frame = heatmap_matrices(matrices, spec.input_wh, (maps.shape[3], maps.shape[2]))
-        found.keypoints.append(map_points(to_frame, cells))
-        found.scores.append(scores)
+        decoded = decode(spec, answer)
+        places = _Places(spec, windows, matrices)
+        found.keypoints.append(map_points(places.of(decoded), decoded.points))
+        found.scores.append(decoded.scores)
         clock.mark("decode")
         if keep_evidence:
             placed = (windows.proposals, matrices, theta, sdtn_gamma(theta))
-            found.crops += _evidence(people.boxes[part], *placed, first, pictures, maps, to_frame)
+            maps = maps_of(spec, answer)
+            found.crops += _evidence(people.boxes[part], *placed, first, pictures, maps.values, places.of_maps(maps))
             clock.mark("evidence")
+
+    def _cut(self, sampler: FrameSampler, index: Tensor, matrices: Tensor, windows: Windows) -> Tensor:
+        """Crops ``(n, 3, h, w)``, 0..255."""
+        pictures = sampler.sample(index, matrices, self.networks.spec.input_wh, windows.visible)
+        return pictures.round_() if windows.rounded else pictures
 
     def _candidates(self, people: _People, found: _Found) -> list[Candidates]:
         """Bring the joints of the whole batch to the host in one copy and part them by frame."""

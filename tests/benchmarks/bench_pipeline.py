@@ -62,7 +62,7 @@ def bare(source: Panned, networks: Networks, config: PipelineConfig, people: int
     for start in range(0, len(source.pictures), config.batch_frames):
         networks.detector(batch[: len(source.pictures) - start], confidence=config.confidence, iou=config.iou)
     for start in range(0, people, config.batch_people):
-        networks.heatmaps(inputs[: people - start])
+        networks.answer(inputs[: people - start])
     if networks.device.type == "cuda":
         torch.cuda.synchronize()
 
@@ -81,7 +81,7 @@ def naive(source: Panned, networks: Networks, config: PipelineConfig) -> int:
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
             crop = cv2.warpAffine(pixels, window[0].numpy(), size, flags=flags)
             tensor = torch.from_numpy(crop).permute(2, 0, 1)[None].float().to(networks.device)
-            maps = networks.heatmaps(networks.normalise(tensor)).cpu()
+            maps = networks.answer(networks.normalise(tensor)).cpu()
             cells, scores = decode_heatmaps(maps)
             cell_map = heatmap_matrices(window, size, (maps.shape[3], maps.shape[2]))
             rows.append((map_points(cell_map, cells)[0], scores[0]))

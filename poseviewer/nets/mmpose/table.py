@@ -41,8 +41,20 @@ FAMILIES = (
     Family("mmpose_mspn", mspn.sniff, mspn.Mspn, mspn.spec_of),
 )
 
+NAMED_ONLY = {
+    "RTMO": "head.dcc.x_bins",
+    "MSPN of several stages": mspn.SECOND_STAGE,
+    "an hourglass network of several stacks": hourglass.MORE_STACKS,
+}
+"""Networks that are told by one tensor but not built, as nothing to compare their outputs with is at hand."""
+
 
 def recognise(shapes: Shapes) -> tuple[Family, Any] | None:
     """The family that a state dict's shapes belong to and its configuration, None for a stranger."""
     found = ((family, family.sniff(shapes)) for family in FAMILIES)
     return next(((family, config) for family, config in found if config is not None), None)
+
+
+def named_only(shapes: Shapes) -> str:
+    """What a state dict is in words, where it is a network of MMPose that is known but not built; else ""."""
+    return next((name for name, key in NAMED_ONLY.items() if key in shapes), "")
