@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from poseviewer.cli.progress import drive
+from poseviewer.cli.progress import drive, drive_lines
 from poseviewer.core.errors import CallError
 
 
@@ -21,7 +22,7 @@ def predict(args: argparse.Namespace) -> int:
         raise CallError("Name at least one MEDIA to predict.", remedy="See poseviewer predict --help.")
     changes = {
         name: value
-        for name in ("confidence", "iou", "enlargement", "batch_frames", "batch_people")
+        for name in ("confidence", "iou", "enlargement", "input_size", "scales", "batch_frames", "batch_people")
         if (value := getattr(args, name)) is not None
     }
     changes["tracker"] = "" if args.tracker == "none" else args.tracker
@@ -97,6 +98,40 @@ def import_file(args: argparse.Namespace) -> int:
     return 0
 
 
+def train(args: argparse.Namespace) -> int:
+    """Retrain on corrections."""
+    from poseviewer.jobs.retrain import event_line
+    from poseviewer.jobs.train import TrainOrder, outcome_lines, train_files
+
+    order = TrainOrder(
+        data=tuple(args.data),
+        out=args.out,
+        start=args.start,
+        minutes=args.minutes or (0.0 if args.steps else 10.0),
+        steps=args.steps,
+        hold_out=tuple(args.hold_out),
+        validate=tuple(args.validate),
+        device=args.device,
+        precision=args.precision,
+        batch=args.batch,
+        rate=args.rate,
+        objective=args.objective,
+        schedule=args.schedule,
+        keep=args.keep,
+        keep_best=args.best,
+        readers=args.readers,
+        threads=args.threads,
+        seed=args.seed,
+    )
+    if args.events:
+        print(event_line(drive_lines(train_files(order), event_line)), flush=True)
+        return 0
+    outcome = drive(train_files(order), "training")
+    if os.environ.get("RANK", "0") == "0":
+        _print(outcome, outcome_lines(outcome), as_json=args.json)
+    return 0
+
+
 def evaluate(args: argparse.Namespace) -> int:
     """Score results."""
     from poseviewer.jobs.evaluate import evaluate_files
@@ -141,6 +176,7 @@ TABLE: dict[str, Callable[[argparse.Namespace], int]] = {
     "probe": probe,
     "export": export,
     "import": import_file,
+    "train": train,
     "evaluate": evaluate,
     "doctor": doctor,
     "demo": demo,

@@ -6,7 +6,7 @@ import argparse
 
 from poseviewer import __version__
 
-COMMANDS = ("predict", "frames", "probe", "export", "import", "evaluate", "doctor", "demo")
+COMMANDS = ("predict", "frames", "probe", "export", "import", "train", "evaluate", "doctor", "demo")
 
 TOP = """\
 PoseViewer shows why a human-pose pipeline went wrong, lets you put it right, and hands the result back.
@@ -39,6 +39,7 @@ examples:
   poseviewer predict clip.mp4 --out results.json --frames 0-99,120 --overlay seen.mp4
   poseviewer predict photos/ --boxes val.json --out results.json     boxes and image ids of a COCO file
   poseviewer predict clip.mp4 --project clip.poseproj                predictions to look at and correct
+  poseviewer predict clip.mp4 --pipeline onestage --estimator yolov8n-pose.pt --out results.json
 Ctrl-C stops within a batch and keeps what was finished.
 """
 FRAMES = "Write exact frames as PNG: frame 57 becomes 000057.png, the very frame that the timeline shows as 57."
@@ -57,6 +58,22 @@ written, read back with pycocotools and compared number for number; until then a
 IMPORT = """\
 Take a COCO file into a project: annotations become corrections, a results list becomes predictions of a run.
 The project is made if it is not there. Ids, areas, crowds and unknown fields are kept for the next export.
+"""
+TRAIN = """\
+Learn from corrections: retrain the pose network on corrected frames and show what that gained.
+
+DATA are .poseproj projects (their corrections are read, never changed), COCO keypoint files, or folders that
+`poseviewer export` made. Some frames are held out of the training, by default the last quarter of each media's
+corrected ones; old and new weights are compared on them joint by joint. The old network, frozen, keeps the new one
+from forgetting. DIR gets estimator.safetensors, a card and comparison.json. A training that was cut off goes on when
+the same command is given again.
+"""
+TRAIN_EXAMPLES = """\
+examples:
+  poseviewer train clip.poseproj --out better --minutes 10
+  poseviewer train a.poseproj b.poseproj --hold-out b.mp4 --from mine.safetensors --out better --minutes 30
+  poseviewer train dataset --hold-out clip.mp4:100-200 --out better --steps 2000 --device cuda
+  torchrun --nproc_per_node 4 -m poseviewer train dataset --out better --minutes 60
 """
 EVALUATE = """\
 Score a COCO results list against a COCO annotation file: OKS AP through pycocotools, and PCK@0.2 (a joint is right
@@ -108,7 +125,12 @@ def _predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="COCO.json",
         help="boxes of an annotation or detection file instead of the detector; annotated people are never suppressed",
     )
-    parser.add_argument("--pipeline", choices=("topdown", "bottomup"), default="topdown", help="default: topdown")
+    parser.add_argument(
+        "--pipeline",
+        choices=("topdown", "bottomup", "onestage"),
+        default="topdown",
+        help="detector and estimator, a network with tags, or an ultralytics pose network (default: topdown)",
+    )
     parser.add_argument("--detector", metavar="W", default="", help="YOLO person detector weights (default: bundled)")
     parser.add_argument("--estimator", metavar="W", default="", help="pose weights (default: bundled)")
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda", help="where to compute (default: auto)")
@@ -119,6 +141,8 @@ def _predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     tuning.add_argument("--confidence", "--conf", type=float, metavar="0..1", help="least score of a box")
     tuning.add_argument("--iou", type=float, metavar="0..1", help="boxes that overlap more are one person")
     tuning.add_argument("--enlargement", type=float, metavar="F", help="grow boxes by this fraction (default: 0.3)")
+    tuning.add_argument("--input-size", type=int, metavar="PX", help="of the whole picture, bottomup and onestage")
+    tuning.add_argument("--scales", type=_numbers, metavar="0.5,1,2", help="of that size, averaged, bottomup")
     tuning.add_argument(
         "--tracker",
         choices=("auto", "none", "kalman", "poseflow", "oks"),
@@ -131,6 +155,11 @@ def _predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     tuning.add_argument("--batch-frames", type=int, metavar="N", help="frames in one go through the detector")
     tuning.add_argument("--batch-people", type=int, metavar="N", help="people in one go through the estimator")
     _aliases(parser)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """Numbers with commas between them; argparse words the error."""
+    return tuple(float(part) for part in text.split(","))
 
 
 def _aliases(parser: argparse.ArgumentParser) -> None:
@@ -191,10 +220,44 @@ def _data_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     load.add_argument("file", metavar="FILE", help="COCO annotation file or results list")
     load.add_argument("--images", required=True, metavar="DIR", help="folder of the pictures, or the video")
     load.add_argument("--project", required=True, metavar="P", help="a .poseproj file, made if need be")
+    _train(commands)
     score = _add(commands, "evaluate", EVALUATE, "example:\n  poseviewer evaluate val.json results.json --json\n")
     score.add_argument("truth", metavar="GT.json", help="COCO annotation file")
     score.add_argument("results", metavar="DT.json", help="COCO results list")
     score.add_argument("--json", action="store_true", help="as JSON on stdout")
+
+
+def _train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = _add(commands, "train", TRAIN, TRAIN_EXAMPLES)
+    parser.add_argument("data", nargs="+", metavar="DATA", help="projects, COCO keypoint files or exported folders")
+    parser.add_argument("--from", dest="start", metavar="W", default="", help="start weights (default: bundled)")
+    parser.add_argument("--out", "-o", required=True, metavar="DIR", help="folder for the new weights")
+    parser.add_argument("--minutes", type=float, default=0.0, metavar="N", help="time budget (default: 10 minutes)")
+    parser.add_argument("--steps", type=int, default=0, metavar="N", help="budget in steps, beside or instead of it")
+    parser.add_argument("--device", metavar="auto|cpu|cuda", default="auto", help="where to compute (default: auto)")
+    parser.add_argument(
+        "--hold-out",
+        action="append",
+        default=[],
+        metavar="WHAT",
+        help="clip.mp4, clip.mp4:100-200, last:0.25 or none; may be given again (default: last:0.25)",
+    )
+    parser.add_argument(
+        "--validate", action="append", default=[], metavar="COCO.json", help="people that are only measured"
+    )
+    parser.add_argument("--json", action="store_true", help="the comparison as JSON on stdout")
+    parser.add_argument("--events", action="store_true", help="progress and curves as JSON lines on stdout")
+    tuning = parser.add_argument_group("tuning")
+    tuning.add_argument("--batch", type=int, default=32, metavar="N", help="crops a step (default: 32)")
+    tuning.add_argument("--rate", type=float, default=3e-4, metavar="R", help="highest learning rate (default: 0.0003)")
+    tuning.add_argument("--schedule", choices=("cosine", "step"), default="cosine", help="default: cosine")
+    tuning.add_argument("--objective", choices=("heatmap", "sikr"), default="", help="default: what the network is for")
+    tuning.add_argument("--keep", type=float, default=1.0, metavar="F", help="weight of the old answers (default: 1)")
+    tuning.add_argument("--best", action="store_true", help="keep the best held-out moment instead of the last")
+    tuning.add_argument("--precision", choices=("auto", "float32", "bf16", "fp16"), default="auto")
+    tuning.add_argument("--readers", type=int, default=0, metavar="N", help="processes that cut crops (0: a thread)")
+    tuning.add_argument("--threads", type=int, default=0, metavar="N", help="processor threads (default: all)")
+    tuning.add_argument("--seed", type=int, default=0, metavar="N")
 
 
 def _other_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

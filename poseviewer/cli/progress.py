@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Generator
 from typing import TextIO, TypeVar
 
-from poseviewer.core.progress import FrameDone, JobEvent, Note, Progress, time_left_words
+from poseviewer.core.progress import FrameDone, JobEvent, Note, Point, Progress, time_left_words
 
 T = TypeVar("T")
 BAR_CELLS = 24
@@ -41,6 +41,18 @@ def drive(job: Generator[JobEvent, None, T], title: str = "", stream: TextIO | N
         screen.close()
 
 
+def drive_lines(job: Generator[JobEvent, None, T], line: Callable[[JobEvent], str]) -> T:
+    """Run a job to its end with one line on stdout for each event, for a program that reads them."""
+    try:
+        while True:
+            print(line(next(job)), flush=True)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        job.close()
+
+
 class Screen:
     """Shows events: one line that is redrawn on a terminal, a line now and then elsewhere."""
 
@@ -62,7 +74,7 @@ class Screen:
             self._stream.flush()
         elif isinstance(event, Progress):
             self._progress(event)
-        elif not isinstance(event, FrameDone):
+        elif not isinstance(event, FrameDone | Point):
             raise TypeError(f"{type(event).__name__} is no job event")
 
     def close(self) -> None:

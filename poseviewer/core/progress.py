@@ -46,7 +46,22 @@ class Note:
     frame: int | None = None
 
 
-JobEvent = Progress | FrameDone | Note
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of a curve that a training draws.
+
+    Attributes:
+        curve: which, e.g. "loss" or "held-out PCK".
+        at: part of the training, 0..1.
+        value: there.
+    """
+
+    curve: str
+    at: float
+    value: float
+
+
+JobEvent = Progress | FrameDone | Note | Point
 
 
 class ProgressMeter:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from poseviewer.core.errors import FormatError
 from poseviewer.core.geometry import transform
@@ -22,6 +23,7 @@ from poseviewer.training.datasets import PersonSet
 from poseviewer.training.pixels import PixelStore
 
 T = TypeVar("T")
+LAST_NUMBER = 2**40
 LOWER_BODY = ("left hip", "right hip", "left knee", "right knee", "left ankle", "right ankle")
 
 
@@ -32,6 +34,20 @@ class Batch:
     crops: Tensor
     joints: Tensor
     weights: Tensor
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device; from pinned memory without waiting."""
+        crops, joints, weights = (
+            part.to(device, non_blocking=True) for part in (self.crops, self.joints, self.weights)
+        )
+        return Batch(crops, joints, weights)
+
+    def pin_memory(self) -> Batch:
+        """The batch in memory that a CUDA device reads by itself; called by the loader."""
+        return Batch(self.crops.pin_memory(), self.joints.pin_memory(), self.weights.pin_memory())
 
 
 class Mixture:
@@ -68,13 +84,19 @@ class Mixture:
         self.config = config
         self.seed = seed
 
-    def batch(self, number: int, size: int, input_wh: tuple[int, int], strength: float) -> Batch:
-        """Batch `number` of `size` crops at `input_wh` with augmentation at `strength` 0..1."""
-        rng = np.random.default_rng((self.seed, number))
+    def batch(
+        self, number: int, size: int, input_wh: tuple[int, int], strength: float, part: tuple[int, int] = (0, 1)
+    ) -> Batch:
+        """Batch `number` of `size` crops at `input_wh` with augmentation at `strength` 0..1.
+
+        `part` is (which, of how many) workers: together they make what a single one makes.
+        """
         crops, joints, weights = [], [], []
-        for chosen in rng.choice(len(self.sets), size=size, p=self.shares):
+        for entry in range(part[0], size, part[1]):
+            rng = np.random.default_rng((self.seed, number, entry))
+            chosen = int(rng.choice(len(self.sets), p=self.shares))
             place = int(rng.integers(len(self.sets[chosen])))
-            crop, joint, weight = self._person(int(chosen), place, input_wh, strength, rng)
+            crop, joint, weight = self._person(chosen, place, input_wh, strength, rng)
             crops.append(crop)
             joints.append(joint)
             weights.append(weight)
@@ -99,8 +121,43 @@ class Mixture:
         return crop, moved.astype(np.float32), weights
 
 
-def ahead(make: Callable[[int], T], start: int, depth: int = 3) -> Generator[T, None, None]:
-    """Batches start, start + 1, ... made by a thread up to `depth` ahead; closing the iterator ends the thread."""
+def ahead(make: Callable[[int], T], start: int, depth: int = 3, *, readers: int = 0) -> Generator[T, None, None]:
+    """Batches start, start + 1, ... made ahead; closing the iterator ends what makes them.
+
+    Args:
+        make: from a number to a batch; with readers it travels to other processes.
+        start: first number.
+        depth: how many may wait.
+        readers: processes that make batches in turn, for a device that is faster than one thread; 0 is a thread here.
+    """
+    return _by_readers(make, start, depth, readers) if readers else _by_thread(make, start, depth)
+
+
+class _Numbered(Dataset[T]):
+    """Batches by their number, as torch's loader wants them."""
+
+    def __init__(self, make: Callable[[int], T]) -> None:
+        self._make = make
+
+    def __getitem__(self, number: int) -> T:
+        return self._make(number)
+
+
+def _by_readers(make: Callable[[int], T], start: int, depth: int, readers: int) -> Generator[T, None, None]:
+    # A forked reader may hang in OpenMP's locks; a spawned one starts clean.
+    loader = DataLoader(
+        _Numbered(make),
+        batch_size=None,
+        sampler=range(start, LAST_NUMBER),
+        num_workers=readers,
+        prefetch_factor=depth,
+        multiprocessing_context="spawn",
+        pin_memory=torch.cuda.is_available(),
+    )
+    yield from loader
+
+
+def _by_thread(make: Callable[[int], T], start: int, depth: int) -> Generator[T, None, None]:
     ready: queue.Queue[T | BaseException] = queue.Queue(depth)
     stop = threading.Event()
 

@@ -33,17 +33,39 @@ class PixelStore:
             MediaError: a picture is missing or cannot be decoded.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        key = hashlib.sha256("\n".join(str(path) for path in images).encode()).hexdigest()[:16]
+        key = hashlib.sha256("\n".join(_named(path) for path in images).encode()).hexdigest()[:16]
         raw, index = folder / f"{key}.rgb", folder / f"{key}.npy"
         if not (raw.exists() and index.exists()):
             _build(images, raw, index)
+        self._files = (raw, index)
+        self._open()
+
+    def _open(self) -> None:
+        raw, index = self._files
         self._index = np.load(index)
         self._pixels = np.memmap(raw, dtype=np.uint8, mode="r")
+
+    def __getstate__(self) -> tuple[Path, Path]:
+        """Only the names travel to another process, which maps the file itself."""
+        return self._files
+
+    def __setstate__(self, files: tuple[Path, Path]) -> None:
+        self._files = files
+        self._open()
 
     def __getitem__(self, place: int) -> Pixels:
         """(H, W, 3) uint8 RGB, read-only."""
         offset, height, width = (int(value) for value in self._index[place])
         return self._pixels[offset : offset + height * width * 3].reshape(height, width, 3)
+
+
+def _named(path: Path) -> str:
+    """A picture's name with its time and size, so that another picture of the same name is another one."""
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise MediaError(f"The picture {path} is missing or damaged.", file=path) from error
+    return f"{path} {about.st_mtime_ns} {about.st_size}"
 
 
 def read_picture(path: Path) -> Pixels:

@@ -30,6 +30,12 @@ def cosine_rate(peak: float, progress: float, step: int, warm_up: int) -> float:
     return peak * warm * max(0.5 * (1 + math.cos(math.pi * min(progress, 1.0))), 0.002)
 
 
+def step_rate(peak: float, progress: float, step: int, warm_up: int, drops: Sequence[float]) -> float:
+    """Learning rate: linear warm-up by steps, then a tenth from each part in `drops` of the training on."""
+    warm = min(1.0, (step + 1) / max(warm_up, 1))
+    return peak * warm * 0.1 ** sum(progress >= part for part in drops)
+
+
 def growing(progress: float, gentle: float, start: float = 0.2) -> float:
     """Strength of the augmentation: from `start` to 1 over the first part `gentle` of the training."""
     return min(1.0, start + (1 - start) * progress / max(gentle, 1e-9))

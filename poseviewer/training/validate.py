@@ -109,7 +109,8 @@ def normalise(crops: Tensor, spec: EstimatorSpec) -> Tensor:
     """Crops (B, H, W, 3) uint8 to the network's input (B, 3, H, W) float32, channels last in memory."""
     mean = torch.tensor(spec.mean, device=crops.device)
     std = torch.tensor(spec.std, device=crops.device)
-    return ((crops.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+    ready = ((crops.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+    return ready.flip(1) if spec.bgr else ready
 
 
 @torch.no_grad()
@@ -125,15 +126,16 @@ def predict(
 ) -> tuple[Float, Float]:
     """Joints (N, K, 2) in picture pixels and scores (N, K) of everybody."""
     joints, scores = [], []
+    place = next((p.device for p in net.parameters()), torch.device("cpu"))
     for start in range(0, len(given.crops), batch):
-        x = normalise(torch.from_numpy(given.crops[start : start + batch]), spec)
-        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        x = normalise(torch.from_numpy(given.crops[start : start + batch]).to(place), spec)
+        with torch.autocast(place.type, torch.bfloat16, enabled=bfloat16):
             maps = net(x).float()
             if flip:
                 maps = merge_flip(maps, net(x.flip(3)).float(), shape.flip)
         xy, score = decode_heatmaps(maps, spec.decode)
-        joints.append(xy.numpy())
-        scores.append(score.numpy())
+        joints.append(xy.cpu().numpy())
+        scores.append(score.cpu().numpy())
     stride = spec.input_wh[0] / spec.heatmap_wh[0]
     cells = np.concatenate(joints) * stride
     placed = [transform(invert(m), xy) for m, xy in zip(given.matrices, cells, strict=True)]

@@ -1,0 +1,307 @@
+"""From a project's corrections to a training: a snapshot of who is where, then a training in a process of its own.
+
+The snapshot is a folder of COCO files and pictures. The project is only read, in one go at the beginning, so that edits
+that follow do not mix in. Held-out frames go into a file of their own and never into the one that is learnt from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from poseviewer.core.errors import CallError, FormatError, KnownError
+from poseviewer.core.files import write_bytes
+from poseviewer.core.geometry import keypoints_box
+from poseviewer.core.progress import JobEvent, Note, Point, Progress, ProgressMeter
+from poseviewer.core.skeleton import Skeleton
+from poseviewer.core.values import ABSENT, Person
+from poseviewer.formats.coco_eval import AREA_RULE
+from poseviewer.jobs.export import PictureReader
+from poseviewer.project import MediaRow, Project
+from poseviewer.training.holdout import HoldOut, held_spans, is_held
+from poseviewer.training.results import Comparison
+
+Json = dict[str, Any]
+MOST_REMEMBERED = 200
+"""Frames that nobody corrected, evenly over the media: enough to remember by."""
+TRAIN, REMEMBER, HELD = "train.json", "remember.json", "held.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was taken from a project.
+
+    Attributes:
+        folder: holds train.json, remember.json and held.json (those that have people) and images/.
+        frames, people: to learn from.
+        held_frames, held_people: held out.
+        remembered: people whom nobody corrected.
+    """
+
+    folder: Path
+    frames: int
+    people: int
+    held_frames: int
+    held_people: int
+    remembered: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shown:
+    """Some people of one frame; ``part`` is the file they go to."""
+
+    media: int
+    frame: int
+    people: tuple[Person, ...]
+    part: str
+
+
+def take_snapshot(project: Project, folder: Path, hold_out: HoldOut) -> Generator[JobEvent, None, Snapshot]:
+    """Write what a training needs to know of a project.
+
+    Raises:
+        FormatError: nobody is corrected outside the held-out frames.
+        CallError: a media to hold out is not there.
+        MediaError: a media cannot be read.
+    """
+    media = {row.id: row for row in project.media_list()}
+    names = unique_names(media.values())
+    shown = list(_chosen(project, names, hold_out))
+    if not any(row.part == TRAIN for row in shown):
+        raise FormatError(
+            f"{Path(project.path).name} has no corrected people outside the frames that are held out.",
+            file=Path(project.path),
+            remedy="Correct some frames first, or hold fewer of them out.",
+        )
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    yield from _write_pictures(project, {(row.media, row.frame) for row in shown}, folder, names)
+    counts: dict[str, tuple[int, int]] = {}
+    for part in (TRAIN, REMEMBER, HELD):
+        rows = [row for row in shown if row.part == part]
+        counts[part] = (len({(row.media, row.frame) for row in rows}), sum(len(row.people) for row in rows))
+        (folder / part).unlink(missing_ok=True)
+        if rows:
+            write_bytes(folder / part, msgspec.json.encode(_dataset(rows, names, project.skeleton)))
+    return Snapshot(folder, *counts[TRAIN], *counts[HELD], counts[REMEMBER][1])
+
+
+def unique_names(media: Iterable[MediaRow]) -> dict[int, str]:
+    """File name of every media; the id is added where two have the same."""
+    names: dict[int, str] = {}
+    for row in media:
+        name = Path(row.path).name
+        names[row.id] = f"{name} ({row.id})" if name in names.values() else name
+    return names
+
+
+def corrected_counts(project: Project) -> dict[str, int]:
+    """How many corrected frames each media has, by name."""
+    names = unique_names(project.media_list())
+    return {name: count for number, name in names.items() if (count := len(project.corrected_frames(number)))}
+
+
+def _chosen(project: Project, names: dict[int, str], hold_out: HoldOut) -> Generator[_Shown, None, None]:
+    """Corrected people, held out or not, and some of those whom nobody corrected."""
+    corrected = [row for row in project.export_rows("corrections") if row.people]
+    labelled: dict[str, set[int]] = {}
+    for row in corrected:
+        labelled.setdefault(names[row.media], set()).add(row.frame)
+    spans = held_spans(hold_out, labelled)
+    for row in corrected:
+        away = is_held(spans, names[row.media], row.frame)
+        yield _Shown(row.media, row.frame, row.people, HELD if away else TRAIN)
+    others = [
+        row
+        for row in project.export_rows("predictions")
+        if row.people and not is_held(spans, names[row.media], row.frame)
+    ]
+    step = max(len(others) / MOST_REMEMBERED, 1.0)
+    for place in range(min(len(others), MOST_REMEMBERED)):
+        row = others[int(place * step)]
+        yield _Shown(row.media, row.frame, row.people, REMEMBER)
+
+
+def _write_pictures(
+    project: Project, wanted: set[tuple[int, int]], folder: Path, names: dict[int, str]
+) -> Generator[JobEvent, None, None]:
+    from poseviewer.jobs.frames import write_picture
+
+    reader = PictureReader(project)
+    meter = ProgressMeter(len(wanted), "pictures")
+    try:
+        for media in sorted({number for number, _ in wanted}):
+            yield from reader.prepare(media)
+        for media, frame in sorted(wanted):
+            write_picture(folder / "images" / _picture(media, frame), reader.pixels(media, frame))
+            if event := meter.step(text=names[media]):
+                yield event
+    finally:
+        reader.close()
+
+
+def _picture(media: int, frame: int) -> str:
+    return f"{media:03d}_{frame:06d}.png"
+
+
+def _dataset(rows: Sequence[_Shown], names: dict[int, str], kit: Skeleton) -> Json:
+    places = sorted({(row.media, row.frame) for row in rows})
+    ids = {place: number for number, place in enumerate(places, start=1)}
+    images = [
+        {"id": ids[media, frame], "file_name": _picture(media, frame), "media": names[media], "frame_index": frame}
+        for media, frame in places
+    ]
+    annotations: list[Json] = []
+    for row in rows:
+        for person in row.people:
+            annotations.append(_entry(len(annotations) + 1, ids[row.media, row.frame], person))
+    category = {"id": 1, "name": "person", "keypoints": list(kit.joints), "skeleton": []}
+    return {"images": images, "annotations": annotations, "categories": [category]}
+
+
+def _entry(number: int, image: int, person: Person) -> Json:
+    present = person.visibility > ABSENT
+    points = np.where(present[:, None], person.pose.keypoints, 0).astype(float)
+    box = np.asarray(person.pose.box, dtype=float)
+    if not (np.isfinite(box).all() and (box[2:] - box[:2] >= 2).all()):
+        box = np.asarray(keypoints_box(points, present), dtype=float)
+    width, height = (float(side) for side in box[2:] - box[:2])
+    return {
+        "id": number,
+        "image_id": image,
+        "category_id": 1,
+        "bbox": [float(box[0]), float(box[1]), width, height],
+        "area": AREA_RULE * width * height,
+        "iscrowd": 0,
+        "keypoints": np.column_stack([points, np.where(present, person.visibility, 0)]).ravel().tolist(),
+        "num_keypoints": int(present.sum()),
+    }
+
+
+# --- a training in a process of its own ---
+
+
+class RetrainOrder(msgspec.Struct, frozen=True):
+    """What the window asks for.
+
+    Attributes:
+        out: folder for everything.
+        weights: to begin with; "" is the bundled ones.
+        minutes: budget.
+        hold_out: which frames are measured instead.
+        device: where.
+        others: paths of further projects.
+    """
+
+    out: Path
+    weights: str = ""
+    minutes: float = 10.0
+    hold_out: HoldOut = HoldOut()
+    device: str = "auto"
+    others: tuple[Path, ...] = ()
+
+
+class RetrainOutcome(msgspec.Struct, frozen=True):
+    """What came of it: the new weights, and the comparison (None where nothing was held out)."""
+
+    weights: str
+    comparison: Comparison | None
+
+
+def retrain_project(project: Project | None, order: RetrainOrder) -> Generator[JobEvent, None, RetrainOutcome]:
+    """Snapshot the open project and others, then train in a child process; closing ends the child.
+
+    Raises:
+        KnownError: as the snapshot raises it, or with the child's own sentence.
+    """
+    folders: list[Path] = []
+    snapshots = order.out / "snapshot"
+    if project is not None:
+        yield Note("Taking a snapshot of the corrections.")
+        folders.append((yield from take_snapshot(project, snapshots / "1", order.hold_out)).folder)
+    for number, path in enumerate(order.others, start=2):
+        with Project.open(path) as other:
+            taken = yield from take_snapshot(other, snapshots / str(number), _own_part(other, order.hold_out))
+        folders.append(taken.folder)
+    if not folders:
+        raise CallError("Name at least one project to learn from.")
+    return (yield from _child(child_command(order, folders), order))
+
+
+def _own_part(project: Project, hold_out: HoldOut) -> HoldOut:
+    """The hold-out as far as it is about this project's media."""
+    here = set(corrected_counts(project))
+    spans = tuple(span for span in hold_out.spans if span[0] in here)
+    media = tuple(name for name in hold_out.media if name in here)
+    return msgspec.structs.replace(hold_out, media=media, spans=spans)
+
+
+def child_command(order: RetrainOrder, folders: Sequence[Path]) -> list[str]:
+    """The command line of the training, as one could type it."""
+    command = [sys.executable, "-m", "poseviewer", "train", *map(str, folders), "--out", str(order.out), "--events"]
+    command += ["--minutes", f"{order.minutes:g}", "--device", order.device, "--hold-out", "none"]
+    return command + (["--from", order.weights] if order.weights else [])
+
+
+_EVENTS: dict[str, type[Any]] = {kind.__name__: kind for kind in (Progress, Note, Point, RetrainOutcome)}
+
+
+def event_line(event: JobEvent | RetrainOutcome) -> str:
+    """One event, or the outcome, as a line of JSON, for `--events`."""
+    return msgspec.json.encode({"event": type(event).__name__, **msgspec.to_builtins(event)}).decode()
+
+
+def read_event(line: str) -> JobEvent | RetrainOutcome | None:
+    """What `event_line` wrote, or None for a line that is something else."""
+    try:
+        table = msgspec.json.decode(line)
+        event: JobEvent | RetrainOutcome = msgspec.convert(table, _EVENTS[table.pop("event")])
+    except (msgspec.MsgspecError, AttributeError, KeyError, TypeError):
+        return None
+    return event
+
+
+def _child(command: Sequence[str], order: RetrainOrder) -> Generator[JobEvent, None, RetrainOutcome]:
+    environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
+    complaints = order.out / "errors.txt"
+    outcome: RetrainOutcome | None = None
+    with complaints.open("wb") as errors:
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
+        try:
+            for line in child.stdout or ():
+                event = read_event(line)
+                if isinstance(event, RetrainOutcome):
+                    outcome = event
+                elif event is not None:
+                    yield event
+            child.wait()
+        finally:
+            _end(child)
+    if child.returncode or outcome is None:
+        raise KnownError(_sentence(complaints), file=order.out)
+    complaints.unlink(missing_ok=True)
+    return outcome
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    if child.poll() is None:
+        child.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(5)
+        if child.poll() is None:
+            child.kill()
+            child.wait()
+
+
+def _sentence(complaints: Path) -> str:
+    """What the child said last, without the program's name."""
+    lines = [line for line in complaints.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1].removeprefix("poseviewer: ") if lines else "The training ended without a word."

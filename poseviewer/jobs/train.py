@@ -1,0 +1,223 @@
+"""Training as a job: data sets and projects in, better weights and the table of what they gained out."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from poseviewer.core.errors import CallError, FormatError
+from poseviewer.core.progress import JobEvent, Note
+from poseviewer.core.resources import resource
+from poseviewer.core.skeleton import Skeleton
+from poseviewer.jobs.retrain import HELD, REMEMBER, TRAIN, RetrainOutcome, take_snapshot
+from poseviewer.project import Project
+from poseviewer.training.holdout import parse_hold_out, split_people
+
+if TYPE_CHECKING:
+    from poseviewer.training.datasets import Annotation
+    from poseviewer.training.retraining import RetrainConfig, RetrainData
+
+BUNDLED = "weights/estimator.safetensors"
+PROJECT_SUFFIX = ".poseproj"
+
+
+class TrainOrder(msgspec.Struct, frozen=True):
+    """What ``poseviewer train`` was asked to do; see its help.
+
+    Attributes:
+        data: projects, COCO keypoint files, or folders that an export or a snapshot made.
+        out: folder for the new weights.
+        start: weights to begin with; "" is the bundled ones.
+        minutes, steps: budget; 0 is none.
+        hold_out: words as :func:`poseviewer.training.holdout.parse_hold_out` takes them.
+        validate: COCO keypoint files that are only measured.
+        device, precision, batch, rate, objective, schedule, seed, readers: of the training.
+        keep: weight of what is remembered.
+        keep_best: the best moment by held-out OKS AP instead of the last.
+        threads: of the processor; 0 leaves torch's own choice.
+    """
+
+    data: tuple[str, ...]
+    out: str
+    start: str = ""
+    minutes: float = 0.0
+    steps: int = 0
+    hold_out: tuple[str, ...] = ()
+    validate: tuple[str, ...] = ()
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bf16", "fp16"] = "auto"
+    batch: int = 32
+    rate: float = 3e-4
+    objective: str = ""
+    schedule: Literal["cosine", "step"] = "cosine"
+    keep: float = 1.0
+    keep_best: bool = False
+    readers: int = 0
+    threads: int = 0
+    seed: int = 0
+
+
+def train_files(order: TrainOrder) -> Generator[JobEvent, None, RetrainOutcome]:
+    """Train as ordered; under torchrun together with the other processes.
+
+    Raises:
+        CallError: the order makes no sense.
+        FormatError, MediaError, WeightsError, ProjectError, DeviceError: in one sentence what cannot be used.
+    """
+    _check(order)
+    from poseviewer.training import ranks
+
+    if order.threads:
+        import torch
+
+        torch.set_num_threads(order.threads)
+    device = ranks.join(order.device)
+    try:
+        job = _train(order, device)
+        # Of several processes only the first speaks.
+        return (yield from job) if ranks.rank() == 0 else _in_silence(job)
+    finally:
+        ranks.leave()
+
+
+def _in_silence(job: Generator[JobEvent, None, RetrainOutcome]) -> RetrainOutcome:
+    while True:
+        try:
+            next(job)
+        except StopIteration as end:
+            outcome: RetrainOutcome = end.value
+            return outcome
+
+
+def _check(order: TrainOrder) -> None:
+    if not order.data:
+        raise CallError("Name at least one project or COCO file to learn from.")
+    if order.minutes < 0 or order.steps < 0 or not (order.minutes or order.steps):
+        raise CallError("A training needs a budget.", remedy="Give --minutes or --steps.")
+    if order.batch < 1:
+        raise CallError(f"A batch has at least one crop, not {order.batch}.")
+    for name in (*order.data, *order.validate):
+        if not Path(name).exists():
+            raise FormatError(f"{name} is not there.", file=name)
+    out = Path(order.out)
+    if out.exists() and not out.is_dir():
+        raise CallError(f"{out} is a file, a folder is expected.", file=out)
+    if any((out / f"estimator{ending}").exists() for ending in (".safetensors", ".pth")):
+        raise CallError(f"{out} holds a finished training.", file=out, remedy="Choose another folder.")
+
+
+def _train(order: TrainOrder, device: str) -> Generator[JobEvent, None, RetrainOutcome]:
+    from poseviewer.nets.weights import load_estimator
+    from poseviewer.training import ranks
+    from poseviewer.training.retraining import retrain, skeleton_of_weights
+
+    config = _config(order, device)
+    shape = skeleton_of_weights(load_estimator(config.weights), config.weights)
+    if ranks.rank() == 0:
+        config.out.mkdir(parents=True, exist_ok=True)
+        yield from _snapshots(order)
+    ranks.wait_for_all()
+    data = read_data(order, shape)
+    people = f"{len(data.corrected)} corrected people to learn from, {len(data.held)} held out"
+    yield Note(f"{people}, {len(data.remembered)} to remember by.")
+    done = yield from retrain(config, data)
+    return RetrainOutcome(str(done.weights), done.comparison)
+
+
+def _config(order: TrainOrder, device: str) -> RetrainConfig:
+    from poseviewer.training.loop import LoopConfig
+    from poseviewer.training.retraining import RetrainConfig
+
+    loop = LoopConfig(
+        seconds=60 * order.minutes,
+        steps=order.steps,
+        rate=order.rate,
+        warm_up=50,
+        schedule=order.schedule,
+        average=0.995,
+        precision=order.precision,
+        device=device,
+        seed=order.seed,
+    )
+    return RetrainConfig(
+        weights=Path(order.start) if order.start else resource(BUNDLED),
+        out=Path(order.out),
+        loop=loop,
+        batch=order.batch,
+        keep=order.keep,
+        objective=order.objective,
+        keep_best=order.keep_best,
+        readers=order.readers,
+    )
+
+
+def _snapshots(order: TrainOrder) -> Generator[JobEvent, None, None]:
+    """Read the projects' corrections, each into a folder of its own."""
+    for name in order.data:
+        if Path(name).suffix == PROJECT_SUFFIX:
+            with Project.open(name) as project:
+                yield from take_snapshot(project, _snapshot_folder(order, name), parse_hold_out(order.hold_out))
+
+
+def _snapshot_folder(order: TrainOrder, project: str) -> Path:
+    return Path(order.out) / "snapshot" / f"{order.data.index(project) + 1}"
+
+
+def read_data(order: TrainOrder, shape: Skeleton) -> RetrainData:
+    """Who is learnt from, remembered and measured.
+
+    Raises:
+        FormatError: a file is no COCO keypoint file, or a folder holds none.
+        CallError: a media to hold out is not there.
+    """
+    from poseviewer.training.retraining import RetrainData
+
+    corrected: list[Annotation] = []
+    remembered: list[Annotation] = []
+    held: list[Annotation] = []
+    loose: list[Annotation] = []
+    for name in order.data:
+        folder = _snapshot_folder(order, name) if Path(name).suffix == PROJECT_SUFFIX else Path(name)
+        if (folder / TRAIN).exists() and (folder / "images").is_dir():
+            corrected += _people(folder / TRAIN, shape)
+            remembered += _people(folder / REMEMBER, shape) if (folder / REMEMBER).exists() else []
+            held += _people(folder / HELD, shape) if (folder / HELD).exists() else []
+        else:
+            for file in coco_files(Path(name)):
+                loose += _people(file, shape)
+    kept, away = split_people(loose, parse_hold_out(order.hold_out)) if loose else ([], [])
+    for name in order.validate:
+        for file in coco_files(Path(name)):
+            away += _people(file, shape)
+    labelled = [person for person in (*held, *away) if person.joints[:, 2].any()]
+    return RetrainData([*corrected, *kept], remembered, labelled)
+
+
+def coco_files(path: Path) -> list[Path]:
+    """The annotation files of an export's folder, or the file itself.
+
+    Raises:
+        FormatError: the folder holds none.
+    """
+    if path.is_file():
+        return [path]
+    found = sorted((path / "annotations").glob("*.json"))
+    if not found:
+        raise FormatError(f"{path} holds no annotations/*.json.", file=path, remedy="Name a COCO file or an export.")
+    return found
+
+
+def _people(file: Path, shape: Skeleton) -> list[Annotation]:
+    from poseviewer.training.datasets import read_annotations
+
+    beside = file.parent / "images"
+    images = beside if beside.is_dir() else file.parent.parent / "images"
+    return read_annotations(file, images if images.is_dir() else file.parent, shape)
+
+
+def outcome_lines(outcome: RetrainOutcome) -> list[str]:
+    """The outcome as lines for a terminal."""
+    return [*(outcome.comparison.lines() if outcome.comparison else ()), "", outcome.weights]

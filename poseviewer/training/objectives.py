@@ -1,0 +1,215 @@
+"""What a network can be trained for: heatmaps, symmetric integral regression, a teacher's answers, tags.
+
+An objective is called with the network's forward pass and a batch on the network's device and answers a scalar. All
+targets are made there, from joints: the loader only cuts pictures. Sums run over all processes of a training, so that
+two workers learn what one would from the joined batch.
+
+Symbols: B crops, K joints, H, W input size, h, w heatmap size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from poseviewer.core.skeleton import Skeleton
+from poseviewer.nets.weights import EstimatorSpec
+from poseviewer.ops.sikr import sikr_coordinates
+from poseviewer.ops.targets import gaussian_heatmaps, integral_targets
+from poseviewer.ops.targets_ae import group_heatmaps, push_pull, read_tags, tag_references
+from poseviewer.training.batches import Batch
+from poseviewer.training.loop import Forward
+from poseviewer.training.ranks import mean_over_all
+from poseviewer.training.validate import normalise
+
+HARD_JOINTS = {"elbow": 1.2, "knee": 1.2, "wrist": 1.5, "ankle": 1.5}
+FOREGROUND = 8.0
+"""How much more a cell under a peak weighs than one on the ground, so that zero is no resting place."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatmapObjective:
+    """Mean squared error to Gaussian heatmaps, cells under a peak and hard joints counting more.
+
+    Attributes:
+        spec: normalisation of the crops.
+        joint_weights: ``(K,)``.
+        sigma: of the Gaussians, in cells.
+    """
+
+    spec: EstimatorSpec
+    joint_weights: Tensor
+    sigma: float = 2.0
+
+    def __call__(self, forward: Forward, batch: Batch) -> Tensor:
+        maps = forward(normalise(batch.crops, self.spec)).float()
+        total, weight = heatmap_error(maps, batch, self.joint_weights, self.sigma)
+        return mean_over_all(total, weight)
+
+
+def heatmap_error(maps: Tensor, batch: Batch, joint_weights: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
+    """Weighted sum of the labelled joints' errors and the sum of their weights, two scalars.
+
+    Args:
+        maps: ``(B, K, h, w)``.
+        batch: joints in crop pixels.
+        joint_weights: ``(K,)``.
+        sigma: in cells.
+    """
+    wh = (maps.shape[3], maps.shape[2])
+    stride = batch.crops.shape[2] / wh[0]
+    weights = batch.weights * joint_weights.to(maps.device)
+    targets, weights = gaussian_heatmaps(batch.joints / stride, weights, wh, sigma=sigma)
+    return (cell_error(maps, targets) * weights).sum(), weights.sum()
+
+
+def cell_error(maps: Tensor, targets: Tensor) -> Tensor:
+    """``(B, K)`` mean squared error of maps, a cell weighing 1 + FOREGROUND x target."""
+    return ((maps - targets).square() * (1 + FOREGROUND * targets.clamp(min=0))).mean((2, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class SikrObjective:
+    """Symmetric integral keypoint regression with the two-step sigmoid normalisation (AlphaPose 2022, section 3.1).
+
+    Attributes:
+        spec: normalisation of the crops.
+        joint_weights: ``(K,)``.
+    """
+
+    spec: EstimatorSpec
+    joint_weights: Tensor
+
+    def __call__(self, forward: Forward, batch: Batch) -> Tensor:
+        maps = forward(normalise(batch.crops, self.spec)).float()
+        height, width = batch.crops.shape[1:3]
+        weights = batch.weights * self.joint_weights.to(maps.device)
+        targets, weights = integral_targets(batch.joints, weights, (width, height))
+        inside = (targets.abs() <= 0.5).view(len(targets), -1, 2).all(2, keepdim=True).expand(-1, -1, 2).flatten(1)
+        weights = weights * inside
+        coordinates, _ = sikr_coordinates(maps, "sigmoid")
+        total = ((coordinates - targets).abs() * weights).sum()
+        return mean_over_all(total, torch.tensor(float(len(maps)), device=maps.device))
+
+
+@dataclass(frozen=True, slots=True)
+class Distilled:
+    """Learn what is labelled; everywhere else go on answering as the teacher does.
+
+    The teacher's map of a joint counts by its height: where it is not sure there is nothing to remember, and a joint
+    that it placed wrongly in pictures like these is mostly one of which it was not sure.
+
+    Attributes:
+        spec: normalisation of the crops.
+        teacher: the forward pass of the network as it was, in evaluation mode.
+        joint_weights: ``(K,)``.
+        sigma: of the labelled joints' Gaussians, in cells.
+        keep: weight of what is remembered against what is learnt.
+        certain: height of a teacher's peak below which it counts nothing.
+    """
+
+    spec: EstimatorSpec
+    teacher: Forward
+    joint_weights: Tensor
+    sigma: float = 2.0
+    keep: float = 1.0
+    certain: float = 0.3
+
+    def __call__(self, forward: Forward, batch: Batch) -> Tensor:
+        x = normalise(batch.crops, self.spec)
+        maps = forward(x).float()
+        total, weight = heatmap_error(maps, batch, self.joint_weights, self.sigma)
+        learnt = mean_over_all(total, weight)
+        with torch.no_grad():
+            before = self.teacher(x).float()
+        height = before.amax((2, 3))
+        trust = height.clamp(max=1.0) * (height >= self.certain) * (batch.weights <= 0)
+        kept = mean_over_all((cell_error(maps, before) * trust).sum(), trust.sum())
+        return learnt + self.keep * kept
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupBatch:
+    """Whole pictures of many people for a bottom-up network.
+
+    Attributes:
+        pictures: ``(B, H, W, 3)`` uint8 RGB.
+        people: for each picture ``(P, K, 3)`` joints in picture pixels and visibility.
+        mask: ``(B, h, w)``, 0 where nothing is claimed (crowds).
+    """
+
+    pictures: Tensor
+    people: tuple[Tensor, ...]
+    mask: Tensor
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def to(self, device: torch.device) -> GroupBatch:
+        """The batch on a device."""
+        people = tuple(joints.to(device) for joints in self.people)
+        return GroupBatch(self.pictures.to(device), people, self.mask.to(device))
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingObjective:
+    """Associative embedding: masked detection error, and tags that pull together and push apart.
+
+    Weights as published for HigherHRNet: detection 1, push and pull 0.001 each, relative to maps whose error is
+    averaged over all cells.
+
+    Attributes:
+        spec: normalisation of the pictures.
+        push, pull: weights of the two tag losses.
+        sigma: of the Gaussians, in cells.
+        most: people of a picture whose tags count.
+    """
+
+    spec: EstimatorSpec
+    push: float = 1e-3
+    pull: float = 1e-3
+    sigma: float = 2.0
+    most: int = 30
+
+    def __call__(self, forward: Forward, batch: GroupBatch) -> Tensor:
+        maps = forward(normalise(batch.pictures, self.spec)).float()
+        joints = maps.shape[1] // 2
+        side = maps.shape[-1]
+        scale = side / batch.pictures.shape[2]
+        cells = [_in_cells(people[: self.most], scale) for people in batch.people]
+        targets = torch.stack([group_heatmaps(people, side, sigma=self.sigma) for people in cells])
+        references = torch.stack([tag_references(people, side, most=self.most) for people in cells])
+        error = ((maps[:, :joints] - targets).square() * batch.mask[:, None]).mean((1, 2, 3))
+        tags = read_tags(maps[:, joints:].flatten(1)[..., None], references)
+        push, pull = push_pull(tags, references[..., 1] > 0)
+        total = (error + self.push * push + self.pull * pull).sum()
+        return mean_over_all(total, torch.tensor(float(len(maps)), device=maps.device))
+
+
+def _in_cells(people: Tensor, scale: float) -> Tensor:
+    return torch.cat((people[..., :2] * scale, people[..., 2:]), dim=2)
+
+
+def joint_weights(shape: Skeleton) -> Tensor:
+    """``(K,)``: elbows, knees, wrists and ankles count more, they are the hard ones (as in HRNet's training)."""
+    found: Sequence[float] = [
+        next((w for part, w in HARD_JOINTS.items() if part in name), 1.0) for name in shape.joints
+    ]
+    return torch.tensor(found)
+
+
+MakeObjective = Callable[[EstimatorSpec, Skeleton], Any]
+OBJECTIVES: dict[str, MakeObjective] = {
+    "heatmap": lambda spec, shape: HeatmapObjective(spec, joint_weights(shape)),
+    "sikr": lambda spec, shape: SikrObjective(spec, joint_weights(shape)),
+}
+"""Objectives of a network that answers with heatmaps of one person, by name."""
+
+
+def natural_objective(spec: EstimatorSpec) -> str:
+    """What a network was made for: "sikr" where its maps are decoded by integration, else "heatmap"."""
+    return "sikr" if spec.decode == "integral" else "heatmap"

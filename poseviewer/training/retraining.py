@@ -1,0 +1,355 @@
+"""From corrected people to better weights: few pictures, a short budget, and nothing forgotten.
+
+The recipe: start from the weights that were corrected, a low learning rate, batch statistics frozen, a running average
+of the weights, and distillation. The old network, frozen, goes on telling what it was sure of: at joints that nobody
+labelled, and on people of frames that nobody corrected.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import nn
+
+from poseviewer.core.errors import CallError, FormatError, WeightsError
+from poseviewer.core.files import atomic_write, write_bytes
+from poseviewer.core.progress import JobEvent, Note, Point, Progress
+from poseviewer.core.skeleton import Skeleton, skeleton, skeleton_names
+from poseviewer.nets.unpickle import SAFETENSORS_SUFFIX, sha256_of
+from poseviewer.nets.weights import FirstJoints, LoadedEstimator, load_estimator, read_own, save_estimator
+from poseviewer.training import ranks
+from poseviewer.training.augment import AugmentConfig
+from poseviewer.training.batches import Batch, Mixture, ahead
+from poseviewer.training.comparison import Comparison, Held, compare
+from poseviewer.training.datasets import Annotation, gather
+from poseviewer.training.loop import Every, Learner, LoopConfig, Save, StopFile, run
+from poseviewer.training.objectives import Distilled, SikrObjective, joint_weights, natural_objective
+
+CHECKPOINT = "checkpoint.pt"
+STOP = "stop"
+PIXELS = "pixels"
+GENTLE = AugmentConfig(
+    scale=0.25, rotation=30.0, box_noise=0.05, half_body=0.15, low_resolution=0.2, erase=0.2, flip=0.5
+)
+SIGMA_SHARE = 2.0 / 64
+"""Width of the labels' Gaussians as a share of the heatmap's height: 2 cells of 64, as AlphaPose has it."""
+
+
+class RetrainConfig(msgspec.Struct, frozen=True):
+    """How weights are retrained.
+
+    Attributes:
+        weights: what to begin with and to remember.
+        out: folder for checkpoint, decoded pictures, curves and the new weights.
+        loop: budget, rates, device.
+        batch: crops a step, over all processes.
+        remember: share of the crops that show people whom nobody corrected.
+        keep: weight of what is remembered against what is learnt.
+        augment: of the crops.
+        objective: "heatmap" or "sikr"; "" is what the network was made for.
+        measures: how often the held-out people are measured on the way.
+        keep_best: write the weights of the best of those moments by OKS AP instead of the last.
+        readers: processes that make batches; 0 is a thread.
+    """
+
+    weights: Path
+    out: Path
+    loop: LoopConfig
+    batch: int = 32
+    remember: float = 0.35
+    keep: float = 1.0
+    augment: AugmentConfig = GENTLE
+    objective: str = ""
+    measures: int = 8
+    keep_best: bool = False
+    readers: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RetrainData:
+    """Who is learnt from.
+
+    Attributes:
+        corrected: people with labelled joints.
+        remembered: people whom nobody corrected: only their boxes count.
+        held: people that are only measured; no picture of theirs is among the others.
+    """
+
+    corrected: Sequence[Annotation]
+    remembered: Sequence[Annotation]
+    held: Sequence[Annotation]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Retrained:
+    """The new weights, and the comparison with the old ones (None without held-out people)."""
+
+    weights: Path
+    comparison: Comparison | None
+
+
+def skeleton_of_weights(weights: LoadedEstimator, path: Path) -> Skeleton:
+    """The joint set of an estimator.
+
+    Raises:
+        WeightsError: nobody knows it, or the network does not answer with heatmaps of one person.
+    """
+    spec = weights.spec
+    if spec.output != "heatmaps":
+        raise WeightsError(
+            f"{path.name} answers with {spec.output}; only networks that answer with heatmaps are retrained.", file=path
+        )
+    if spec.skeleton not in skeleton_names():
+        raise WeightsError(f"{path.name} does not say which joints its {spec.joints} outputs are.", file=path)
+    return skeleton(spec.skeleton)
+
+
+def retrain(config: RetrainConfig, data: RetrainData) -> Generator[JobEvent, None, Retrained]:
+    """Train until the budget is used or a file called "stop" appears in the folder; go on with what was cut off.
+
+    Only the first of several processes tells events and writes; the others return the same path.
+
+    Raises:
+        WeightsError: the weights cannot be read or retrained.
+        FormatError: nobody to train on.
+        MediaError: a picture is missing.
+        DeviceError: the device is not there or its memory does not suffice.
+        CallError: the folder belongs to another training.
+    """
+    old = load_estimator(config.weights)
+    shape = skeleton_of_weights(old, config.weights)
+    check_data(data)
+    check_folder(config, data)
+    learner = make_learner(config, old, shape)
+    if learner.restore(config.out / CHECKPOINT):
+        yield Note(f"Going on from step {learner.step}.")
+    mixture = make_mixture(config, data, shape)
+    best = _Best(config, old, shape, data.held)
+    hooks = [
+        StopFile(config.out / STOP),
+        _Tell(learner),
+        best,
+        Save(30.0, config.out / CHECKPOINT),
+    ]
+    batches = partial(_batches, mixture, config, old.spec.input_wh)
+    yield from run(learner, batches, hooks)
+    best.put_back(learner)
+    return (yield from _finish(config, data, shape, old, learner))
+
+
+def check_data(data: RetrainData) -> None:
+    """Refuse an empty training set; raises FormatError."""
+    if not any((person.joints[:, 2] > 0).any() for person in data.corrected):
+        raise FormatError(
+            "There is nobody with labelled joints to learn from.",
+            remedy="Correct some frames first, or hold fewer of them out.",
+        )
+    shown = {person.image for person in (*data.corrected, *data.remembered)}
+    if any(person.image in shown for person in data.held):
+        raise FormatError("A held-out picture is among those to learn from.")
+
+
+def check_folder(config: RetrainConfig, data: RetrainData) -> None:
+    """Note what this training is, or refuse a folder that belongs to another one; raises CallError."""
+    mark = {
+        "weights": sha256_of(config.weights),
+        "corrected": len(data.corrected),
+        "remembered": len(data.remembered),
+        "batch": config.batch,
+        "seed": config.loop.seed,
+    }
+    file = config.out / "training.json"
+    config.out.mkdir(parents=True, exist_ok=True)
+    if (config.out / CHECKPOINT).exists() and file.exists():
+        if msgspec.json.decode(file.read_bytes()) != mark:
+            raise CallError(
+                f"{config.out} holds a training of other weights or data that is not over.",
+                file=config.out,
+                remedy="Choose another folder, or remove it.",
+            )
+    elif ranks.rank() == 0:
+        write_bytes(file, msgspec.json.format(msgspec.json.encode(mark)))
+    ranks.wait_for_all()
+
+
+def make_learner(config: RetrainConfig, old: LoadedEstimator, shape: Skeleton) -> Learner[Batch]:
+    """The network that goes on learning, with the old one as its teacher."""
+    torch.manual_seed(config.loop.seed)
+    loop = msgspec.structs.replace(config.loop, frozen_norms=True)
+    fresh = load_estimator(config.weights).module
+    kind = config.objective or natural_objective(old.spec)
+    learner: Learner[Batch] = Learner(fresh, _unset, loop)
+    weights = joint_weights(shape).to(learner.device)
+    if kind == "sikr":
+        learner.objective = SikrObjective(old.spec, weights)
+    else:
+        sigma = SIGMA_SHARE * old.spec.heatmap_wh[1]
+        teacher = learner.in_precision(old.module.to(learner.device))
+        learner.objective = Distilled(old.spec, teacher, weights, sigma, config.keep)
+    return learner
+
+
+def _unset(forward: Any, batch: Batch) -> torch.Tensor:
+    raise RuntimeError("the learner has no objective yet")
+
+
+def make_mixture(config: RetrainConfig, data: RetrainData, shape: Skeleton) -> Mixture:
+    """Corrected and remembered people in their shares; raises MediaError for a missing picture."""
+    known = gather("corrected", data.corrected)
+    others = gather("remembered", [_unlabelled(person) for person in data.remembered])
+    share = config.remember if len(others) else 0.0
+    return Mixture([(1 - share, known), (share, others)], config.out / PIXELS, shape, config.augment, config.loop.seed)
+
+
+def _unlabelled(person: Annotation) -> Annotation:
+    joints = person.joints.copy()
+    joints[:, 2] = 0
+    return replace(person, joints=joints)
+
+
+def _batches(
+    mixture: Mixture, config: RetrainConfig, input_wh: tuple[int, int], start: int
+) -> Generator[Batch, None, None]:
+    part = (ranks.rank(), ranks.world())
+    return ahead(
+        partial(mixture.batch, size=config.batch, input_wh=input_wh, strength=1.0, part=part),
+        start,
+        readers=config.readers,
+    )
+
+
+class _Tell:
+    """Hook: twice a second how far it is, and the loss."""
+
+    def __init__(self, learner: Learner[Batch]) -> None:
+        self._every = Every(0.5)
+        self._began, self._seen = time.monotonic(), learner.seen
+
+    def __call__(self, learner: Learner[Batch]) -> Iterator[JobEvent]:
+        if not self._every.due(learner):
+            return
+        loss = learner.take_loss()
+        if ranks.rank():
+            return
+        part = learner.progress
+        left = learner.elapsed / part - learner.elapsed if part > 0 else None
+        pace = (learner.seen - self._seen) / max(time.monotonic() - self._began, 1e-9)
+        yield Progress(round(100 * part), 100, "%", learner.elapsed, left, f"{learner.seen} crops, {pace:.0f} a second")
+        yield Point("loss", part, loss)
+
+
+class _Best:
+    """Hook: measures the held-out people at equal parts of the training and remembers the best weights."""
+
+    def __init__(
+        self, config: RetrainConfig, old: LoadedEstimator, shape: Skeleton, held: Sequence[Annotation]
+    ) -> None:
+        self._config = config
+        self._old = old
+        self._held = Held(held, shape) if held and ranks.rank() == 0 else None
+        self._next = 0.0
+        self._best = -1.0
+        self._file = config.out / "best.pt"
+
+    def __call__(self, learner: Learner[Batch]) -> Iterator[JobEvent]:
+        if learner.progress < self._next or self._config.measures < 1:
+            return
+        first = self._next == 0.0
+        while self._next <= learner.progress:
+            self._next += 1 / self._config.measures
+        if self._held is None:
+            ranks.wait_for_all()
+            return
+        began = time.monotonic()
+        answers = self._held.answers(self._old, None if first else learner.average.module)
+        figures = self._held.figures(answers)
+        at = 0.0 if first else learner.progress
+        yield Point("held-out OKS AP", at, figures.ap)
+        if figures.pck is not None:
+            yield Point("held-out PCK", at, figures.pck)
+        if self._config.keep_best and not first and figures.ap > self._best:
+            self._best = figures.ap
+            with atomic_write(self._file) as stream:
+                torch.save(learner.average.module.state_dict(), stream)
+        # Looking costs the budget nothing.
+        learner.pause(time.monotonic() - began)
+        ranks.wait_for_all()
+
+    def put_back(self, learner: Learner[Batch]) -> None:
+        """Take the best weights where they are wanted, else leave the last ones."""
+        if self._config.keep_best and self._file.exists():
+            learner.average.module.load_state_dict(torch.load(self._file, weights_only=True))
+            self._file.unlink()
+
+
+def _finish(
+    config: RetrainConfig, data: RetrainData, shape: Skeleton, old: LoadedEstimator, learner: Learner[Batch]
+) -> Generator[JobEvent, None, Retrained]:
+    path = weights_path(config)
+    if ranks.rank():
+        ranks.wait_for_all()
+        return Retrained(path, None)
+    note = f"retrained from {config.weights.name} on {len(data.corrected)} corrected people, {learner.seen} crops"
+    save_like(config.weights, learner.average.module, path, note)
+    comparison = None
+    if data.held:
+        yield Note("Measuring old and new weights on the held-out people.")
+        notes = []
+        if config.keep_best:
+            notes.append("The moment was chosen on these very people, which flatters the figures a little.")
+        comparison = compare(data.held, shape, (config.weights, old), (path, load_estimator(path)), notes)
+        write_bytes(config.out / "comparison.json", msgspec.json.format(msgspec.json.encode(comparison)))
+    write_bytes(path.with_suffix(".md"), _card(config, data, learner, comparison).encode())
+    for name in (CHECKPOINT, "training.json"):
+        (config.out / name).unlink(missing_ok=True)
+    shutil.rmtree(config.out / PIXELS, ignore_errors=True)
+    ranks.wait_for_all()
+    return Retrained(path, comparison)
+
+
+def weights_path(config: RetrainConfig) -> Path:
+    """Where the new weights go: our own format where the old ones were, else the published one."""
+    own = config.weights.suffix.lower() == SAFETENSORS_SUFFIX
+    return config.out / ("estimator.safetensors" if own else "estimator.pth")
+
+
+def save_like(source: Path, net: nn.Module, target: Path, note: str) -> None:
+    """Write weights as `source` has them, with its header and spatial transformer; raises WeightsError."""
+    if source.suffix.lower() != SAFETENSORS_SUFFIX:
+        inner = net.net if isinstance(net, FirstJoints) else net
+        tensors = {key: value.cpu() for key, value in inner.state_dict().items()}  # type: ignore[union-attr,operator]
+        with atomic_write(target) as stream:
+            torch.save(tensors, stream)
+        return
+    header, _ = read_own(source)
+    said = f"{header.note}; {note}" if header.note else note
+    header = msgspec.structs.replace(header, note=said)
+    save_estimator(target, net.cpu(), header, load_estimator(source).stn)
+
+
+def _card(config: RetrainConfig, data: RetrainData, learner: Learner[Batch], comparison: Comparison | None) -> str:
+    """The model card: what was trained, on whom, and what came of it."""
+    loop = learner.config
+    lines = [
+        f"# {weights_path(config).name}",
+        "",
+        f"Retrained from `{config.weights.name}` (SHA-256 {sha256_of(config.weights)}).",
+        "",
+        f"- {len(data.corrected)} corrected people, {len(data.remembered)} of uncorrected frames to remember by",
+        f"- {learner.step} steps, {learner.seen} crops, {learner.elapsed:.0f} s on {learner.device}",
+        f"- AdamW {loop.rate:g}, {loop.schedule}, decay {loop.decay:g}, average {loop.average:g}, {learner.precision}",
+        f"- distillation from the old weights, weight {config.keep:g}",
+        "- licence: that of the weights it began with; the pictures' owners may have terms of their own",
+        "",
+    ]
+    if comparison is not None:
+        lines += ["```", *comparison.lines(), "```", ""]
+    return "\n".join(lines)
