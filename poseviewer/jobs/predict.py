@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from poseviewer.core.errors import CallError, KnownError, MediaError, MissingPartError, WeightsError
+from poseviewer.core.errors import CallError, KnownError, MediaError, WeightsError
 from poseviewer.core.progress import FrameDone, JobEvent, Note, ProgressMeter
 from poseviewer.core.values import Array, FrameResult, FrameSource
 from poseviewer.jobs.recalling import tracker_for
@@ -88,10 +88,8 @@ def predict(
     Raises:
         KnownError: as the pipeline, the media and the project raise it.
     """
-    if config.pipeline != "topdown":
-        raise MissingPartError(f"The pipeline {config.pipeline} is not available yet.", remedy="Use topdown.")
     networks = engine.networks(config) if hasattr(engine, "networks") else engine
-    if boxes is None:
+    if boxes is None and config.pipeline == "topdown":
         # Loaded now, so that the run's record names the detector too.
         _ = networks.detector
     described = networks.describe()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from poseviewer.core.errors import CallError, FormatError, MediaError, MissingPartError
+from poseviewer.core.errors import CallError, FormatError, MediaError
 from poseviewer.core.framerange import frame_range_text, parse_frames
 from poseviewer.core.progress import JobEvent, Note
 from poseviewer.core.skeleton import Skeleton, skeleton, skeleton_names
@@ -129,14 +129,11 @@ def predict_files(order: PredictOrder) -> Generator[JobEvent, None, PredictOutco
 
 
 def _config(order: PredictOrder) -> PipelineConfig:
-    if order.pipeline != "topdown":
-        raise MissingPartError(
-            "The bottom-up pipeline is not available yet in this version.", remedy="Use --pipeline topdown."
-        )
-    config = PipelineConfig(
-        detector=order.detector, estimator=order.estimator, device=order.device, flip=order.flip, stn=order.stn
-    )
-    config = msgspec.structs.replace(config, **order.changes)
+    fields = {name: getattr(order, name) for name in ("pipeline", "detector", "estimator", "device", "flip", "stn")}
+    try:
+        config = msgspec.convert(fields | order.changes, PipelineConfig)
+    except msgspec.ValidationError as error:
+        raise CallError(f"The pipeline cannot be set so: {error}.") from error
     if not order.nms:
         config = msgspec.structs.replace(config, nms=msgspec.structs.replace(config.nms, enabled=False))
     check_config(config)
@@ -147,6 +144,8 @@ def _check_order(order: PredictOrder) -> None:
     """Refuse what would only fail after the computing."""
     if not (order.out or order.project or order.overlay):
         raise CallError("Nothing would be kept.", remedy="Give --out RESULTS.json, --project P or --overlay OUT.mp4.")
+    if order.boxes and order.pipeline != "topdown":
+        raise CallError("--boxes goes with --pipeline topdown: the other pipelines look at the whole picture.")
     if order.resume and not order.project:
         raise CallError("--resume continues a run of a project.", remedy="Name it with --project P.")
     if order.overlay and len(order.media) > 1:
@@ -288,11 +287,11 @@ def _take_up(
     # Weights may lie elsewhere now; whether they are the same is seen below.
     here |= {name: path for name in ("detector", "estimator") if (path := getattr(order, name))}
     begun = msgspec.structs.replace(config_of_run(row.config), **here)
-    if (begun.detector, begun.estimator) != (config.detector, config.estimator):
+    if any(getattr(begun, name) != getattr(config, name) for name in ("pipeline", "detector", "estimator")):
         from poseviewer.pipeline.networks import load_networks
 
         networks = load_networks(begun)
-    _same_weights(row.networks, networks, with_detector=not order.boxes)
+    _same_weights(row.networks, networks, with_detector=not order.boxes and begun.pipeline == "topdown")
     left = set(project.unfinished(row.id))
     yield Note(f"Continuing the run that stopped with {len(left)} of {len(asked)} frames left, with its settings.")
     return _Earlier(row.id, begun, networks, asked, [frame for frame in asked if frame not in left])

@@ -17,7 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from poseviewer.core.values import BY_TAG, NO_JOINT, STARTED
 from poseviewer.ops.munkres import assign
+from poseviewer.ops.tag_search import TagSearch
 
 Array = npt.NDArray[np.floating]
 COCO_ORDER = (*range(7), 11, 12, 7, 8, 9, 10, 13, 14, 15, 16)
@@ -66,6 +68,16 @@ class TopCandidates(NamedTuple):
     tags: Tensor
 
 
+class Matched(NamedTuple):
+    """People of one picture and how they came about: ``people`` ``(P, K, 3 + T)`` float32 in the order of opening;
+    ``how`` ``(P, K)`` uint8 of NO_JOINT, STARTED, BY_TAG; ``distance`` ``(P, K)`` float32, tag distance to the
+    person's mean when the joint joined, NaN where it did not join by its tag."""
+
+    people: Array
+    how: npt.NDArray[np.uint8]
+    distance: npt.NDArray[np.float32]
+
+
 def top_candidates(heatmaps: Tensor, tag_maps: Tensor, rules: GroupingRules = HIGHER_RULES) -> TopCandidates:
     """Find the candidates of every joint.
 
@@ -75,12 +87,27 @@ def top_candidates(heatmaps: Tensor, tag_maps: Tensor, rules: GroupingRules = HI
         rules: ``kernel`` and ``most`` count. A plateau keeps all its cells.
     """
     width = heatmaps.shape[3]
-    highest = F.max_pool2d(heatmaps, rules.kernel, stride=1, padding=rules.kernel // 2)
+    highest = _window_maximum(heatmaps, rules.kernel)
     peaks = (heatmaps * (highest == heatmaps)).flatten(2)
     values, places = peaks.topk(min(rules.most, peaks.shape[2]), dim=2)
     flat = tag_maps.expand(-1, heatmaps.shape[1], -1, -1, -1).flatten(2, 3)
     tags = flat.gather(2, places[..., None].expand(*places.shape, flat.shape[3]))
     return TopCandidates(values, torch.stack((places % width, places // width), dim=3), tags)
+
+
+def _window_maximum(maps: Tensor, kernel: int) -> Tensor:
+    """The maximum around each cell; on a CPU one axis after the other, which needs far fewer comparisons."""
+    reach = kernel // 2
+    if maps.device.type != "cpu":
+        return F.max_pool2d(maps, kernel, stride=1, padding=reach)
+    for axis in (2, 3):
+        size = maps.shape[axis]
+        border = (0, 0, reach, reach) if axis == 2 else (reach, reach)
+        wide = F.pad(maps, border, value=float("-inf"))
+        maps = wide.narrow(axis, 0, size)
+        for step in range(1, kernel):
+            maps = torch.maximum(maps, wide.narrow(axis, step, size))
+    return maps
 
 
 def match_by_tag(values: Array, xy: npt.NDArray[np.integer], tags: Array, rules: GroupingRules = HIGHER_RULES) -> Array:
@@ -96,11 +123,17 @@ def match_by_tag(values: Array, xy: npt.NDArray[np.integer], tags: Array, rules:
     Returns:
         ``(P, K, 3 + T)`` float32 in the order of opening.
     """
+    return trace_by_tag(values, xy, tags, rules).people
+
+
+def trace_by_tag(
+    values: Array, xy: npt.NDArray[np.integer], tags: Array, rules: GroupingRules = HIGHER_RULES
+) -> Matched:
+    """:func:`match_by_tag` with the reasons."""
     joints, dimensions = len(values), tags.shape[2]
     people = _People(joints, 3 + dimensions)
-    order = rules.order or (COCO_ORDER if joints == len(COCO_ORDER) else range(joints))
     rows = np.concatenate((xy, values[:, :, None], tags), axis=2, dtype=np.float64)
-    for joint in order:
+    for joint in joint_order(rules, joints):
         chosen = rows[joint, :, 2] > rules.detection_threshold
         found, found_tags = rows[joint, chosen], tags[joint, chosen]
         if not len(found):
@@ -116,6 +149,11 @@ def match_by_tag(values: Array, xy: npt.NDArray[np.integer], tags: Array, rules:
     return people.stacked()
 
 
+def joint_order(rules: GroupingRules, joints: int) -> tuple[int, ...]:
+    """Return the joints in the order in which they are grouped."""
+    return rules.order or (COCO_ORDER if joints == len(COCO_ORDER) else tuple(range(joints)))
+
+
 def _join(
     people: _People, joint: int, found: Array, tags: Array, means: dict[float, Array], rules: GroupingRules
 ) -> None:
@@ -128,7 +166,7 @@ def _join(
     keys = list(means)
     for row, column in assign(cost):
         if column < columns and distance[row, column] < rules.tag_threshold:
-            people.extend(keys[column], joint, found[row], tags[row])
+            people.extend(keys[column], joint, found[row], tags[row], distance[row, column])
         else:
             people.open(joint, found[row], tags[row])
 
@@ -140,27 +178,36 @@ class _People:
         self.shape = (joints, width)
         self.rows: dict[float, Array] = {}
         self.tags: dict[float, list[Array]] = {}
+        self.how: dict[float, npt.NDArray[np.uint8]] = {}
+        self.distance: dict[float, npt.NDArray[np.float32]] = {}
 
     def open(self, joint: int, row: Array, tag: Array) -> None:
         key = float(tag[0])
         if key not in self.rows:
             self.rows[key] = np.zeros(self.shape)
+            self.how[key] = np.full(self.shape[0], NO_JOINT, dtype=np.uint8)
+            self.distance[key] = np.full(self.shape[0], np.nan, dtype=np.float32)
         self.rows[key][joint] = row
         self.tags[key] = [tag]
+        self.how[key][joint], self.distance[key][joint] = STARTED, np.nan
 
-    def extend(self, key: float, joint: int, row: Array, tag: Array) -> None:
+    def extend(self, key: float, joint: int, row: Array, tag: Array, distance: float) -> None:
         self.rows[key][joint] = row
         self.tags[key].append(tag)
+        self.how[key][joint], self.distance[key][joint] = BY_TAG, distance
 
     def mean_tags(self, most: int) -> dict[float, Array]:
         """Mean tag of the first ``most`` people, in float32 as the published code adds them."""
         keys = list(self.rows)[:most]
         return {key: np.add.reduce(np.array(self.tags[key]), axis=0) / len(self.tags[key]) for key in keys}
 
-    def stacked(self) -> Array:
-        if not self.rows:
-            return np.zeros((0, *self.shape), dtype=np.float32)
-        return np.array(list(self.rows.values())).astype(np.float32)
+    def stacked(self) -> Matched:
+        joints = self.shape[0]
+        return Matched(
+            np.array(list(self.rows.values())).reshape(-1, *self.shape).astype(np.float32),
+            np.array(list(self.how.values()), dtype=np.uint8).reshape(-1, joints),
+            np.array(list(self.distance.values()), dtype=np.float32).reshape(-1, joints),
+        )
 
 
 def adjust(people: Tensor, heatmaps: Tensor) -> Tensor:
@@ -202,31 +249,29 @@ def fill_missing(
     """
     count, (height, width) = len(heatmaps), heatmaps.shape[1:]
     maps = tag_maps.expand(count, -1, -1, -1)
+    means = mean_tags(people, maps)
+    filled = people.clone()
+    person, joint = (people[..., 2] == 0).nonzero(as_tuple=True)
+    if not len(person):
+        return filled
+    place = TagSearch(heatmaps, maps).best(joint, means[person])
+    xy = torch.stack((place % width, place // width), dim=1)
+    value = heatmaps[joint, xy[:, 1], xy[:, 0]]
+    low_row = (count if form == "ae" else height) - 1
+    shift = _quarter(heatmaps, joint, xy, low_row=low_row, low_column=(height if form == "ae" else width) - 1)
+    joints = torch.cat((xy + HALF + shift, (torch.ones_like(value) if form == "ae" else value)[:, None]), dim=1)
+    kept = value > 0
+    filled[person[kept], joint[kept], :3] = joints[kept]
+    return filled
+
+
+def mean_tags(people: Tensor, tag_maps: Tensor) -> Tensor:
+    """Mean tag ``(P, T)`` of the joints that people ``(P, K, 3 + T)`` have, read from maps ``(K, h, w, T)``."""
     found = people[..., 2] > 0
     cells = people[..., :2].long()
-    own = maps[torch.arange(count, device=people.device), cells[..., 1], cells[..., 0]]
-    means = (own * found[..., None]).sum(dim=1) / found.sum(dim=1, keepdim=True)
-    filled = people.clone()
-    rows = count if form == "ae" else height
-    for joint in range(count):
-        missing = (people[:, joint, 2] == 0).nonzero()[:, 0]
-        if not len(missing):
-            continue
-        away = _tag_distance(maps[joint].flatten(0, 1), means[missing])
-        place = _first_maximum(heatmaps[joint].flatten() - away.round_())
-        xy = torch.stack((place % width, place // width), dim=1)
-        value = heatmaps[joint].flatten()[place]
-        shift = _quarter(
-            heatmaps,
-            torch.full_like(place, joint),
-            xy,
-            low_row=rows - 1,
-            low_column=(height if form == "ae" else width) - 1,
-        )
-        joints = torch.cat((xy + HALF + shift, (torch.ones_like(value) if form == "ae" else value)[:, None]), dim=1)
-        kept = value > 0
-        filled[missing[kept], joint, :3] = joints[kept]
-    return filled
+    own = tag_maps[torch.arange(len(tag_maps), device=people.device), cells[..., 1], cells[..., 0]]
+    means: Tensor = (own * found[..., None]).sum(dim=1) / found.sum(dim=1, keepdim=True)
+    return means
 
 
 def group_people(
@@ -259,22 +304,3 @@ def _quarter(heatmaps: Tensor, joints: Tensor, xy: Tensor, *, low_row: int, low_
     up = heatmaps[joints, (y - 1).clamp(min=0), x]
     higher = torch.stack((right > left, down > up), dim=-1)
     return torch.where(higher, QUARTER, -QUARTER)
-
-
-def _tag_distance(tags: Tensor, means: Tensor) -> Tensor:
-    """Distances ``(m, N)`` of tags ``(N, T)`` to means ``(m, T)``, added dimension by dimension, which is faster."""
-    total = torch.zeros(len(means), len(tags), device=tags.device, dtype=tags.dtype)
-    for own, mean in zip(tags.t().contiguous(), means.t(), strict=True):
-        total += (own - mean[:, None]).square_()
-    return total.sqrt_()
-
-
-def _first_maximum(rows: Tensor) -> Tensor:
-    # Which of equal values max() returns is promised by nobody; the first is wanted.
-    value, place = rows.max(dim=1)
-    equal = (rows == value[:, None]).sum(dim=1) > 1
-    if equal.any():
-        places = torch.arange(rows.shape[1], device=rows.device)
-        first = torch.where(rows[equal] == value[equal, None], places, rows.shape[1]).amin(dim=1)
-        place[equal] = first
-    return place

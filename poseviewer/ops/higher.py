@@ -28,10 +28,12 @@ class ScaledInput(NamedTuple):
 
     def to_picture(self, cells: Tensor, map_wh: tuple[int, int]) -> Tensor:
         """Cells ``(N, K, 2)`` of a map of ``map_wh`` as picture pixels, float64."""
-        count = len(cells)
-        centre = torch.tensor([self.centre], dtype=torch.float64, device=cells.device).expand(count, 2)
-        scale = torch.tensor([self.scale], dtype=torch.float64, device=cells.device).expand(count, 2)
-        return affine_hrnet.to_picture(cells, centre, scale, map_wh)
+        return affine_hrnet.apply(self.matrix(map_wh).to(cells.device).expand(len(cells), 2, 3), cells)
+
+    def matrix(self, map_wh: tuple[int, int]) -> Tensor:
+        """The map ``(2, 3)`` float64 from a map or input of ``map_wh`` to picture pixels."""
+        centre, scale = (torch.tensor([part], dtype=torch.float64) for part in (self.centre, self.scale))
+        return affine_hrnet.affine(centre, scale, map_wh, inverse=True)[0]
 
 
 def scaled_input(picture_wh: tuple[int, int], input_size: int, scale: float, lowest: float) -> ScaledInput:

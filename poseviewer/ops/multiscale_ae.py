@@ -51,10 +51,10 @@ def input_side(scale: float, natural: int = 512) -> int:
     return int((scale * natural + BASE - 1) // BASE * BASE)
 
 
-def picture_matrix(picture_wh: tuple[int, int], scale: float) -> Tensor:
+def picture_matrix(picture_wh: tuple[int, int], scale: float, natural: int = 512) -> Tensor:
     """The map ``(3, 3)`` of a whole picture to the square input of a scale."""
     width, height = picture_wh
-    side = input_side(scale)
+    side = input_side(scale, natural)
     centre = torch.tensor([width / 2, height / 2], dtype=torch.float64)
     return square_matrix(centre, torch.tensor(max(width, height) / UNIT), (side, side))
 
@@ -67,25 +67,34 @@ class ScaleSum:
         picture_wh: of the picture in pixels.
         flip: K indices; flip[k] is the joint that k becomes in a mirrored picture.
         scales: all that will be added. The first one that is accepted decides the size of the maps.
+        natural: side of the square input at scale 1, pixels.
     """
 
     picture_wh: tuple[int, int]
     flip: tuple[int, ...]
     scales: Sequence[float]
+    natural: int = 512
     heat: Tensor | None = None
     tags: list[Tensor] = field(default_factory=list)
     first: float = 1.0
 
-    def add(self, scale: float, plain: Tensor, mirrored: Tensor) -> bool:
+    def add(self, scale: float, plain: Tensor, mirrored: Tensor | None = None) -> bool:
         """Add the outputs ``(2 K, h, w)``, heatmaps and tags, for a picture and its mirror image.
+
+        Without the mirror image the picture counts twice, and there is one tag dimension less.
 
         Returns:
             whether they were accepted: outputs that run away are left out.
         """
         joints, order = len(self.flip), list(self.flip)
         heat, tag = plain[:joints], plain[joints : 2 * joints]
-        back = mirrored[: 2 * joints].flip(2)
-        heat = heat + back[:joints][order]
+        tags = [tag]
+        if mirrored is None:
+            heat = heat + heat
+        else:
+            back = mirrored[: 2 * joints].flip(2)
+            heat = heat + back[:joints][order]
+            tags.append(back[joints:][order])
         if heat.max() > RUNAWAY:
             return False
         if self.heat is None:
@@ -93,11 +102,11 @@ class ScaleSum:
         else:
             self.heat = self.heat + _resized(heat, self.heat)
         if abs(scale - 1) < 0.5:
-            self.tags += [_resized(maps, self.heat) for maps in (tag, back[joints:][order])]
+            self.tags += [_resized(maps, self.heat) for maps in tags]
         return True
 
-    def people(self, rules: grouping.GroupingRules = grouping.AE_RULES) -> tuple[Tensor, Tensor]:
-        """People ``(P, K, 3 + T)`` float64 in picture pixels and their scores ``(P,)``.
+    def result(self) -> tuple[Tensor, Tensor]:
+        """Heatmaps ``(K, h, w)`` and tags ``(K, h, w, T)``.
 
         The sum is divided by the number of all scales, also where one was left out, and limited to 1.
 
@@ -106,10 +115,22 @@ class ScaleSum:
         """
         if self.heat is None or not self.tags:
             raise ValueError("no scale with tags was accepted")
-        heat = (self.heat / len(self.scales) / 2).clamp(max=1)
-        found, scores = grouping.group_people(heat, torch.stack(self.tags, dim=3), rules)
-        back = torch.linalg.inv(picture_matrix(self.picture_wh, self.first)).to(found.device)
-        xy = found[..., :2].double() * CELL @ back[:2, :2].T + back[:2, 2]
+        return (self.heat / len(self.scales) / 2).clamp(max=1), torch.stack(self.tags, dim=3)
+
+    def to_picture(self) -> Tensor:
+        """The map ``(2, 3)`` float64 from cells of the maps, counted from their corners, to picture pixels."""
+        back = torch.linalg.inv(picture_matrix(self.picture_wh, self.first, self.natural))[:2]
+        return torch.cat((back[:, :2] * CELL, back[:, 2:]), dim=1)
+
+    def people(self, rules: grouping.GroupingRules = grouping.AE_RULES) -> tuple[Tensor, Tensor]:
+        """People ``(P, K, 3 + T)`` float64 in picture pixels and their scores ``(P,)``.
+
+        Raises:
+            ValueError: as :meth:`result`.
+        """
+        found, scores = grouping.group_people(*self.result(), rules)
+        back = self.to_picture().to(found.device)
+        xy = found[..., :2].double() @ back[:, :2].T + back[:, 2]
         return torch.cat((xy, found[..., 2:].double()), dim=2), scores
 
 

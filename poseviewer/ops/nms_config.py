@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-NmsVersion = Literal["master", "old", "train", "2017", "2017_mpii", "paper", "corrected"]
+NmsVersion = Literal["master", "old", "train", "2017", "2017_mpii", "paper", "corrected", "box", "none"]
 WHOLE_BODY = (133, 136)
 """Joint counts for which the master version uses its whole-body form."""
 
@@ -21,7 +21,8 @@ class NmsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         version: "master" (current AlphaPose; whole-body form for 133 and 136 joints), "old" (2018 branch), "train"
             (its training branch), "2017" and "2017_mpii" (the Lua release's scripts), "paper" (RMPE's own elimination,
-            no merging), "corrected" (see :mod:`poseviewer.ops.suppression`).
+            no merging), "corrected" (see :mod:`poseviewer.ops.suppression`). "box" and "none" are not pose NMS but what
+            other pipelines do (:func:`poseviewer.pipeline.config.applied_nms`).
         score_floor: a pose whose best joint stays below it is dropped (scoreThreds).
         match_threshold: so many matched joints eliminate (matchThreds).
         gamma: pose similarity above it eliminates (the paper's eta).

@@ -7,31 +7,36 @@ from typing import Literal
 
 import msgspec
 
-from poseviewer.core.errors import CallError, MissingPartError
+from poseviewer.core.errors import CallError
 from poseviewer.ops.nms_config import NmsConfig, NmsVersion, reference_nms
 
 PipelineName = Literal["topdown", "bottomup", "onestage"]
 PrecisionName = Literal["auto", "float32", "bf16", "fp16"]
 TrackerName = Literal["auto", "", "oks", "poseflow", "kalman"]
+LARGEST_INPUT = 4096
 
-__all__ = ["NmsConfig", "NmsVersion", "PipelineConfig", "config_hash", "reference_nms"]
+__all__ = ["NmsConfig", "NmsVersion", "PipelineConfig", "applied_nms", "config_hash", "reference_nms", "with_nms"]
 
 
 class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One pipeline, as a run records it and as the run panel edits it.
 
     Attributes:
-        pipeline: which one.
+        pipeline: "topdown" (detector, then the estimator on each person), "bottomup" (one network for the whole
+            picture, joints grouped by their tags) or "onestage" (one network that answers with whole people).
         detector: path of person detector weights; "" is the bundled one.
         estimator: path of pose estimator weights; "" is the bundled one.
-        confidence: least box score, 0..1.
+        confidence: least score of a box, or of a person where there is no detector, 0..1.
         iou: boxes that overlap more are one person, 0..1.
         enlargement: boxes grow by this fraction before the crop (RMPE: 0.3, which is 15 % on each side).
         smooth: where a person is scaled down by two or more, average over the frame pixels that fall together; False
             is what AlphaPose does.
         stn: use the spatial transformer where the estimator has one.
         flip: average with the answer to the mirrored crop.
-        nms: pose NMS.
+        input_size: of the whole picture in the network, bottom-up (shorter side; pose-ae: its square) and one-stage
+            (longer side), in pixels; 0 is what the network was trained for.
+        scales: of that size, averaged, bottom-up only.
+        nms: pose NMS, top-down only (see :func:`applied_nms`).
         tracker: who is who from frame to frame: "kalman" (motion and pose), "poseflow", "oks" (pose alone), "" for
             nobody, "auto" for "kalman" in videos and nobody in pictures.
         device: "auto", "cpu", "cuda" or "cuda:N".
@@ -48,6 +53,8 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     smooth: bool = False
     stn: bool = True
     flip: bool = False
+    input_size: int = 0
+    scales: tuple[float, ...] = (1.0,)
     nms: NmsConfig = NmsConfig()
     tracker: TrackerName = "auto"
     device: str = "auto"
@@ -61,12 +68,7 @@ def check_config(config: PipelineConfig) -> None:
 
     Raises:
         CallError: if a number makes no sense.
-        MissingPartError: if the pipeline is one that this version does not have.
     """
-    if config.pipeline != "topdown":
-        raise MissingPartError(
-            f"The pipeline {config.pipeline} is not available in this version.", remedy="Use the pipeline topdown."
-        )
     for name, low, high in (("confidence", 0.0, 1.0), ("iou", 0.0, 1.0), ("enlargement", -0.5, 4.0)):
         value = getattr(config, name)
         if not low <= value <= high:
@@ -74,6 +76,34 @@ def check_config(config: PipelineConfig) -> None:
     for name in ("batch_frames", "batch_people"):
         if getattr(config, name) < 1:
             raise CallError(f"The pipeline's {name} must be at least 1.")
+    if not 0 <= config.input_size <= LARGEST_INPUT:
+        raise CallError(f"The pipeline's input_size must lie between 0 and {LARGEST_INPUT}, not {config.input_size}.")
+    if not config.scales or not all(0.1 <= scale <= 4 for scale in config.scales):
+        raise CallError("The pipeline's scales must be one or more numbers between 0.1 and 4.")
+    if len(config.scales) > 1 and 1.0 not in config.scales:
+        raise CallError("Several scales must hold 1, because the tags are taken from it.")
+    if config.nms.version in ("box", "none"):
+        raise CallError(f"Pose NMS has no form called {config.nms.version!r}: it is what other pipelines do instead.")
+
+
+def applied_nms(config: PipelineConfig) -> NmsConfig:
+    """Return what decides over the candidates of a pipeline.
+
+    Top-down it is the configured pose NMS. A one-stage network's people are suppressed by the overlap of their boxes
+    ("box": ``gamma`` is the IoU, ``score_floor`` the least score), as its authors do. Grouping gives every joint to
+    one person, and the published code suppresses nobody after it ("none": the least score alone).
+    """
+    if config.pipeline == "topdown":
+        return config.nms
+    version: NmsVersion = "box" if config.pipeline == "onestage" else "none"
+    return NmsConfig(version, score_floor=config.confidence, gamma=config.iou, enabled=config.nms.enabled)
+
+
+def with_nms(config: PipelineConfig, nms: NmsConfig) -> PipelineConfig:
+    """Return ``config`` with ``nms`` in place of :func:`applied_nms`."""
+    if config.pipeline == "topdown":
+        return msgspec.structs.replace(config, nms=nms)
+    return msgspec.structs.replace(config, confidence=nms.score_floor, iou=nms.gamma)
 
 
 def config_hash(config: PipelineConfig) -> str:

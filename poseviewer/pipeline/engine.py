@@ -225,11 +225,11 @@ class Engine:
             self._tell(self.on_answer, replace(answer, seconds=time.perf_counter() - started))
 
     def _evidence(self, request: EvidenceRequest) -> Answer:
-        from poseviewer.pipeline.topdown import TopDown
+        from poseviewer.pipeline.workers import make_worker
 
         check_config(request.config)
         networks = self.networks(request.config)
-        if request.boxes is None:
+        if request.boxes is None and request.config.pipeline == "topdown":
             _ = networks.detector  # loaded now: its hash is part of the key
         key = EvidenceKey(
             request.media_fingerprint or request.media_path,
@@ -244,7 +244,7 @@ class Engine:
                 boxes = {request.frame: np.asarray(request.boxes, dtype=np.float32).reshape(-1, 4)}
                 config = _without_suppression(config)
             frame = Frame(request.frame, 0.0, request.pixels)
-            result = TopDown(networks, config).process([frame], boxes=boxes, keep_evidence=True)[0]
+            result = make_worker(networks, config).process([frame], boxes=boxes, keep_evidence=True)[0]
             if request.boxes is None:
                 self.evidence.put(key, result)
         report = result.evidence.suppression if result.evidence is not None else None
@@ -302,7 +302,7 @@ def _slot(request: Request) -> str:
 
 
 def _decide(request: SuppressionRequest) -> Answer:
-    from poseviewer.pipeline.topdown import suppress
+    from poseviewer.pipeline.workers import suppress
 
     report, poses = suppress(request.candidates, request.nms)
     return Answer(request.id, -1, suppression=report, poses=poses)

@@ -12,8 +12,8 @@ from poseviewer.core.values import Frame, FrameResult, FrameSource
 from poseviewer.pipeline.config import PipelineConfig, check_config
 from poseviewer.pipeline.devices import BatchSize
 from poseviewer.pipeline.networks import Networks
-from poseviewer.pipeline.topdown import Boxes, TopDown
 from poseviewer.pipeline.tracking import Tracker, make_tracker, numbered
+from poseviewer.pipeline.workers import Boxes, make_worker
 
 AHEAD = 2
 """Batches decoded ahead of the one being computed."""
@@ -48,10 +48,11 @@ def run(
     Raises:
         MediaError: a frame cannot be read; the results of all frames before it have been yielded.
         DeviceError: not enough memory for one person of one frame.
+        WeightsError: ``networks`` are not for the configured pipeline.
         CallError: ``config`` makes no sense.
     """
     check_config(config)
-    worker = TopDown(networks, config, on_note)
+    worker = make_worker(networks, config, on_note)
     if tracker is None:
         tracker = make_tracker(config.tracker, networks.skeleton, kind=media.info.kind)
     reader = _Reader(media, frames, AHEAD * worker.frames_at_once.value)

@@ -1,0 +1,244 @@
+"""The bottom-up pipeline: one network sees the whole picture, and its tags say which joints belong together.
+
+Input sizes, scales, the flip test and the way back to the picture are those of the code that the network was published
+with (:mod:`poseviewer.ops.higher`, :mod:`poseviewer.ops.multiscale_ae`). Maps stay on the device; per picture only the
+best candidates of each joint come to the host, where they are assigned to people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from poseviewer.core.progress import Note
+from poseviewer.core.skeleton import skeleton
+from poseviewer.core.values import NO_JOINT, REFINED, Array, Candidates, Grouping
+from poseviewer.ops import grouping, higher, multiscale_ae
+from poseviewer.ops.crops import FrameSampler
+from poseviewer.pipeline.config import PipelineConfig
+from poseviewer.pipeline.devices import autocast
+from poseviewer.pipeline.networks import Networks
+from poseviewer.pipeline.whole import Clock, Seen, WholePicture, picture_evidence
+
+CROWDPOSE = 14
+"""Joint count for which the published code groups in the first entries of COCO's order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """What the network says about pictures, over all scales and mirror images.
+
+    Attributes:
+        heat: ``(K, h, w)``, one for each picture; None where the network's answer had to be left out.
+        tags: ``(K, h, w, T)``, likewise.
+        to_frame: ``(2, 3)`` float64, cells counted from their corners -> frame pixels, one for each picture.
+        fed: ``(B, 3, H, W)`` 0..255, the pictures as they were fed at the scale nearest to 1.
+        fed_to_frame: ``(2, 3)`` float64, pixels of ``fed`` -> frame pixels.
+    """
+
+    heat: list[Tensor | None]
+    tags: list[Tensor | None]
+    to_frame: list[Tensor]
+    fed: Tensor
+    fed_to_frame: Tensor
+
+
+class BottomUp(WholePicture):
+    """Finds joints, then people; see :class:`WholePicture`."""
+
+    def __init__(
+        self, networks: Networks, config: PipelineConfig, on_note: Callable[[Note], None] | None = None
+    ) -> None:
+        super().__init__(networks, config, on_note)
+        spec = networks.spec
+        self.newell = spec.decode == "newell"
+        self.rules = rules_of(spec.decode, networks.joints)
+        self.side = config.input_size or min(spec.input_wh)
+        kit = skeleton(networks.skeleton) if networks.skeleton else None
+        self._mirror = kit.flip if kit is not None else None
+        self._flip = config.flip and self._mirror is not None
+
+    def look(self, pixels: Tensor, clock: Clock, *, keep_evidence: bool) -> list[Seen]:
+        """Return the people of each picture, in the order in which they were opened."""
+        maps = self._square_maps(pixels, clock) if self.newell else self._maps(pixels, clock)
+        seen = []
+        for index, (heat, tags, to_frame) in enumerate(zip(maps.heat, maps.tags, maps.to_frame, strict=True)):
+            if heat is None or tags is None:
+                heat = torch.zeros(self.networks.joints, 1, 1, device=pixels.device)
+                tags = heat[..., None]
+            one = self._people(heat, tags, to_frame, keep_evidence=keep_evidence)
+            clock.mark("decode")
+            if keep_evidence:
+                matrix = centred(to_frame)
+                crop = picture_evidence(maps.fed[index], _host(maps.fed_to_frame), _host(heat), matrix)
+                one = replace(one, crop=crop)
+                clock.mark("evidence")
+            seen.append(one)
+        return seen
+
+    # --- maps ---
+
+    def _outputs(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Run the network; its stages as ``(B, C, h, w)`` float32."""
+        networks = self.networks
+        if self.newell:
+            inputs = inputs.permute(0, 2, 3, 1)
+        with autocast(networks.device, networks.precision):
+            answer = networks.estimator.module(inputs)
+        stages = tuple(answer) if isinstance(answer, list | tuple) else (answer,)
+        # Newell's network answers with all its stacks in one tensor, and the last one counts.
+        return tuple((stage[:, -1] if stage.ndim == 5 else stage).float() for stage in stages)
+
+    def _maps(self, pixels: Tensor, clock: Clock) -> Maps:
+        """HigherHRNet's way: inputs of the picture's aspect, all stages at the last one's size."""
+        size_wh = (pixels.shape[3], pixels.shape[2])
+        scales = sorted(self.config.scales, reverse=True)
+        sampler = FrameSampler(pixels, smooth=self.config.smooth)
+        base = higher.scaled_input(size_wh, self.side, 1.0, scales[-1]).size_wh
+        total = higher.Scales(scales, project_wh=base)
+        shown = min(scales, key=lambda scale: abs(scale - 1))
+        kept = (pixels, torch.eye(2, 3))
+        for scale in scales:
+            window = higher.scaled_input(size_wh, self.side, scale, scales[-1])
+            matrix = window.matrix(window.size_wh)
+            fed, inputs = self._feed(sampler, matrix, window.size_wh, len(pixels))
+            clock.mark("crops")
+            stages = self._stages(plain := self._outputs(inputs))
+            passes = [stages.read(plain)]
+            if self._flip:
+                passes.append(stages.read(self._outputs(inputs.flip(3)), mirrored=True))
+            total.add(scale, passes)
+            clock.mark("estimator")
+            kept = (fed, matrix) if scale == shown else kept
+        heat, tags = total.result()
+        # As published, the way back is that of the input that went through last.
+        to_frame = window.matrix((heat.shape[3], heat.shape[2]))
+        return Maps(list(heat), list(tags), [to_frame] * len(pixels), *kept)
+
+    def _stages(self, outputs: tuple[Tensor, ...]) -> higher.StageRules:
+        """How outputs are read: heatmaps in every stage, tags where channels are left."""
+        joints = self.networks.joints
+        with_tags = tuple(stage.shape[1] > joints for stage in outputs)
+        first = outputs[with_tags.index(True)] if any(with_tags) else outputs[0]
+        return higher.StageRules(
+            joints,
+            self._mirror or tuple(range(joints)),
+            (True,) * len(outputs),
+            with_tags,
+            tag_per_joint=first.shape[1] >= 2 * joints,
+        )
+
+    def _square_maps(self, pixels: Tensor, clock: Clock) -> Maps:
+        """pose-ae-train's way: a square input, sums over scales, tags of the scales near 1."""
+        size_wh = (pixels.shape[3], pixels.shape[2])
+        joints = self.networks.joints
+        sampler = FrameSampler(pixels, smooth=self.config.smooth)
+        mirror = self._mirror or tuple(range(joints))
+        # The scale that decides the size of the maps, the first, is the largest, as published.
+        scales = sorted(self.config.scales, reverse=True)
+        sums = [multiscale_ae.ScaleSum(size_wh, mirror, scales, self.side) for _ in pixels]
+        shown = min(scales, key=lambda scale: abs(scale - 1))
+        kept = (pixels, torch.eye(2, 3))
+        for scale in scales:
+            side = multiscale_ae.input_side(scale, self.side)
+            matrix = torch.linalg.inv(multiscale_ae.picture_matrix(size_wh, scale, self.side))[:2]
+            fed, inputs = self._feed(sampler, matrix, (side, side), len(pixels))
+            clock.mark("crops")
+            plain = self._outputs(inputs)[-1]
+            mirrored = self._outputs(inputs.flip(3))[-1] if self._flip else None
+            for index, one in enumerate(sums):
+                one.add(scale, plain[index], None if mirrored is None else mirrored[index])
+            clock.mark("estimator")
+            kept = (fed, matrix) if scale == shown else kept
+        found = [one.result() if one.tags else (None, None) for one in sums]
+        return Maps([heat for heat, _ in found], [tags for _, tags in found], [s.to_picture() for s in sums], *kept)
+
+    def _feed(
+        self, sampler: FrameSampler, matrix: Tensor, size_wh: tuple[int, int], count: int
+    ) -> tuple[Tensor, Tensor]:
+        """The pictures in a window, 0..255, and as the network takes them."""
+        device = self.networks.device
+        index = torch.arange(count, device=device)
+        fed = sampler.sample(index, matrix.to(device).expand(count, 2, 3), size_wh)
+        return fed, self.networks.normalise(fed)
+
+    # --- people ---
+
+    def _people(self, heat: Tensor, tags: Tensor, to_frame: Tensor, *, keep_evidence: bool) -> Seen:
+        """Group one picture; who scores too low to be kept is not completed."""
+        top = grouping.top_candidates(heat[None], tags[None], self.rules)
+        values, xy, own = (part[0].cpu().numpy() for part in top)
+        matched = grouping.trace_by_tag(values, xy, own, self.rules)
+        people = grouping.adjust(torch.from_numpy(matched.people).to(heat.device), heat)
+        scores = grouping.person_scores(people)
+        kept = scores > self.config.confidence if self.nms.enabled else torch.ones_like(scores, dtype=torch.bool)
+        before = _host(people[..., 2])
+        means = grouping.mean_tags(people, tags.expand(len(heat), -1, -1, -1))
+        if kept.any():
+            people[kept] = grouping.fill_missing(people[kept], heat, tags, form=self.rules.form)
+        cells = people[..., :2].long()
+        joints = torch.arange(len(heat), device=heat.device)
+        # A joint that was filled in counts 1 in pose-ae-train's own files; what the network said of it tells more.
+        said = torch.where(people[..., 2] > 0, heat[joints, cells[..., 1], cells[..., 0]], 0.0)
+        table = torch.cat([people[..., :2], said[..., None], _tags_at(tags, cells)], dim=2).cpu().numpy()
+        candidates = _candidates(table, _host(to_frame), _host(scores))
+        if not keep_evidence:
+            return Seen(candidates)
+        filled = (before == 0) & (table[..., 2] > 0)
+        how = np.where(filled, REFINED, matched.how).astype(np.uint8)
+        return Seen(
+            candidates,
+            grouping=Grouping(
+                tags=_host(tags.expand(len(heat), -1, -1, -1)),
+                map_to_frame=centred(to_frame),
+                joint_tags=np.where(how[..., None] == NO_JOINT, np.nan, table[..., 3:]).astype(np.float32),
+                person_tags=_host(means),
+                distance=matched.distance,
+                how=how,
+                order=grouping.joint_order(self.rules, len(heat)),
+                limit=self.rules.tag_threshold,
+            ),
+        )
+
+
+def rules_of(decode: str, joints: int) -> grouping.GroupingRules:
+    """Return the published rules of grouping for a network's decoding and joint count."""
+    rules = grouping.AE_RULES if decode == "newell" else grouping.HIGHER_RULES
+    return replace(rules, order=grouping.COCO_ORDER[:CROWDPOSE]) if joints == CROWDPOSE else rules
+
+
+def centred(to_frame: Tensor) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Return ``(2, 3)``: as ``to_frame``, for cells that are counted from their centres."""
+    matrix = _host(to_frame).astype(np.float64)
+    return np.concatenate([matrix[:, :2], matrix[:, 2:] + matrix[:, :2].sum(axis=1, keepdims=True) / 2], axis=1)
+
+
+def _tags_at(tags: Tensor, cells: Tensor) -> Tensor:
+    """Tags ``(P, K, T)`` at the cells ``(P, K, 2)`` of the joints."""
+    maps = tags.expand(cells.shape[1], -1, -1, -1)
+    at: Tensor = maps[torch.arange(cells.shape[1], device=tags.device), cells[..., 1], cells[..., 0]]
+    return at
+
+
+def _candidates(table: Array, to_frame: np.ndarray[tuple[int, int], np.dtype[np.float64]], scores: Array) -> Candidates:
+    """People ``(P, K, 3 + T)`` in cells as candidates; a joint that was not found lies amid the others."""
+    found = table[..., 2:3] > 0
+    xy = table[..., :2].astype(np.float64) @ to_frame[:, :2].T + to_frame[:, 2]
+    middle = (xy * found).sum(axis=1, keepdims=True) / np.maximum(found.sum(axis=1, keepdims=True), 1)
+    places = np.where(found, xy, middle)
+    boxes = np.concatenate([places.min(axis=1), places.max(axis=1)], axis=1)
+    return Candidates(
+        places.astype(np.float32),
+        table[..., 2].astype(np.float32),
+        boxes.astype(np.float32),
+        scores.astype(np.float32),
+    )
+
+
+def _host(tensor: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    array: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = tensor.cpu().numpy()
+    return array
