@@ -20,7 +20,7 @@ from poseviewer.nets.mmpose.mspn import Mspn, MspnConfig
 from poseviewer.nets.mmpose.regression import RegressionConfig
 from poseviewer.nets.mmpose.rtmpose import Rtmpose, RtmposeConfig, published
 from poseviewer.nets.mmpose.simcc import SimccConfig
-from poseviewer.nets.mmpose.table import FAMILIES, Family, recognise
+from poseviewer.nets.mmpose.table import FAMILIES, NAMED_ONLY, Family, named_only, recognise
 from poseviewer.nets.mmpose.vit import Vitpose, VitposeConfig
 from poseviewer.nets.se_resnet import ResidualConfig
 
@@ -155,3 +155,16 @@ def test_scale_norm_leaves_the_size_out_and_gated_attention_keeps_its_input_wher
     nn.init.zeros_(unit.o.weight)
     tokens = torch.randn(2, 5, 6)
     torch.testing.assert_close(unit(tokens), tokens)
+
+
+@pytest.mark.parametrize("name", ["RTMO", "MSPN of several stages", "a hourglass network of several stacks"])
+def test_what_is_known_but_not_built_is_named_and_not_taken_for_another(name: str) -> None:
+    of_one = {
+        "MSPN of several stages": ("mmpose_mspn", MspnConfig()),
+        "a hourglass network of several stacks": ("mmpose_hourglass", HourglassConfig()),
+    }
+    shapes = shapes_of(*of_one[name]) if name in of_one else {}
+    assert named_only(shapes) == ""
+    more = {**shapes, NAMED_ONLY[name]: (1, 1, 1, 1)}
+    assert named_only(more) == name
+    assert recognise(more) is None

@@ -44,7 +44,7 @@ FAMILIES = (
 NAMED_ONLY = {
     "RTMO": "head.dcc.x_bins",
     "MSPN of several stages": mspn.SECOND_STAGE,
-    "an hourglass network of several stacks": hourglass.MORE_STACKS,
+    "a hourglass network of several stacks": hourglass.MORE_STACKS,
 }
 """Networks that are told by one tensor but not built, as nothing to compare their outputs with is at hand."""
 
