@@ -73,26 +73,33 @@ def probe(args: argparse.Namespace) -> int:
 
 def export(args: argparse.Namespace) -> int:
     """Write a data set."""
-    from poseviewer.formats.coco_export import ExportOptions
-    from poseviewer.jobs.export import export_project
+    from poseviewer.jobs.export import ALPHAPOSE_FORMS, AlphaPoseOptions, ExportOptions, export_project
 
     if not 0 <= args.val < 1:
         raise CallError(f"--val is a share between 0 and 1, not {args.val:g}.")
-    options = ExportOptions(include=args.include, pictures=args.pictures, val_share=args.val, overwrite=args.overwrite)
+    coco = args.format == "coco"
+    if coco:
+        options: ExportOptions | AlphaPoseOptions = ExportOptions(
+            include=args.include, pictures=args.pictures, val_share=args.val, overwrite=args.overwrite
+        )
+    else:
+        options = AlphaPoseOptions(include=args.include, form=ALPHAPOSE_FORMS[args.format], overwrite=args.overwrite)
     report = drive(export_project(args.project, args.out, options), "exporting")
     checked = "no person has joints" if report.ap is None else f"AP against itself {report.ap:.3f}"
     where = f"{_people(report.persons)} in {_count(report.images, 'image')}"
-    _say(f"{where}, read back and compared; {checked}.")
+    _say(f"{where}, read back and compared{f'; {checked}' if coco else ''}.")
     for name in report.files:
         print(Path(report.folder) / name)
     return 0
 
 
 def import_file(args: argparse.Namespace) -> int:
-    """Take a COCO file into a project."""
+    """Take a COCO file or AlphaPose's results into a project."""
     from poseviewer.jobs.importing import import_into
+    from poseviewer.jobs.skeletons import named_skeleton
 
-    report = drive(import_into(args.file, args.images, args.project), "importing")
+    kit = named_skeleton(args.skeleton) if args.skeleton else None
+    report = drive(import_into(args.file, args.images, args.project, kit=kit), "importing")
     _say(f"{_people(report.persons)} in {_count(report.images, 'image')} came in as {report.kind}.")
     print(report.project)
     return 0
@@ -141,6 +148,19 @@ def evaluate(args: argparse.Namespace) -> int:
     return 0
 
 
+def skeletons(args: argparse.Namespace) -> int:
+    """List joint sets, or take one in."""
+    from poseviewer.core.skeleton import add_own_skeleton
+    from poseviewer.jobs.skeletons import list_skeletons
+
+    if args.add:
+        print(add_own_skeleton(Path(args.add)))
+        return 0
+    found = list_skeletons()
+    _print(found, found.lines(), as_json=args.json)
+    return 0
+
+
 def doctor(args: argparse.Namespace) -> int:
     """Describe the installation; 1 if something serious is wrong."""
     from poseviewer.jobs.doctor import diagnose
@@ -178,6 +198,7 @@ TABLE: dict[str, Callable[[argparse.Namespace], int]] = {
     "import": import_file,
     "train": train,
     "evaluate": evaluate,
+    "skeletons": skeletons,
     "doctor": doctor,
     "demo": demo,
 }

@@ -6,7 +6,7 @@ import argparse
 
 from poseviewer import __version__
 
-COMMANDS = ("predict", "frames", "probe", "export", "import", "train", "evaluate", "doctor", "demo")
+COMMANDS = ("predict", "frames", "probe", "export", "import", "train", "evaluate", "skeletons", "doctor", "demo")
 
 TOP = """\
 PoseViewer shows why a human-pose pipeline went wrong, lets you put it right, and hands the result back.
@@ -50,14 +50,16 @@ and anything odd: variable rate, an edit list, damage.
 """
 EXPORT = """\
 Write a data set that other tools read. For COCO: images/ with extracted frames under stable names, and
-annotations/person_keypoints.json (or ..._train.json and ..._val.json with --val).
+annotations/person_keypoints.json (or ..._train.json and ..._val.json with --val). For AlphaPose:
+alphapose-results.json, and in its cmu and open forms one file for each picture in sep-json/ as well.
 
 Only frames with corrections are exported unless --include says otherwise. The folder appears when everything was
 written, read back with pycocotools and compared number for number; until then an earlier export stays as it is.
 """
 IMPORT = """\
 Take a COCO file into a project: annotations become corrections, a results list becomes predictions of a run.
-The project is made if it is not there. Ids, areas, crowds and unknown fields are kept for the next export.
+The project is made if it is not there, with the joint set that the file's joints are. Ids, areas, crowds and unknown
+fields are kept for the next export. AlphaPose's results can be read in all of its forms.
 """
 TRAIN = """\
 Learn from corrections: retrain the pose network on corrected frames and show what that gained.
@@ -77,7 +79,15 @@ examples:
 """
 EVALUATE = """\
 Score a COCO results list against a COCO annotation file: OKS AP through pycocotools, and PCK@0.2 (a joint is right
-within 0.2 torso lengths; the torso is the mean distance from shoulder to opposite hip).
+within 0.2 torso lengths; the torso is the mean distance from shoulder to opposite hip). Where the two have different
+joint sets, the joints that both have are scored.
+"""
+SKELETONS = """\
+List the joint sets that there are: name, number of joints, title; yours after the bundled ones.
+
+A skeleton file is JSON with name, title, joints, limbs (pairs of joint numbers from 0), flip (for each joint the one
+it becomes in a mirrored picture), sides (left, right or centre) and sigmas (of OKS). Those of the installation, in
+resources/skeletons, are examples.
 """
 DOCTOR = "Say which versions, devices and codecs are there, what clashes, and where cache and log are kept."
 DEMO = """\
@@ -199,7 +209,12 @@ def _data_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "  poseviewer export clip.poseproj --out dataset --include all --val 0.2\n",
     )
     export.add_argument("project", metavar="P", help="a .poseproj file")
-    export.add_argument("--format", choices=("coco",), default="coco", help="default: coco")
+    export.add_argument(
+        "--format",
+        choices=("coco", "alphapose", "alphapose-cmu", "alphapose-open"),
+        default="coco",
+        help="COCO with pictures, or AlphaPose's results in one of its forms (default: coco)",
+    )
     export.add_argument("--out", "-o", required=True, metavar="DIR", help="folder that the export becomes")
     export.add_argument(
         "--include",
@@ -222,6 +237,7 @@ def _data_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     load.add_argument("file", metavar="FILE", help="COCO annotation file or results list")
     load.add_argument("--images", required=True, metavar="DIR", help="folder of the pictures, or the video")
     load.add_argument("--project", required=True, metavar="P", help="a .poseproj file, made if need be")
+    load.add_argument("--skeleton", metavar="NAME", help="joint set of a project that is made: a name or a .json file")
     _train(commands)
     score = _add(commands, "evaluate", EVALUATE, "example:\n  poseviewer evaluate val.json results.json --json\n")
     score.add_argument("truth", metavar="GT.json", help="COCO annotation file")
@@ -263,6 +279,9 @@ def _train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
 
 
 def _other_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    sets = _add(commands, "skeletons", SKELETONS, "example:\n  poseviewer skeletons --add bench_press.json\n")
+    sets.add_argument("--add", metavar="FILE", help="check a skeleton file and keep a copy of it for all projects")
+    sets.add_argument("--json", action="store_true", help="as JSON on stdout")
     doctor = _add(commands, "doctor", DOCTOR)
     doctor.add_argument("--json", action="store_true", help="as JSON on stdout")
     demo = _add(commands, "demo", DEMO, "example:\n  poseviewer demo --out somewhere\n")
