@@ -9,13 +9,16 @@ from poseviewer.core.errors import MediaError
 from poseviewer.core.progress import JobEvent
 from poseviewer.core.values import Pixels
 from poseviewer.formats.alphapose_export import AlphaPoseOptions, export_alphapose
+from poseviewer.formats.alphapose_json import Form
 from poseviewer.formats.coco_export import ExportOptions, ExportReport, export_coco
 from poseviewer.jobs.confirming import confirm
 from poseviewer.jobs.frames import picture_names
 from poseviewer.media import Media, frame_fingerprint, open_media
 from poseviewer.project import MediaRow, Project
 
-__all__ = ["AlphaPoseOptions", "ExportOptions", "ExportReport", "export", "export_project"]
+__all__ = ["ALPHAPOSE_FORMS", "AlphaPoseOptions", "ExportOptions", "ExportReport", "export", "export_project"]
+ALPHAPOSE_FORMS: dict[str, Form] = {"alphapose": "default", "alphapose-cmu": "cmu", "alphapose-open": "open"}
+"""What the formats are called -> the form of AlphaPose's results."""
 
 
 def export_project(

@@ -1,12 +1,15 @@
-"""Importing COCO files: joins the format to the media that the pictures are."""
+"""Importing annotations and results: joins the formats to the media that the pictures are."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from pathlib import Path
 
+from poseviewer.core.errors import CallError
 from poseviewer.core.progress import JobEvent
+from poseviewer.core.skeleton import Skeleton
 from poseviewer.formats.coco_import import ImportReport, Looked, import_coco
+from poseviewer.formats.joint_sets import skeleton_of_file
 from poseviewer.jobs.confirming import confirm
 from poseviewer.jobs.frames import picture_names
 from poseviewer.media import open_media
@@ -16,7 +19,7 @@ __all__ = ["ImportReport", "import_file", "import_into"]
 
 
 def import_file(path: str | Path, images: str | Path, project: Project) -> Generator[JobEvent, None, ImportReport]:
-    """Take a COCO annotation file or results list into an open project.
+    """Take a COCO annotation file, results list or AlphaPose's results into an open project.
 
     Args:
         path: the file.
@@ -33,11 +36,30 @@ def import_file(path: str | Path, images: str | Path, project: Project) -> Gener
     return (yield from import_coco(path, images, project, look=look))
 
 
-def import_into(path: str | Path, images: str | Path, project: str | Path) -> Generator[JobEvent, None, ImportReport]:
-    """Import into the project at a path, made if need be; a project made for a failed import is removed again."""
+def import_into(
+    path: str | Path, images: str | Path, project: str | Path, *, kit: Skeleton | None = None
+) -> Generator[JobEvent, None, ImportReport]:
+    """Import into the project at a path, made if need be; a project made for a failed import is removed again.
+
+    Args:
+        path, images: as for :func:`import_file`.
+        project: the project file.
+        kit: joint set of a project that is made; the file's own unless given.
+
+    Raises:
+        CallError: if the project is there and has another joint set than ``kit``.
+        FormatError, MediaError: as :func:`import_file`.
+    """
     target = Path(project)
     fresh = not target.exists()
-    opened = Project.create(target) if fresh else Project.open(target)
+    opened = Project.create(target, skeleton=kit or skeleton_of_file(path)) if fresh else Project.open(target)
+    if kit is not None and opened.skeleton.joints != kit.joints:
+        opened.close()
+        raise CallError(
+            f"{target.name} has the joints of {opened.skeleton.name} already, not those of {kit.name}.",
+            file=target,
+            remedy="Leave --skeleton out, or import into a new project.",
+        )
     try:
         with opened:
             return (yield from import_file(path, images, opened))
