@@ -159,8 +159,6 @@ def _predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         default="auto",
         help="who is who from frame to frame (default: kalman in videos, none in pictures)",
     )
-    tuning.add_argument("--input-size", type=int, metavar="PX", help="of the whole picture, bottomup and onestage")
-    tuning.add_argument("--scales", type=_numbers, metavar="0.5,1,2", help="of that size, averaged, bottomup")
     tuning.add_argument("--flip", action="store_true", help="average with the mirrored crop: slower, a little better")
     tuning.add_argument("--no-stn", action="store_true", help="leave the spatial transformer out")
     tuning.add_argument("--no-nms", action="store_true", help="keep every pose: no pose NMS")
