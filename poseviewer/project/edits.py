@@ -175,6 +175,17 @@ class SetTrack(Edit, frozen=True, tag=True):
     scope: Scope = "frame"
 
 
+class SwapTracks(Edit, frozen=True, tag=True):
+    """Exchange the identities of two people from this frame on to the end, in all runs and corrections.
+
+    Attributes:
+        person, other: keys.
+    """
+
+    person: str
+    other: str
+
+
 class CopyPeople(Edit, frozen=True, tag=True):
     """Copy poses from another frame of the media; who is already here takes the copied pose, others are added.
 
@@ -213,6 +224,7 @@ AnyEdit = (
     | AcceptPrediction
     | RevertToPrediction
     | SetTrack
+    | SwapTracks
     | CopyPeople
     | Interpolate
 )
@@ -227,6 +239,7 @@ _NAMES = {
     AcceptPrediction: "Accept prediction",
     RevertToPrediction: "Revert to prediction",
     SetTrack: "Change track",
+    SwapTracks: "Swap tracks",
     CopyPeople: "Copy people",
     Interpolate: "Interpolate",
 }

@@ -34,7 +34,7 @@ from poseviewer.project.people import (
     same_person,
 )
 from poseviewer.project.rows import CorrectionRow, PredictionRow
-from poseviewer.project.tracks import END, renamed, write_mapping
+from poseviewer.project.tracks import END, Mapping, renamed, write_mapping
 
 
 @dataclass(slots=True)
@@ -284,27 +284,44 @@ def _set_track(desk: Desk, edit: edits.SetTrack) -> str:
     old, new = entry.pose.track, edit.track
     if old == new:
         return entry.key
-    rival = next((e for e in desk.people.shown if new is not None and e.pose.track == new), None)
-    run = entry.prediction.run if entry.prediction is not None else None
-    if edit.scope == "frame" or old is None or run is None:
+    if edit.scope == "frame" or old is None:
+        rival = next((e for e in desk.people.shown if new is not None and e.pose.track == new), None)
         key = desk.change(desk.correction(edit, entry), track=new)
         if rival is not None:
             desk.change(desk.correction(edit, rival), track=old)
         return key
-    first = edit.frame if edit.scope == "forward" else 0
-    mapping: dict[int, int | None] = {old: new}
-    if new is not None:
-        mapping[new] = old
-    rule = {"media": edit.media, "run": run, "first": first, "last": END, "mapping": write_mapping(mapping)}
-    desk.writer.insert("track", rule)
+    mapping: Mapping = {old: new} if new is None else {old: new, new: old}
+    _renumber(desk, edit.media, mapping, edit.frame if edit.scope == "forward" else 0)
+    return entry.key
+
+
+def _swap_tracks(desk: Desk, edit: edits.SwapTracks) -> str:
+    entry, other = desk.entry(edit, edit.person), desk.entry(edit, edit.other)
+    mine, theirs = entry.pose.track, other.pose.track
+    if mine is None or theirs is None:
+        raise ProjectError("Somebody without a track cannot be swapped.", remedy="Run the media with a tracker first.")
+    if mine != theirs:
+        _renumber(desk, edit.media, {mine: theirs, theirs: mine}, edit.frame)
+    return entry.key
+
+
+def _renumber(desk: Desk, media: int, mapping: Mapping, first: int) -> None:
+    """Show tracks under other numbers from frame ``first`` to the end: a rule for every run, and the corrections."""
+    runs = desk.db.execute(
+        "SELECT id FROM run WHERE media = ? AND EXISTS"
+        " (SELECT 1 FROM run_frame WHERE run_frame.run = run.id AND run_frame.frame >= ?) ORDER BY id",
+        (media, first),
+    )
+    for (run,) in runs.fetchall():
+        rule = {"media": media, "run": run, "first": first, "last": END, "mapping": write_mapping(mapping)}
+        desk.writer.insert("track", rule)
     marks = ", ".join("?" * len(mapping))
     found = desk.db.execute(
         f"SELECT id, track FROM correction WHERE media = ? AND track IN ({marks}) AND frame >= ?",
-        (edit.media, *mapping, first),
+        (media, *mapping, first),
     ).fetchall()
     for row, track in found:
         desk.writer.update("correction", row, {"track": mapping[track]})
-    return entry.key
 
 
 def _copy_people(desk: Desk, edit: edits.CopyPeople) -> str | None:
@@ -409,6 +426,7 @@ _DOERS: dict[type, Callable[[Desk, Any], str | None]] = {
     edits.AcceptPrediction: _accept,
     edits.RevertToPrediction: _revert,
     edits.SetTrack: _set_track,
+    edits.SwapTracks: _swap_tracks,
     edits.CopyPeople: _copy_people,
     edits.Interpolate: _interpolate,
 }

@@ -149,6 +149,13 @@ POSE = (
         icon="swap-sides",
     ),
     Action(
+        "swap_tracks",
+        "Swap tracks from here on",
+        "Pose",
+        ("Ctrl+T",),
+        "Swap the track of the person with another one's, in this frame and all that follow",
+    ),
+    Action(
         "swap_joint", "Swap this joint", "Pose", ("Shift+X",), "Swap the joint with its counterpart on the other side"
     ),
     Action(

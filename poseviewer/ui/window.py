@@ -40,6 +40,7 @@ from poseviewer.ui.desk import Desk
 from poseviewer.ui.dialogs.opener import Dialogs
 from poseviewer.ui.durations import time_left
 from poseviewer.ui.empty import EmptyPage
+from poseviewer.ui.identities import ask_swap
 from poseviewer.ui.menus import Actions, MenuBar, build_menus
 from poseviewer.ui.messagebar import MessageBar
 from poseviewer.ui.messages import Message
@@ -237,6 +238,7 @@ class Window(QMainWindow):
             "find_media": self.ask_media,
             "quit": self.close,
             "go_to": self.ask_frame,
+            "swap_tracks": lambda: ask_swap(self.desk, self.canvas),
             "panels": self.toggle_panels,
             "focus_next": lambda: self.move_focus(1),
             "focus_previous": lambda: self.move_focus(-1),

@@ -31,6 +31,13 @@ NMS_VERSIONS = (
     ("paper", "RMPE paper"),
     ("corrected", "Corrected form"),
 )
+TRACKERS = (
+    ("auto", "Automatic"),
+    ("kalman", "Motion and pose (Kalman)"),
+    ("poseflow", "PoseFlow"),
+    ("oks", "Pose alone (OKS)"),
+    ("", "None"),
+)
 DEVICES = (("auto", "Automatic"), ("cpu", "CPU"), ("cuda", "CUDA"))
 PRECISIONS = (("auto", "Automatic"), ("float32", "float32"), ("bf16", "bfloat16"), ("fp16", "float16"))
 
@@ -89,6 +96,7 @@ class RunSettings(QWidget):
         self.gamma = _number(0, 100, 0.5, 2)
         self.matches = _number(0, 136, 1, 0)
         self.floor = _number(0, 1, 0.05, 2)
+        self.tracker = _choices(TRACKERS)
         self.device = _choices(DEVICES)
         self.precision = _choices(PRECISIONS)
         self.batch_frames, self.batch_people = QSpinBox(), QSpinBox()
@@ -99,7 +107,7 @@ class RunSettings(QWidget):
         self._listen()
 
     def _lay_out(self) -> None:
-        find, pose, nms, device = Fields(), Fields(), Fields(), Fields()
+        find, pose, track, nms, device = Fields(), Fields(), Fields(), Fields(), Fields()
         find.add(tr("Detector"), self.detector)
         find.add(tr("Least score"), self.confidence)
         find.add(tr("Box overlap (IoU)"), self.iou)
@@ -107,6 +115,7 @@ class RunSettings(QWidget):
         pose.add(tr("Enlarge boxes by"), self.enlargement, tr("0.3 as in RMPE: 15 % on each side"))
         pose.addWidget(self.stn, pose.rowCount(), 1)
         pose.addWidget(self.flip, pose.rowCount(), 1)
+        track.add(tr("Tracker"), self.tracker, tr("Automatic: motion and pose in videos, none in pictures"))
         nms.addWidget(self.suppress, nms.rowCount(), 1)
         nms.add(tr("Pose NMS"), self.version)
         nms.add(tr("Pose similarity above"), self.gamma)
@@ -120,7 +129,7 @@ class RunSettings(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(28)
         for parts in (
-            ((tr("Find people"), find), (tr("Find joints"), pose)),
+            ((tr("Find people"), find), (tr("Find joints"), pose), (tr("Follow people"), track)),
             ((tr("Suppression"), nms), (tr("Computing"), device)),
         ):
             column = QVBoxLayout()
@@ -141,7 +150,7 @@ class RunSettings(QWidget):
             whole.valueChanged.connect(self._edited)
         for check in (self.stn, self.flip, self.suppress):
             check.toggled.connect(self._edited)
-        for choice in (self.version, self.device, self.precision):
+        for choice in (self.version, self.tracker, self.device, self.precision):
             choice.currentIndexChanged.connect(self._edited)
 
     def _edited(self) -> None:
@@ -166,6 +175,7 @@ class RunSettings(QWidget):
         self.gamma.setValue(config.nms.gamma)
         self.matches.setValue(config.nms.match_threshold)
         self.floor.setValue(config.nms.score_floor)
+        _pick(self.tracker, config.tracker)
         _pick(self.device, config.device)
         _pick(self.precision, config.precision)
         self.batch_frames.setValue(config.batch_frames)
@@ -193,6 +203,7 @@ class RunSettings(QWidget):
             stn=self.stn.isChecked(),
             flip=self.flip.isChecked(),
             nms=nms,
+            tracker=self.tracker.currentData(),
             device=self.device.currentData(),
             precision=self.precision.currentData(),
             batch_frames=self.batch_frames.value(),

@@ -42,7 +42,18 @@ if TYPE_CHECKING:
 
 ROW = 46
 THUMB = QSize(30, 38)
-MENU = ("accept", "revert", "", "swap_sides", "copy_previous", "copy_next", "interpolate", "", "delete_person")
+MENU = (
+    "accept",
+    "revert",
+    "",
+    "swap_sides",
+    "swap_tracks",
+    "copy_previous",
+    "copy_next",
+    "interpolate",
+    "",
+    "delete_person",
+)
 Index = QModelIndex | QPersistentModelIndex
 ROW_ROLE = Qt.ItemDataRole.UserRole + 1
 
