@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import bisect
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -265,6 +265,12 @@ def worth_a_look(db: sqlite3.Connection, skeleton: Skeleton, media: int, limit: 
         if len(found) == limit:
             break
     return tuple(found)
+
+
+def any_in(db: sqlite3.Connection, media: int, frames: Collection[int]) -> bool:
+    """Return whether there is a doubt in one of some frames, open or not."""
+    query = "SELECT 1 FROM doubt WHERE media = ? AND frame = ? LIMIT 1"
+    return any(db.execute(query, (media, frame)).fetchone() for frame in frames)
 
 
 def next_frame(db: sqlite3.Connection, skeleton: Skeleton, media: int, frame: int, *, forward: bool) -> int | None:

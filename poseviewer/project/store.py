@@ -10,7 +10,7 @@ import dataclasses
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -468,6 +468,11 @@ class Project:
         """Return what is worth a look and not decided yet, the weightiest first."""
         with self._database.read() as db:
             return doubts.worth_a_look(db, self.skeleton, media, limit)
+
+    def has_doubts(self, media: int, frames: Collection[int]) -> bool:
+        """Return whether something was ever worth a look in one of some frames, decided or not."""
+        with self._database.read() as db:
+            return doubts.any_in(db, media, frames)
 
     def next_of(self, media: int, frame: int, kind: queries.NextKind, step: int = 1) -> int | None:
         """Return the next frame after (``step`` +1) or before (-1) ``frame`` of a kind, or None.

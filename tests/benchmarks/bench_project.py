@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,15 @@ def make(path: Path, frames: int, people: int) -> None:
         project.finish_run(run, "done")
 
 
+def refresh_lanes(project: Project, frames: int, frame: int) -> Callable[[], object]:
+    """Return what the timeline does after an edit of ``frame``: the whole media shown, one column fetched anew."""
+    from poseviewer.ui.timeline.data import patched
+
+    fetch = partial(project.lanes, 1, joint=3)
+    whole = fetch(0, frames - 1, min(frames, 1300))
+    return lambda: patched(whole, frozenset({frame}), fetch)
+
+
 def timed(work: Callable[[], object]) -> float:
     """Return the milliseconds that ``work`` takes."""
     start = time.perf_counter()
@@ -167,6 +177,8 @@ def measure(small: Project, large: Project, frames: int, rounds: int) -> None:
         lambda _: large.lanes(1, 0, frames - 1, 1200, joint=9),
         rounds,
     )
+    refreshed = [refresh_lanes(small, rounds, 7), refresh_lanes(large, frames, far[0])]
+    compare("timeline after an edit", lambda _: refreshed[0](), lambda _: refreshed[1](), rounds)
     compare(
         "tracks of 2,000 frames",
         lambda _: small.tracks(1, 0, 0),

@@ -167,6 +167,10 @@ class FakeProject:
             Doubt(frame, "p1", 9, kinds[i % 5], 0.4, "Doubtful.") for i, frame in enumerate(self.dips)
         )[:limit]  # fmt: skip
 
+    def has_doubts(self, media: int, frames: Any) -> bool:
+        """Whether a dip is among some frames."""
+        return bool(set(frames) & set(self.dips))
+
     def next_of(self, media: int, frame: int, kind: str, step: int = 1) -> int | None:
         """The next frame of a kind."""
         frames = np.array(self.dips) if kind == "doubt" else np.nonzero(self.state == CORRECTED)[0]

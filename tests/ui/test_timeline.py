@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,13 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QWheelEvent
 from PySide6.QtWidgets import QApplication
 
-from poseviewer.project.rows import CORRECTED
+from poseviewer.core.changes import Changes
+from poseviewer.core.values import FrameResult, MediaInfo, Pose
+from poseviewer.project import Project, edits
+from poseviewer.project.rows import CORRECTED, Lanes
 from poseviewer.ui import theme
 from poseviewer.ui.timeline import TimelineDock, paint
-from poseviewer.ui.timeline.data import TRACK_FRAMES
+from poseviewer.ui.timeline.data import TRACK_FRAMES, patched
 from tests.ui.fake_desk import FakeDesk
 
 
@@ -155,11 +159,72 @@ def test_moving_the_playhead_asks_the_project_for_nothing(qtbot: Any, dock: Time
 def test_changes_are_fetched_once_per_pause(qtbot: Any, dock: TimelineDock, desk: FakeDesk) -> None:
     dock.grab()
     asked = desk.project.calls
-    for _ in range(50):
-        desk.changes.emit(object())
+    for revision in range(50):
+        desk.changes.emit(Changes(frozenset({"predictions"}), revision, "job", 1, None))
     qtbot.waitUntil(lambda: desk.project.calls > asked, timeout=2000)
     dock.grab()
     assert desk.project.calls - asked <= 4
+
+
+def test_one_edit_fetches_its_own_column_only(qtbot: Any, dock: TimelineDock, desk: FakeDesk) -> None:
+    dock.grab()
+    asked: list[tuple[int, int]] = []
+    whole = desk.project.lanes
+
+    def lanes(media: int, first: int, last: int, columns: int, joint: int | None = None) -> Any:
+        asked.append((first, last))
+        return whole(media, first, last, columns, joint)
+
+    desk.project.lanes = lanes
+    desk.project.state[2000] = CORRECTED
+    desk.changes.emit(Changes(frozenset({"corrections"}), 2, "view", 1, frozenset({2000})))
+    with qtbot.waitSignal(dock.lanes.rows_changed, timeout=2000):
+        pass
+    dock.grab()
+    assert asked
+    assert all(first <= 2000 <= last and last - first < 8 for first, last in asked)
+    shown = dock.lanes.source.data(dock.lanes.view, desk.joint).window
+    assert shown is not None
+    assert CORRECTED in shown.state[np.searchsorted(shown.starts, 2000, side="right") - 1 :][:1]
+
+
+def test_changes_that_no_lane_shows_fetch_nothing(qtbot: Any, dock: TimelineDock, desk: FakeDesk) -> None:
+    dock.grab()
+    for kind, media in (("settings", 1), ("runs", 1), ("corrections", 7)):
+        desk.changes.emit(Changes(frozenset({kind}), 2, "view", media, frozenset({3})))  # type: ignore[arg-type]
+    assert not dock.lanes._refresh.isActive()
+
+
+def test_patched_lanes_are_what_a_full_fetch_gives(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    frames = 1500
+    with Project.create(tmp_path / "a.poseproj") as project:
+        media = project.add_media(MediaInfo("/a.mp4", "video", frames, (640, 480), 25.0, 60.0, "h264", 0, "aa"))
+
+        def found(frame: int, score: float) -> FrameResult:
+            box = np.array([0, 0, 50, 90], np.float32)
+            poses = (Pose(rng.uniform(0, 90, (17, 2)).astype(np.float32), np.full(17, score, np.float32), box, score),)
+            return FrameResult(frame, frame / 25, poses if frame % 9 else (), f"{frame:016x}")
+
+        run = project.start_run(media, {}, {}, range(frames))
+        project.store_results(run, [found(frame, float(rng.uniform(0.2, 1))) for frame in range(frames)])
+        for first, last, columns, joint in ((0, frames - 1, 200, 4), (100, 399, 300, None), (700, 1499, 97, 2)):
+
+            def fetch(a: int, b: int, columns: int, joint: int | None = joint) -> Lanes:
+                return project.lanes(media, a, b, columns, joint=joint)
+
+            before = fetch(first, last, columns)
+            picked = [int(frame) for frame in rng.integers(0, frames, 8)]
+            again = project.start_run(media, {}, {}, picked)
+            project.store_results(again, [found(frame, float(rng.uniform(0.2, 1))) for frame in picked[:4]])
+            for frame in picked[4:]:
+                for person in project.people(media, frame):
+                    project.apply(edits.AcceptPrediction(media, frame, person.key))
+            fresh, made = fetch(first, last, columns), patched(before, frozenset(picked), fetch)
+            assert made is not None
+            for name in ("starts", "state", "people", "conf_min", "conf_mean", "conf_max", "joint"):
+                np.testing.assert_array_equal(getattr(made, name), getattr(fresh, name), err_msg=name)
+        assert patched(before, range(700, 1400), fetch) is None
 
 
 def test_long_windows_leave_tracks_out(qtbot: Any) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from poseviewer.ui.timeline.view import View
 
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
 DOUBT_LIMIT = 500
 MAX_TRACKS = 64
 """More tracks than this in one window are not listed; the nearest to the playhead are."""
+MOST_COLUMNS = 24
+"""With more columns to fetch one by one, fetching all at once is no slower."""
 TRACK_FRAMES = 50_000
 """A window of more frames shows no tracks; zooming in does."""
 
@@ -55,6 +61,41 @@ class LaneSource:
         """Fetch anew next time, because rows changed."""
         self._window_key = self._whole_key = None
 
+    def patch(self, frames: Collection[int]) -> None:
+        """Fetch only the columns of ``frames`` anew, which costs the same however long the media is."""
+        project, media = self._desk.project, self._desk.media_id
+        if project is None or media is None or self._window_key is None:
+            return
+        data, joint = self._data, self._desk.selection.joint
+        fetch = partial(project.lanes, media)
+        if data.window is None or data.whole is None or self._window_key[-1] != joint:
+            self.forget()
+            return
+        window = patched(data.window, frames, partial(fetch, joint=joint))
+        whole = window if data.whole is data.window else patched(data.whole, frames, fetch)
+        if window is None or whole is None:
+            self.forget()
+            return
+        spans = self._spans(window.first, window.last)
+        self._data = LaneData(window, whole, spans)
+        self._turn += 1
+
+    def _spans(self, first: int, last: int) -> dict[int, tuple[Span, ...]]:
+        """Return the tracks of a window; none of a long one, for their cost grows with the frames."""
+        project, media = self._desk.project, self._desk.media_id
+        spans: dict[int, list[Span]] = {}
+        if project is not None and media is not None and last - first < TRACK_FRAMES:
+            for span in project.tracks(media, first, last):
+                spans.setdefault(span.track, []).append(span)
+        return {track: tuple(found) for track, found in spans.items()}
+
+    def doubts_touched(self, frames: Collection[int]) -> bool:
+        """Return whether the list of doubts may change with the rows of some frames."""
+        project, media = self._desk.project, self._desk.media_id
+        if project is None or media is None:
+            return False
+        return any(doubt.frame in frames for doubt in self._doubts) or project.has_doubts(media, frames)
+
     def forget_doubts(self) -> None:
         """Fetch the doubts anew next time."""
         self._doubt_key = None
@@ -70,12 +111,7 @@ class LaneSource:
         if key != self._window_key:
             self._window_key = key
             window = project.lanes(media, first, last, columns, joint=joint)
-            spans: dict[int, list[Span]] = {}
-            # The cost of tracks grows with the frames: hours of video would keep the window waiting.
-            if last - first < TRACK_FRAMES:
-                for span in project.tracks(media, first, last):
-                    spans.setdefault(span.track, []).append(span)
-            self._data = LaneData(window, self._data.whole, {track: tuple(found) for track, found in spans.items()})
+            self._data = LaneData(window, self._data.whole, self._spans(first, last))
             self._turn += 1
         whole_key = (id(project), media, view.count, int(view.width))
         if whole_key != self._whole_key:
@@ -99,6 +135,31 @@ class LaneSource:
             self._doubts = tuple(sorted(found, key=lambda doubt: doubt.frame))
             self._turn += 1
         return self._doubts
+
+
+def patched(lanes: Lanes, frames: Collection[int], fetch: Callable[[int, int, int], Lanes]) -> Lanes | None:
+    """Return lanes with the columns of ``frames`` fetched anew, or None if those are too many.
+
+    Args:
+        lanes: of a window.
+        frames: whose rows changed; those outside the window do not matter.
+        fetch: returns the lanes of (first frame, last frame, columns).
+    """
+    inside = [frame for frame in frames if lanes.first <= frame <= lanes.last]
+    columns = np.unique(np.searchsorted(lanes.starts, inside, side="right") - 1)
+    if len(columns) > MOST_COLUMNS:
+        return None
+    ends = np.append(lanes.starts[1:], lanes.last + 1)
+    names = [name for name in _PATCHED if getattr(lanes, name) is not None]
+    arrays = {name: getattr(lanes, name).copy() for name in names}
+    for column in columns:
+        fresh = fetch(int(lanes.starts[column]), int(ends[column]) - 1, 1)
+        for name in names:
+            arrays[name][column] = getattr(fresh, name)[0]
+    return replace(lanes, **arrays)
+
+
+_PATCHED = ("state", "people", "conf_min", "conf_mean", "conf_max", "joint")
 
 
 def place_of(doubts: tuple[Doubt, ...], frame: int) -> tuple[int, bool]:

@@ -20,6 +20,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
+from poseviewer.core.changes import Changes, Kind
 from poseviewer.ui import theme
 from poseviewer.ui.panels.glyphs import draw_diamond
 from poseviewer.ui.panels.widgets import pixmap_painter
@@ -38,6 +39,9 @@ LABELS, LABELS_NARROW = 184, 96
 RIGHT = 8
 REFRESH_MS = 120
 """While a run stores frames, lanes are fetched at most this often."""
+
+SHOWN: frozenset[Kind] = frozenset({"media", "predictions", "corrections", "tracks"})
+"""Changes of other kinds are not in the lanes."""
 
 Grip = Literal["scrub", "strip", "first", "last"]
 
@@ -76,6 +80,10 @@ class LanesWidget(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._refresh = QTimer(self, singleShot=True, interval=REFRESH_MS)
         self._refresh.timeout.connect(self._fetch_anew)
+        self._doubts_later = QTimer(self, singleShot=True, interval=0)
+        self._doubts_later.timeout.connect(self._fetch_doubts)
+        self._frames: frozenset[int] | None = frozenset()
+        self._kinds: frozenset[Kind] = frozenset()
         for signal in (desk.selection_changed, desk.playhead_changed, desk.frame_changed):
             signal.connect(self._moved)
         for signal in (desk.people_changed, desk.cached_changed, desk.config_changed):
@@ -131,12 +139,30 @@ class LanesWidget(QWidget):
         self.setAccessibleName(tr("Timeline, frame {frame} of {count}", frame=frame, count=self._count()))
         self.update()
 
-    def _rows_changed(self, changes: object) -> None:
+    def _rows_changed(self, changes: Changes) -> None:
+        """Note what changed; it is fetched a little later, once for all that comes until then."""
+        if not changes.kinds & SHOWN or changes.media not in (None, self._desk.media_id):
+            return
+        self._kinds |= changes.kinds
+        self._frames = None if self._frames is None or changes.frames is None else self._frames | changes.frames
         if not self._refresh.isActive():
             self._refresh.start()
 
     def _fetch_anew(self) -> None:
-        self.source.forget()
+        frames, kinds, self._frames, self._kinds = self._frames, self._kinds, frozenset[int](), frozenset[Kind]()
+        if frames is None:
+            self.source.forget()
+        else:
+            self.source.patch(frames)
+        self.update()
+        # A run may find doubts about frames before those that it stored.
+        if frames is None or "predictions" in kinds or self.source.doubts_touched(frames):
+            # In a turn of its own: with thousands of doubts it takes as long as all the rest.
+            self._doubts_later.start()
+        else:
+            self.rows_changed.emit()
+
+    def _fetch_doubts(self) -> None:
         self.source.forget_doubts()
         self.update()
         self.rows_changed.emit()
