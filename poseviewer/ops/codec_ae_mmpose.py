@@ -14,12 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from poseviewer.core.values import REFINED
 from poseviewer.ops import refinement
 from poseviewer.ops.flip_mmpose import aggregate
-from poseviewer.ops.grouping import GroupingRules, match_by_tag, top_candidates
+from poseviewer.ops.grouping import GroupingRules, Matched, joint_order, top_candidates, trace_by_tag
 
 SEEN_FROM = 0.5
 NATURAL_SIGMA = 64.0
@@ -41,15 +44,19 @@ class GroupedPeople(NamedTuple):
         joints: ``(P, K, 2)`` input pixels.
         scores: ``(P, K)`` heatmap values; of UDP's filled joints logarithms, see :class:`AeCodec`.
         person_scores: ``(P,)`` mean over K of the grouped joints' values, missing ones 0.
-        tags: ``(P, K, T)`` tags at found joints, 0 elsewhere.
-        found: ``(P, K)`` the joint was grouped, not filled in later.
+        tags: ``(P, K, T)`` of the joints; person_tags: ``(P, T)`` mean of the grouped joints' tags.
+        how: ``(P, K)`` uint8, STARTED, BY_TAG or REFINED of :mod:`poseviewer.core.values`.
+        distance: ``(P, K)`` float32, tag distance to the person's mean when the joint joined; NaN where it did not
+            join by its tag.
     """
 
     joints: Tensor
     scores: Tensor
     person_scores: Tensor
     tags: Tensor
-    found: Tensor
+    person_tags: Tensor
+    how: npt.NDArray[np.uint8]
+    distance: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,10 @@ class AeCodec:
     shift: float = 0.0
     blur: int = 3
 
+    def grouping_order(self, joints: int) -> tuple[int, ...]:
+        """Joints in the order in which they are grouped."""
+        return joint_order(self._rules(), joints)
+
     @property
     def spread(self) -> float:
         """Sigma in cells."""
@@ -122,9 +133,10 @@ class AeCodec:
         found = []
         for picture in range(count):
             values, xy, of_candidates = (part[picture].cpu().numpy() for part in top)
-            matched = match_by_tag(values, xy, of_candidates, matching)[: self.most_people]
-            rows = torch.from_numpy(matched).to(maps.device)
-            found.append(self._people(rows, maps[picture], tags[picture]))
+            people, how, distance = trace_by_tag(values, xy, of_candidates, matching)
+            kept = slice(self.most_people)
+            matched = Matched(people[kept], how[kept], distance[kept])
+            found.append(self._people(matched, maps[picture], tags[picture]))
         return found
 
     def _rules(self) -> GroupingRules:
@@ -136,19 +148,28 @@ class AeCodec:
             kernel=self.window,
         )
 
-    def _people(self, rows: Tensor, maps: Tensor, tags: Tensor) -> GroupedPeople:
+    def _people(self, matched: Matched, maps: Tensor, tags: Tensor) -> GroupedPeople:
+        rows = torch.from_numpy(matched.people).to(maps.device)
         cells, scores = rows[..., :2], rows[..., 2]
         found = scores > 0
-        if not len(rows):
-            return GroupedPeople(cells, scores, rows.new_zeros(0), rows[..., 3:], found)
         if self.udp:
             maps = refinement.blur_to_peak(maps[None], self.blur)[0].clamp(*refinement.UDP_RANGE).log()
             cells = cells - refinement.udp_step(maps.expand(len(rows), *maps.shape), cells)
         else:
             cells = refinement.quarter_per_axis(maps.expand(len(rows), *maps.shape), cells)
-        person_scores = scores.mean(dim=1)
-        cells, scores = _filled(cells + self.shift * found[..., None], scores, maps, tags)
-        return GroupedPeople((cells * self._factors(cells)).float(), scores, person_scores, rows[..., 3:], found)
+        cells = cells + self.shift * found[..., None]
+        # As published, what is missing is looked for by the tags at the refined places, maybe the next cell's.
+        means = _mean(_tags_at(tags, cells), found)
+        cells, filled = _filled(cells, scores, means, maps, tags)
+        return GroupedPeople(
+            (cells * self._factors(cells)).float(),
+            filled,
+            scores.mean(dim=1),
+            torch.where(found[..., None], rows[..., 3:], _tags_at(tags, cells)),
+            _mean(rows[..., 3:], found),
+            np.where(found.cpu().numpy(), matched.how, np.uint8(REFINED)),
+            matched.distance,
+        )
 
     def _factors(self, like: Tensor) -> Tensor:
         """Input pixels per cell, rounded to float32 as the published codec keeps them."""
@@ -169,6 +190,11 @@ class AeCodec:
         middle = side // 2 + (0 if off is None else off[..., axis : axis + 1])
         inside = (place >= 0) & (grid < stop) & (place < math.ceil(side))
         return torch.exp(-((place - middle) ** 2) / (2 * self.spread**2)) * inside
+
+
+def published(input_wh: tuple[int, int], heatmap_wh: tuple[int, int]) -> AeCodec:
+    """MMPose's settings for its bottom-up HRNet (section 17)."""
+    return AeCodec(input_wh, heatmap_wh, most=30, most_people=30, window=5, shift=0.5)
 
 
 def join_passes(
@@ -199,20 +225,31 @@ def _size_wh(maps: Tensor) -> tuple[int, int]:
     return maps.shape[3], maps.shape[2]
 
 
-def _filled(cells: Tensor, scores: Tensor, maps: Tensor, tags: Tensor) -> tuple[Tensor, Tensor]:
+def _tags_at(tags: Tensor, cells: Tensor) -> Tensor:
+    """Tags ``(P, K, T)`` of maps ``(K, h, w, T)`` at cells ``(P, K, 2)``, those outside drawn in."""
+    joints = torch.arange(len(tags), device=tags.device)
+    x, y = cells[..., 0].long().clamp(0, tags.shape[2] - 1), cells[..., 1].long().clamp(0, tags.shape[1] - 1)
+    at: Tensor = tags[joints, y, x]
+    return at
+
+
+def _mean(tags: Tensor, found: Tensor) -> Tensor:
+    """Mean ``(P, T)`` of the tags ``(P, K, T)`` of found joints ``(P, K)``."""
+    mean: Tensor = (tags * found[..., None]).sum(dim=1) / found.sum(dim=1, keepdim=True)
+    return mean
+
+
+def _filled(cells: Tensor, scores: Tensor, means: Tensor, maps: Tensor, tags: Tensor) -> tuple[Tensor, Tensor]:
     """Give every person the joints it has not, where 100 rounded tag distances minus the heatmap are least.
 
     Args:
-        cells: ``(P, K, 2)``; scores: ``(P, K)``, 0 or less where missing; maps: ``(K, h, w)``; tags: ``(K, h, w, T)``.
+        cells: ``(P, K, 2)``; scores: ``(P, K)``, 0 where missing; means: ``(P, T)`` tags.
+        maps: ``(K, h, w)``; tags: ``(K, h, w, T)``.
     """
-    height, width = maps.shape[1:]
-    joints = torch.arange(len(maps), device=maps.device)
-    found = scores > 0
-    x, y = cells[..., 0].long().clamp(0, width - 1), cells[..., 1].long().clamp(0, height - 1)
-    means = (tags[joints, y, x] * found[..., None]).sum(dim=1) / found.sum(dim=1, keepdim=True)
+    width, missed = maps.shape[2], scores <= 0
     cells, scores = cells.clone(), scores.clone()
     for joint in range(len(maps)):
-        missing = (~found[:, joint]).nonzero()[:, 0]
+        missing = missed[:, joint].nonzero()[:, 0]
         if len(missing):
             flat = maps[joint].flatten()
             away = torch.linalg.vector_norm(tags[joint].flatten(0, 1) - means[missing][:, None], dim=2)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from poseviewer.core.values import BY_TAG, REFINED, STARTED
 from poseviewer.ops.codec_ae_mmpose import AeCodec, join_passes
 
 JOINTS = 4
@@ -40,7 +41,8 @@ def test_a_lone_person_comes_back_within_half_a_cell(x: int, y: int) -> None:
     (found,) = CODEC.decode(drawn.maps[None], tag_maps_for(CODEC, joints, [1.0]))
     assert found.joints.shape == (1, JOINTS, 2)
     assert (found.joints - joints).abs().max() <= HALF_CELL
-    assert found.found.all()
+    assert found.how.tolist() == [[STARTED, *[BY_TAG] * (JOINTS - 1)]]
+    assert found.distance[0, 1:].tolist() == [0.0] * (JOINTS - 1)
     torch.testing.assert_close(found.person_scores, torch.ones(1))
 
 
@@ -51,7 +53,7 @@ def test_two_people_are_told_apart_by_their_tags(*, udp: bool) -> None:
     drawn = codec.encode(joints, torch.ones(2, JOINTS))
     (found,) = codec.decode(drawn.maps[None], tag_maps_for(codec, joints, [0.0, 5.0]))
     assert len(found.joints) == 2
-    first = found.tags[:, :, 0].mean(dim=1).argsort()
+    first = found.person_tags[:, 0].argsort()
     torch.testing.assert_close(found.tags[first, :, 0], torch.tensor([[0.0] * JOINTS, [5.0] * JOINTS]))
     assert (found.joints[first] - joints).abs().max() <= HALF_CELL
 
@@ -63,7 +65,7 @@ def test_a_joint_without_a_candidate_is_filled_in_and_told_apart() -> None:
     maps = drawn.maps.clone()
     maps[3, 10, 11] = 0.05
     (found,) = CODEC.decode(maps[None], torch.zeros(1, JOINTS, 24, 32))
-    assert found.found.tolist() == [[True, True, True, False]]
+    assert found.how.tolist() == [[STARTED, BY_TAG, BY_TAG, REFINED]]
     assert found.joints[0, 3].tolist() == [44.0, 40.0]
     torch.testing.assert_close(found.scores[0, 3], torch.tensor(0.05))
     torch.testing.assert_close(found.person_scores, torch.tensor([0.75]))
