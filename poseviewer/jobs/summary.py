@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from poseviewer.core.errors import MediaError
 from poseviewer.core.progress import JobEvent, ProgressMeter
 from poseviewer.core.values import OCCLUDED, VISIBLE, Person
+from poseviewer.media import open_media
+from poseviewer.media.picture_size import picture_size
 
 if TYPE_CHECKING:
     from poseviewer.project import Project
@@ -44,14 +48,43 @@ class ExportSummary:
 
 def summarise(project: Project, include: Include) -> Generator[JobEvent, None, ExportSummary]:
     """Count what an export of ``include`` would write, as a job."""
-    sizes = {row.id: row.info.size_wh for row in project.media_list()}
+    sizes = PictureSizes(project)
     meter = ProgressMeter(0, "frames")
     total = ExportSummary()
     for row in project.export_rows(include):
-        total = _add(total, row.media, row.frame, row.people, sizes[row.media])
+        total = _add(total, row.media, row.frame, row.people, sizes.of(row.media, row.frame))
         if event := meter.step():
             yield event
     return total
+
+
+class PictureSizes:
+    """Sizes of frames: a video's frames share one, the pictures of a folder have their own."""
+
+    def __init__(self, project: Project) -> None:
+        self._rows = {row.id: row for row in project.media_list()}
+        self._files: dict[int, tuple[Path, ...]] = {}
+
+    def of(self, media: int, frame: int) -> tuple[int, int]:
+        """Return width and height in pixels; the media's own where the picture cannot be read."""
+        row = self._rows[media]
+        if row.info.kind == "video" or row.missing:
+            return row.info.size_wh
+        if media not in self._files:
+            self._files[media] = _picture_files(row.path)
+        files = self._files[media]
+        try:
+            return picture_size(files[frame]) if frame < len(files) else row.info.size_wh
+        except MediaError:
+            return row.info.size_wh
+
+
+def _picture_files(path: str) -> tuple[Path, ...]:
+    try:
+        with open_media(path) as media:
+            return tuple(getattr(media, "files", ()))
+    except MediaError:
+        return ()
 
 
 def _add(
