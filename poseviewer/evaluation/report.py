@@ -11,7 +11,8 @@ class Report(msgspec.Struct, frozen=True):
     """How well a results list agrees with an annotation file.
 
     Attributes:
-        oks: AP, AP50, AP75, APm, APl, AR, AR50, AR75, ARm, ARl by keypoint similarity, 0..1; None where nothing counts.
+        oks: AP, AP50, AP75, APm, APl, AR, AR50, AR75, ARm, ARl by keypoint similarity, 0..1; None where nothing counts;
+            CrowdPose's AP easy, AP medium and AP hard where the images say how crowded they are.
         box: the same by box overlap; None without boxes in the results.
         pck: share of the labelled joints within 0.2 torso lengths, 0..1; None where no person has a torso.
         pck_joints: the same for each joint; None where it is labelled in no such person.
@@ -46,9 +47,12 @@ class Report(msgspec.Struct, frozen=True):
             return "    -" if value is None else f"{value:.3f}"
 
         rows = [f"{self.results} results, {self.persons} persons with joints in {self.images} images", ""]
-        rows += [f"{'OKS ' + name:<12} {figure(value)}" for name, value in self.oks.items()]
+        by_joints = any(value is not None for value in (*self.oks.values(), self.pck)) or self.box is None
+        if by_joints:
+            rows += [f"{'OKS ' + name:<12} {figure(value)}" for name, value in self.oks.items()]
         if self.box is not None:
             rows += ["", *(f"{'Box ' + name:<12} {figure(self.box[name])}" for name in ("AP", "AP50", "AR"))]
-        rows += ["", f"PCK@0.2      {figure(self.pck)}   ({self.pck_persons} persons, {self.not_found} not found)"]
-        rows += [f"  {name:<16} {figure(value)}" for name, value in self.pck_joints.items()]
+        if by_joints:
+            rows += ["", f"PCK@0.2      {figure(self.pck)}   ({self.pck_persons} persons, {self.not_found} not found)"]
+            rows += [f"  {name:<16} {figure(value)}" for name, value in self.pck_joints.items()]
         return rows + [f"Note: {note}" for note in self.notes]
