@@ -73,15 +73,24 @@ def probe(args: argparse.Namespace) -> int:
 
 def export(args: argparse.Namespace) -> int:
     """Write a data set."""
-    from poseviewer.jobs.export import ALPHAPOSE_FORMS, AlphaPoseOptions, ExportOptions, export_project
+    from poseviewer.jobs.export import (
+        ALPHAPOSE_FORMS,
+        AlphaPoseOptions,
+        AnyOptions,
+        ExportOptions,
+        PoseTrackOptions,
+        export_project,
+    )
 
     if not 0 <= args.val < 1:
         raise CallError(f"--val is a share between 0 and 1, not {args.val:g}.")
     coco = args.format == "coco"
     if coco:
-        options: ExportOptions | AlphaPoseOptions = ExportOptions(
+        options: AnyOptions = ExportOptions(
             include=args.include, pictures=args.pictures, val_share=args.val, overwrite=args.overwrite
         )
+    elif args.format == "posetrack":
+        options = PoseTrackOptions(include=args.include, overwrite=args.overwrite)
     else:
         options = AlphaPoseOptions(include=args.include, form=ALPHAPOSE_FORMS[args.format], overwrite=args.overwrite)
     report = drive(export_project(args.project, args.out, options), "exporting")

@@ -209,9 +209,9 @@ def _data_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]
     export.add_argument("project", metavar="P", help="a .poseproj file")
     export.add_argument(
         "--format",
-        choices=("coco", "alphapose", "alphapose-cmu", "alphapose-open"),
+        choices=("coco", "posetrack", "alphapose", "alphapose-cmu", "alphapose-open"),
         default="coco",
-        help="COCO with pictures, or AlphaPose's results in one of its forms (default: coco)",
+        help="COCO with pictures, PoseTrack's tracks, or AlphaPose's results in one of its forms (default: coco)",
     )
     export.add_argument("--out", "-o", required=True, metavar="DIR", help="folder that the export becomes")
     export.add_argument(

@@ -11,38 +11,50 @@ from poseviewer.core.values import Pixels
 from poseviewer.formats.alphapose_export import AlphaPoseOptions, export_alphapose
 from poseviewer.formats.alphapose_json import Form
 from poseviewer.formats.coco_export import ExportOptions, ExportReport, export_coco
+from poseviewer.formats.posetrack import PoseTrackOptions, export_posetrack
 from poseviewer.jobs.confirming import confirm
 from poseviewer.jobs.frames import picture_names
 from poseviewer.media import Media, frame_fingerprint, open_media
 from poseviewer.project import MediaRow, Project
 
-__all__ = ["ALPHAPOSE_FORMS", "AlphaPoseOptions", "ExportOptions", "ExportReport", "export", "export_project"]
+__all__ = [
+    "ALPHAPOSE_FORMS",
+    "AlphaPoseOptions",
+    "AnyOptions",
+    "ExportOptions",
+    "ExportReport",
+    "PoseTrackOptions",
+    "export",
+    "export_project",
+]
+AnyOptions = ExportOptions | AlphaPoseOptions | PoseTrackOptions
 ALPHAPOSE_FORMS: dict[str, Form] = {"alphapose": "default", "alphapose-cmu": "cmu", "alphapose-open": "open"}
 """What the formats are called -> the form of AlphaPose's results."""
 
 
 def export_project(
-    path: str | Path, folder: str | Path, options: ExportOptions | AlphaPoseOptions
+    path: str | Path, folder: str | Path, options: AnyOptions
 ) -> Generator[JobEvent, None, ExportReport]:
     """Open the project at ``path`` and export it. Raises as :func:`export`."""
     with Project.open(path) as project:
         return (yield from export(project, folder, options))
 
 
-def export(
-    project: Project, folder: str | Path, options: ExportOptions | AlphaPoseOptions
-) -> Generator[JobEvent, None, ExportReport]:
-    """Export an open project as COCO, with pictures from its media, or as AlphaPose's results.
+def export(project: Project, folder: str | Path, options: AnyOptions) -> Generator[JobEvent, None, ExportReport]:
+    """Export an open project as COCO, with pictures from its media, as AlphaPose's results, or as PoseTrack's.
 
     Raises:
         MediaError: if a media is not there any more, or is another file than the one that was worked on.
-        CallError, FormatError: as :func:`poseviewer.formats.coco_export.export_coco` and
-            :func:`poseviewer.formats.alphapose_export.export_alphapose`.
+        CallError, FormatError: as :func:`poseviewer.formats.coco_export.export_coco`,
+            :func:`poseviewer.formats.alphapose_export.export_alphapose` and
+            :func:`poseviewer.formats.posetrack.export_posetrack`.
     """
     reader = PictureReader(project)
     try:
         if isinstance(options, AlphaPoseOptions):
             return (yield from export_alphapose(project, folder, options, names=reader.name))
+        if isinstance(options, PoseTrackOptions):
+            return (yield from export_posetrack(project, folder, options, names=reader.name))
         if options.pictures != "none":
             for row in project.media_list():
                 chosen = options.media is None or row.id in options.media

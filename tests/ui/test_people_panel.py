@@ -65,8 +65,8 @@ def test_digits_choose_people(qtbot: Any, panel: PeoplePanel, desk: FakeDesk) ->
 def test_the_menu_offers_what_is_possible(panel: PeoplePanel, desk: FakeDesk) -> None:
     enabled = {item.data(): item.isEnabled() for item in panel.menu().actions() if item.data()}
     assert enabled == {
-        "accept": False, "revert": True, "swap_sides": True, "swap_tracks": True, "copy_previous": True, "copy_next": True,
-        "interpolate": True, "delete_person": True
+        "accept": False, "revert": True, "swap_sides": True, "swap_tracks": True, "copy_previous": True,
+        "copy_next": True, "interpolate": True, "delete_person": True
     }  # fmt: skip
     desk.session.select(person="p2")
     items = {item.data(): item for item in panel.menu().actions() if item.data()}
