@@ -14,18 +14,15 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLineEdit,
-    QProgressBar,
-    QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
-from poseviewer.core.errors import KnownError
-from poseviewer.core.progress import Progress
 from poseviewer.ui import theme
-from poseviewer.ui.dialogs.base import Dialog, Fields
+from poseviewer.ui.dialogs.base import Fields
+from poseviewer.ui.dialogs.job import JobDialog, with_browse
 from poseviewer.ui.dialogs.settings import show_folder
-from poseviewer.ui.messages import Message, of_error
+from poseviewer.ui.messages import Message
 from poseviewer.ui.panels.widgets import Choice, Heading, Label, Segments, SmallButton
 from poseviewer.ui.text import tr
 
@@ -40,14 +37,13 @@ OUTSIDE = "{count} joints lie outside the picture, the first in frame {frame}"
 SHARES = ((0.0, "No split"), (0.1, "10 % of the media"), (0.2, "20 % of the media"), (0.3, "30 % of the media"))
 
 
-class ExportDialog(Dialog):
+class ExportDialog(JobDialog):
     """Exports the open project as COCO; the work runs on a thread of its own and can be cancelled."""
 
     def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
-        super().__init__(tr("Export"), 560, parent)
-        self.desk = desk
+        super().__init__(tr("Export"), 560, desk, parent)
         self._summary_job: JobThread | None = None
-        self._export_job: JobThread | None = None
+        self._something = False
         self.include = Segments(
             tr("Content"),
             (("corrections", tr("Corrections")), ("all", tr("Everything")), ("predictions", tr("Predictions"))),
@@ -65,11 +61,6 @@ class ExportDialog(Dialog):
         self.counts = Counts()
         self.joints = JointBar()
         self.checks = Label("", token="t2", wrap=True)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.hide()
-        self.problem = Label("", token="err", wrap=True)
-        self.problem.hide()
         self._lay_out()
         self._include: Include = "corrections"
         self._choose("corrections")
@@ -80,7 +71,7 @@ class ExportDialog(Dialog):
         fields.add(tr("Content"), self.include)
         fields.add(tr("Pictures"), self.pictures)
         fields.add(tr("Validation"), self.split, tr("Whole media only, so that no scene is on both sides"))
-        fields.add(tr("To"), self._folder_row())
+        fields.add(tr("To"), with_browse(self.folder, self._browse))
         fields.addWidget(self.overwrite, fields.rowCount(), 1)
         self.body.addLayout(fields)
         self.body.addWidget(Heading(tr("Summary")))
@@ -97,16 +88,6 @@ class ExportDialog(Dialog):
         self.cancel.clicked.connect(self.reject)
         self.export = self.add_button(tr("Export"), primary=True)
         self.export.clicked.connect(self._export)
-
-    def _folder_row(self) -> QWidget:
-        holder = QWidget()
-        row = QHBoxLayout(holder)
-        row.setContentsMargins(0, 0, 0, 0)
-        button = QPushButton(tr("Browse…"))
-        button.clicked.connect(self._browse)
-        row.addWidget(self.folder, 1)
-        row.addWidget(button)
-        return holder
 
     def _usual_folder(self) -> Path:
         project = self.desk.project
@@ -141,16 +122,15 @@ class ExportDialog(Dialog):
     def _choose(self, include: Include) -> None:
         self._include = include
         self.include.choose(include)
-        self.export.setEnabled(False)
+        self._something = False
+        self.enable()
         if self.desk.project is None:
             return
         from poseviewer.jobs.summary import summarise
 
-        if self._summary_job is not None:
-            self._summary_job.cancel()
-        self._summary_job = self.desk.start_job(summarise(self.desk.project, include))
-        self._summary_job.result.connect(self._show_summary)
-        self._summary_job.finished.connect(self._job_ended)
+        self.stop(self._summary_job)
+        job = summarise(self.desk.project, include)
+        self._summary_job = self.run_beside(job, self._show_summary, tell_errors=True)
 
     def _show_summary(self, summary: ExportSummary) -> None:
         self.counts.show_counts(summary)
@@ -167,41 +147,20 @@ class ExportDialog(Dialog):
             )
         lines.append(tr("After writing, every number is read back and compared"))
         self.checks.setText("\n".join(lines))
-        self.export.setEnabled(summary.frames > 0)
-        self._say("" if summary.frames else tr("There is nothing of this kind to export yet."))
+        self._something = summary.frames > 0
+        self.enable()
+        self.say("" if summary.frames else tr("There is nothing of this kind to export yet."))
 
-    def _say(self, problem: str) -> None:
-        self.problem.setText(problem)
-        self.problem.setVisible(bool(problem))
+    def enable(self) -> None:
+        """Enable the button while there is something to export and nothing is going on."""
+        self.export.setEnabled(self._something and not self.working)
 
     def _export(self) -> None:
         if self.desk.project is None:
             return
         from poseviewer.jobs.export import export
 
-        self._say("")
-        self.export.setEnabled(False)
-        self.bar.setRange(0, 0)
-        self.bar.show()
-        job = export(self.desk.project, self.folder.text(), self.options())
-        # The error is shown here, beside the choice that caused it, and not in the window.
-        thread = self._export_job = self.desk.start_job(job, tell_errors=False)
-        thread.job_event.connect(self._progress)
-        thread.result.connect(self._done)
-        thread.error.connect(self._stopped)
-        thread.finished.connect(self._job_ended)
-
-    def _job_ended(self) -> None:
-        """Let go of a thread before the desk destroys it."""
-        if self.sender() is self._summary_job:
-            self._summary_job = None
-        if self.sender() is self._export_job:
-            self._export_job = None
-
-    def _progress(self, event: object) -> None:
-        if isinstance(event, Progress):
-            self.bar.setRange(0, max(event.total, 1))
-            self.bar.setValue(event.done)
+        self.drive(export(self.desk.project, self.folder.text(), self.options()), self._done)
 
     def _done(self, report: ExportReport) -> None:
         folder = Path(report.folder)
@@ -210,19 +169,6 @@ class ExportDialog(Dialog):
             Message(sentence, level="done", actions=((tr("Show folder"), lambda: show_folder(folder)),), key="export")
         )
         self.accept()
-
-    def _stopped(self, error: BaseException) -> None:
-        self.bar.hide()
-        self.export.setEnabled(True)
-        message = of_error(error)
-        self._say(f"{message.sentence} {message.remedy}".strip() if isinstance(error, KnownError) else message.sentence)
-
-    def reject(self) -> None:
-        """Cancel a running export, else close."""
-        for job in (self._export_job, self._summary_job):
-            if job is not None:
-                job.cancel()
-        super().reject()
 
 
 class Counts(QWidget):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtCore import QModelIndex, QPointF, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -27,6 +27,7 @@ from poseviewer.session.actions import action
 from poseviewer.ui import theme
 from poseviewer.ui.panels.glyphs import OUTLINE, draw_diamond, draw_seen, draw_side
 from poseviewer.ui.panels.peaks import two_peaked
+from poseviewer.ui.panels.rows_model import LEFT, MIDDLE, RIGHT, ROW_ROLE, Index, RowsModel
 from poseviewer.ui.panels.widgets import (
     EmptyState,
     Heading,
@@ -51,9 +52,7 @@ NARROW = 250
 JOINT, SEEN, SCORE, MOVED = range(4)
 CYCLE = {VISIBLE: OCCLUDED, OCCLUDED: ABSENT, ABSENT: VISIBLE}
 HINTS = (("occluded", "occluded"), ("absent", "absent"), ("swap_sides", "swap sides"))
-Index = QModelIndex | QPersistentModelIndex
 Flags = npt.NDArray[np.bool_]
-ROW_ROLE = Qt.ItemDataRole.UserRole + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,60 +103,23 @@ def joint_rows(person: Person, skeleton: Skeleton, doubled: Flags | None) -> lis
     return rows
 
 
-class JointsModel(QAbstractTableModel):
+class JointsModel(RowsModel[JointRow]):
     """The rows as a table model."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._rows: list[JointRow] = []
+        super().__init__((tr("Joint"), tr("Seen"), tr("Score"), tr("Moved")), (LEFT, MIDDLE, LEFT, RIGHT))
 
-    def show_rows(self, rows: list[JointRow]) -> None:
-        """Show other rows; the same joints keep the view's scroll place."""
-        if [entry.joint for entry in rows] == [entry.joint for entry in self._rows]:
-            self._rows = rows
-            if rows:
-                self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, MOVED))
-            return
-        self.beginResetModel()
-        self._rows = rows
-        self.endResetModel()
+    def same_things(self, before: list[JointRow], after: list[JointRow]) -> bool:
+        """Return whether the same joints are listed."""
+        return [entry.joint for entry in before] == [entry.joint for entry in after]
 
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        """Return how many joints are listed."""
-        return 0 if parent.isValid() else len(self._rows)
+    def words(self, row: JointRow, column: int) -> str:
+        """Return what a cell says."""
+        return cell_text(row, column)
 
-    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        """Return the four columns."""
-        return 0 if parent.isValid() else 4
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return the heads."""
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return (tr("Joint"), tr("Seen"), tr("Score"), tr("Moved"))[section]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            right, middle = Qt.AlignmentFlag.AlignRight, Qt.AlignmentFlag.AlignVCenter
-            places = (Qt.AlignmentFlag.AlignLeft, Qt.AlignmentFlag.AlignHCenter, Qt.AlignmentFlag.AlignLeft, right)
-            return places[section] | middle
-        return None
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return a cell's words, or its row."""
-        if not index.isValid() or index.row() >= len(self._rows):
-            return None
-        entry = self._rows[index.row()]
-        if role == ROW_ROLE:
-            return entry
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            return cell_text(entry, index.column())
-        if role == Qt.ItemDataRole.ToolTipRole and index.column() == SEEN:
-            return tr("Click: visible, occluded, absent")
-        return None
-
-    def row_at(self, place: int) -> JointRow | None:
-        """Return what a row shows."""
-        return self._rows[place] if 0 <= place < len(self._rows) else None
+    def tip(self, row: JointRow, column: int) -> str | None:
+        """Return what a click does."""
+        return tr("Click: visible, occluded, absent") if column == SEEN else None
 
     def place_of(self, joint: int | None) -> int:
         """Return the row of a joint, -1 if it is not listed."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import (
-    QAbstractListModel,
     QModelIndex,
-    QPersistentModelIndex,
     QPoint,
     QPointF,
     QRect,
@@ -34,6 +32,7 @@ from poseviewer.project.doubts import LOW_SCORE
 from poseviewer.session.actions import action
 from poseviewer.ui import icons, theme
 from poseviewer.ui.panels.heat import colour_image
+from poseviewer.ui.panels.rows_model import ROW_ROLE, Index, RowsModel
 from poseviewer.ui.panels.widgets import EmptyState, Heading, IconButton, Label, Panel, column, paint_focus, row
 from poseviewer.ui.text import tr
 
@@ -54,8 +53,6 @@ MENU = (
     "",
     "delete_person",
 )
-Index = QModelIndex | QPersistentModelIndex
-ROW_ROLE = Qt.ItemDataRole.UserRole + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,38 +88,12 @@ class PersonRow:
         return ", ".join(parts)
 
 
-class PeopleModel(QAbstractListModel):
-    """The rows as a list model."""
+class PeopleModel(RowsModel[PersonRow]):
+    """The rows as a model of one column."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._rows: list[PersonRow] = []
-
-    def show_rows(self, rows: list[PersonRow]) -> None:
-        """Show other rows; an equal number keeps the view's scroll place."""
-        if len(rows) == len(self._rows):
-            self._rows = rows
-            if rows:
-                self.dataChanged.emit(self.index(0), self.index(len(rows) - 1))
-            return
-        self.beginResetModel()
-        self._rows = rows
-        self.endResetModel()
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        """Return how many people there are."""
-        return 0 if parent.isValid() else len(self._rows)
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return a row's words, or the row itself."""
-        if not index.isValid() or index.row() >= len(self._rows):
-            return None
-        entry = self._rows[index.row()]
-        if role == ROW_ROLE:
-            return entry
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            return entry.words()
-        return None
+    def words(self, row: PersonRow, column: int) -> str:
+        """Return a row's words."""
+        return row.words()
 
     def place_of(self, key: str | None) -> int:
         """Return the row of a person, -1 if there is none."""

@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import (
-    QAbstractTableModel,
     QLineF,
     QModelIndex,
-    QPersistentModelIndex,
     QPointF,
     QRectF,
     QSize,
@@ -44,6 +42,7 @@ from poseviewer.ui import icons, theme
 from poseviewer.ui.canvas.place import half_pixel
 from poseviewer.ui.panels.heat import ScaledPicture
 from poseviewer.ui.panels.plot import Plot, axis_values
+from poseviewer.ui.panels.rows_model import LEFT, RIGHT, ROW_ROLE, Index, RowsModel
 from poseviewer.ui.panels.verdicts import CandidateRow, outcome_words, owner_ranks, reason_words
 from poseviewer.ui.panels.widgets import paint_focus, scaled
 from poseviewer.ui.text import tr
@@ -53,8 +52,6 @@ ROW = 22
 WIDE, VERY_NARROW = 310, 230
 """From the first width on the table words outcomes in full; below the second it leaves the matches out."""
 BADGE = 9.0
-ROW_ROLE = Qt.ItemDataRole.UserRole + 1
-Index = QModelIndex | QPersistentModelIndex
 
 
 def candidate_colour(suppression: Suppression, index: int) -> QColor:
@@ -252,58 +249,28 @@ class CandidatePicture(QWidget):
                 return
 
 
-class CandidatesModel(QAbstractTableModel):
+class CandidatesModel(RowsModel[CandidateRow]):
     """The candidates as a table model."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._rows: list[CandidateRow] = []
+        heads = (tr("No."), tr("Score"), tr("Outcome"), tr("Similarity"), tr("Matches"))
+        super().__init__(heads, (LEFT, RIGHT, LEFT, RIGHT, RIGHT))
         self.suppression: Suppression | None = None
         self.nms = NmsConfig()
         self.narrow = False
 
-    def show_rows(self, rows: list[CandidateRow], suppression: Suppression, nms: NmsConfig) -> None:
-        """Show other rows; an equal number keeps the view's scroll place."""
-        same = len(rows) == len(self._rows)
-        if not same:
-            self.beginResetModel()
-        self._rows, self.suppression, self.nms = rows, suppression, nms
-        if not same:
-            self.endResetModel()
-        elif rows:
-            self.dataChanged.emit(self.index(0, 0), self.index(len(rows) - 1, MATCHES))
+    def show_candidates(self, rows: list[CandidateRow], suppression: Suppression, nms: NmsConfig) -> None:
+        """Show other candidates with what decided about them."""
+        self.suppression, self.nms = suppression, nms
+        self.show_rows(rows)
 
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        """Return how many candidates there are."""
-        return 0 if parent.isValid() else len(self._rows)
+    def words(self, row: CandidateRow, column: int) -> str:
+        """Return what a cell says."""
+        return cell_text(row, column)
 
-    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        """Return the five columns."""
-        return 0 if parent.isValid() else 5
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return the heads."""
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        if role == Qt.ItemDataRole.DisplayRole:
-            return (tr("No."), tr("Score"), tr("Outcome"), tr("Similarity"), tr("Matches"))[section]
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            side = Qt.AlignmentFlag.AlignLeft if section in (NUMBER, OUTCOME) else Qt.AlignmentFlag.AlignRight
-            return side | Qt.AlignmentFlag.AlignVCenter
-        return None
-
-    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return a cell's words, its row, or the reason as tooltip."""
-        if not index.isValid() or index.row() >= len(self._rows):
-            return None
-        entry = self._rows[index.row()]
-        if role == ROW_ROLE:
-            return entry
-        if role == Qt.ItemDataRole.ToolTipRole:
-            return reason_words(entry, self.nms)
-        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            return cell_text(entry, index.column())
-        return None
+    def tip(self, row: CandidateRow, column: int) -> str | None:
+        """Return the reason."""
+        return reason_words(row, self.nms)
 
 
 def cell_text(entry: CandidateRow, column: int) -> str:
@@ -425,7 +392,7 @@ class CandidatesTable(QTableView):
     ) -> None:
         """Show candidates with one selected, without a signal."""
         self._quiet = True
-        self.candidates.show_rows(rows, suppression, nms)
+        self.candidates.show_candidates(rows, suppression, nms)
         self._fit_height()
         if selected is not None and selected < len(rows):
             self.setCurrentIndex(self.candidates.index(selected, 0))
