@@ -23,8 +23,10 @@ from poseviewer.core.values import REFINED
 from poseviewer.ops import refinement
 from poseviewer.ops.flip_mmpose import aggregate
 from poseviewer.ops.grouping import GroupingRules, Matched, joint_order, top_candidates, trace_by_tag
+from poseviewer.ops.tag_search import TagSearch
 
 SEEN_FROM = 0.5
+DISTANCE_WEIGHT = 100.0
 NATURAL_SIGMA = 64.0
 """Sigma is sqrt(w h) / 64 unless it is given."""
 
@@ -246,14 +248,15 @@ def _filled(cells: Tensor, scores: Tensor, means: Tensor, maps: Tensor, tags: Te
         cells: ``(P, K, 2)``; scores: ``(P, K)``, 0 where missing; means: ``(P, T)`` tags.
         maps: ``(K, h, w)``; tags: ``(K, h, w, T)``.
     """
-    width, missed = maps.shape[2], scores <= 0
     cells, scores = cells.clone(), scores.clone()
-    for joint in range(len(maps)):
-        missing = missed[:, joint].nonzero()[:, 0]
-        if len(missing):
-            flat = maps[joint].flatten()
-            away = torch.linalg.vector_norm(tags[joint].flatten(0, 1) - means[missing][:, None], dim=2)
-            place = (away.round_() * 100 - flat).argmin(dim=1)
-            cells[missing, joint] = torch.stack((place % width, place // width), dim=1).to(cells.dtype)
-            scores[missing, joint] = flat[place]
+    person, joint = (scores <= 0).nonzero(as_tuple=True)
+    if not len(person):
+        return cells, scores
+    known = maps.nan_to_num()
+    place = TagSearch(known, tags, weight=DISTANCE_WEIGHT).best(joint, means[person])
+    # A map that is NaN is so everywhere, and its first cell is taken.
+    place = torch.where(maps[joint, 0, 0].isnan(), 0, place)
+    y, x = place // maps.shape[2], place % maps.shape[2]
+    cells[person, joint] = torch.stack((x, y), dim=1).to(cells.dtype)
+    scores[person, joint] = maps[joint, y, x]
     return cells, scores

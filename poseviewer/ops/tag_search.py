@@ -28,10 +28,12 @@ class TagSearch:
     Args:
         heatmaps: ``(K, h, w)``.
         tag_maps: ``(K, h, w, T)``.
+        weight: of the rounded tag distance against the value.
     """
 
-    def __init__(self, heatmaps: Tensor, tag_maps: Tensor) -> None:
+    def __init__(self, heatmaps: Tensor, tag_maps: Tensor, *, weight: float = 1.0) -> None:
         joints, height, width = heatmaps.shape
+        self._weight = weight
         self._width, self._cells = width, height * width
         border = (0, -width % SIDE, 0, -height % SIDE)
         values = F.pad(heatmaps, border, value=float("-inf"))
@@ -55,7 +57,7 @@ class TagSearch:
             ``(N,)`` int64 cells, counted row by row.
         """
         step = max(MOST_CELLS // self._cells, 1)
-        parts = zip(joints.split(step), means.split(step), strict=True)
+        parts = zip(torch.split(joints, step), torch.split(means, step), strict=True)
         return torch.cat([self._best(joint, mean) for joint, mean in parts])
 
     def _best(self, joints: Tensor, means: Tensor) -> Tensor:
@@ -63,7 +65,7 @@ class TagSearch:
             torch.maximum(low[joints] - mean[:, None], mean[:, None] - high[joints]).clamp_(min=0)
             for low, high, mean in zip(self._low, self._high, means.t(), strict=True)
         ]
-        bound = self._highest[joints] - _rounded_length(gaps)
+        bound = self._highest[joints] - self._weight * _rounded_length(gaps)
         first = bound.topk(min(FIRST, bound.shape[1]), dim=1).indices
         owner = torch.arange(len(joints), device=joints.device).repeat_interleave(first.shape[1])
         reached = self._reached(joints[owner], first.flatten(), means[owner]).view(len(joints), -1).amax(dim=1)
@@ -79,7 +81,7 @@ class TagSearch:
     def _reached(self, joints: Tensor, tiles: Tensor, means: Tensor) -> Tensor:
         """Value minus rounded tag distance of the cells ``(n, C)`` of one tile each."""
         gaps = [part[joints, tiles] - mean[:, None] for part, mean in zip(self._tags, means.t(), strict=True)]
-        return self._values[joints, tiles] - _rounded_length(gaps)
+        return self._values[joints, tiles] - self._weight * _rounded_length(gaps)
 
     def _places(self, tiles: Tensor) -> Tensor:
         """The cells ``(n, C)`` of tiles, counted row by row over the whole map."""
