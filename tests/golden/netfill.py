@@ -17,12 +17,15 @@ from poseviewer.nets import (
     hardnet,
     higher_hrnet,
     hrnet,
+    osnet,
     posenet_ae,
+    reid_resnet,
     simplebaseline,
     simplepose,
 )
 
 Floats = npt.NDArray[np.floating]
+Known = dict[tuple[str, tuple[int, ...]], torch.Tensor]
 Fill = Callable[[str, tuple[int, ...]], Floats]
 FAMILIES: dict[str, tuple[Callable[..., object], Callable[..., nn.Module]]] = {
     "fastpose": (fastpose.sniff, fastpose.FastPose),
@@ -32,6 +35,8 @@ FAMILIES: dict[str, tuple[Callable[..., object], Callable[..., nn.Module]]] = {
     "hrnet": (hrnet.sniff, hrnet.HRNet),
     "higher_hrnet": (higher_hrnet.sniff, higher_hrnet.HigherHRNet),
     "hardnet": (hardnet.sniff, hardnet.HarDNetPose),
+    "osnet": (osnet.sniff, osnet.OSNet),
+    "reid_resnet": (reid_resnet.sniff, reid_resnet.ReIDResNet),
     "posenet_ae": (posenet_ae.sniff, posenet_ae.PoseNet),
 }
 
@@ -49,13 +54,16 @@ def build(shapes: Mapping[str, tuple[int, ...]]) -> nn.Module:
         return kind(sniff(shapes)).eval()
 
 
-def fill(net: nn.Module, rule: Fill, known: dict[tuple[str, tuple[int, ...]], torch.Tensor] | None = None) -> None:
-    """Give every tensor of a network on "meta" the values of a rule; `known` keeps them for a network alike."""
-    known = {} if known is None else known
+def fill(net: nn.Module, rule: Fill, known: Known | None = None) -> None:
+    """Give every tensor of a network on "meta" the values of a rule.
+
+    `known` holds the tensors of the network filled before, which serve again where names and shapes agree.
+    """
     state = {key: tuple(value.shape) for key, value in net.state_dict().items()}
-    for entry in state.items():
-        if entry not in known:
-            known[entry] = _made(*entry, rule)
+    known = {} if known is None else known
+    made = {entry: known[entry] if entry in known else _made(*entry, rule) for entry in state.items()}
+    known.clear()
+    known.update(made)
     net.load_state_dict({key: known[key, shape] for key, shape in state.items()}, assign=True)
     net.requires_grad_(False)
 
