@@ -11,13 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from poseviewer.core.progress import Note
 from poseviewer.core.skeleton import skeleton
 from poseviewer.core.values import NO_JOINT, REFINED, Array, Candidates, Grouping
-from poseviewer.ops import grouping, higher, multiscale_ae
+from poseviewer.ops import codec_ae_mmpose, grouping, higher, multiscale_ae, warp_mmpose
 from poseviewer.ops.crops import FrameSampler
 from poseviewer.pipeline.config import PipelineConfig
 from poseviewer.pipeline.devices import autocast
@@ -55,7 +56,7 @@ class BottomUp(WholePicture):
     ) -> None:
         super().__init__(networks, config, on_note)
         spec = networks.spec
-        self.newell = spec.decode == "newell"
+        self.decode = spec.decode
         self.rules = rules_of(spec.decode, networks.joints)
         self.side = config.input_size or min(spec.input_wh)
         kit = skeleton(networks.skeleton) if networks.skeleton else None
@@ -64,7 +65,8 @@ class BottomUp(WholePicture):
 
     def look(self, pixels: Tensor, clock: Clock, *, keep_evidence: bool) -> list[Seen]:
         """Return the people of each picture, in the order in which they were opened."""
-        maps = self._square_maps(pixels, clock) if self.newell else self._maps(pixels, clock)
+        ways = {"newell": self._square_maps, "mmpose_ae": self._padded_maps}
+        maps = ways.get(self.decode, self._maps)(pixels, clock)
         seen = []
         for index, (heat, tags, to_frame) in enumerate(zip(maps.heat, maps.tags, maps.to_frame, strict=True)):
             if heat is None or tags is None:
@@ -85,8 +87,6 @@ class BottomUp(WholePicture):
     def _outputs(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """Run the network; its stages as ``(B, C, h, w)`` float32."""
         networks = self.networks
-        if self.newell:
-            inputs = inputs.permute(0, 2, 3, 1)
         with autocast(networks.device, networks.precision):
             answer = networks.estimator.module(inputs)
         stages = tuple(answer) if isinstance(answer, list | tuple) else (answer,)
@@ -157,6 +157,24 @@ class BottomUp(WholePicture):
         found = [one.result() if one.tags else (None, None) for one in sums]
         return Maps([heat for heat, _ in found], [tags for _, tags in found], [s.to_picture() for s in sums], *kept)
 
+    def _padded_maps(self, pixels: Tensor, clock: Clock) -> Maps:
+        """MMPose's way: the shorter side reaches the input size, maps are brought to the input's size; one scale."""
+        picture_wh = (pixels.shape[3], pixels.shape[2])
+        window = warp_mmpose.bottom_up_input(picture_wh, (self.side, self.side), mode="expand")
+        size_wh = window.padded_wh
+        centre, scale = (torch.tensor([part], dtype=torch.float64) for part in (window.centre, window.scale))
+        matrix = warp_mmpose.warp_matrix(centre, scale, torch.zeros(1), size_wh, inverse=True)[0]
+        fed, inputs = self._feed(FrameSampler(pixels, smooth=self.config.smooth), matrix, size_wh, len(pixels))
+        clock.mark("crops")
+        mirrored = self._outputs(inputs.flip(3))[-1] if self._flip else None
+        mirror = self._mirror or tuple(range(self.networks.joints))
+        heat, tags = codec_ae_mmpose.join_passes(self._outputs(inputs)[-1], mirrored, mirror, size_wh)
+        tags = tags.reshape(len(heat), -1, *heat.shape[1:]).permute(0, 2, 3, 4, 1)
+        clock.mark("estimator")
+        step = scale[0] / torch.tensor(size_wh)
+        to_frame = torch.cat((torch.diag(step), (centre - scale / 2).T), dim=1)
+        return Maps(list(heat), list(tags), [to_frame] * len(heat), fed, matrix)
+
     def _feed(
         self, sampler: FrameSampler, matrix: Tensor, size_wh: tuple[int, int], count: int
     ) -> tuple[Tensor, Tensor]:
@@ -170,39 +188,74 @@ class BottomUp(WholePicture):
 
     def _people(self, heat: Tensor, tags: Tensor, to_frame: Tensor, *, keep_evidence: bool) -> Seen:
         """Group one picture; who scores too low to be kept is not completed."""
+        group = self._mmpose if self.decode == "mmpose_ae" else self._grouped
+        found = group(heat, tags.expand(len(heat), -1, -1, -1))
+        table = torch.cat([found.cells, found.values[..., None]], dim=2).cpu().numpy()
+        candidates = _candidates(table, _host(to_frame), _host(found.scores))
+        if not keep_evidence:
+            return Seen(candidates)
+        missing = table[..., 2:] <= 0
+        how = np.where(missing[..., 0], NO_JOINT, found.how).astype(np.uint8)
+        return Seen(
+            candidates,
+            grouping=Grouping(
+                tags=_host(tags.expand(len(heat), -1, -1, -1)),
+                map_to_frame=centred(to_frame),
+                joint_tags=np.where(missing, np.nan, _host(found.tags)).astype(np.float32),
+                person_tags=_host(found.means),
+                distance=found.distance,
+                how=how,
+                order=grouping.joint_order(self.rules, len(heat)),
+                limit=self.rules.tag_threshold,
+            ),
+        )
+
+    def _grouped(self, heat: Tensor, tags: Tensor) -> _Grouped:
+        """Group as HigherHRNet and pose-ae-train do."""
         top = grouping.top_candidates(heat[None], tags[None], self.rules)
         values, xy, own = (part[0].cpu().numpy() for part in top)
         matched = grouping.trace_by_tag(values, xy, own, self.rules)
         people = grouping.adjust(torch.from_numpy(matched.people).to(heat.device), heat)
         scores = grouping.person_scores(people)
         kept = scores > self.config.confidence if self.nms.enabled else torch.ones_like(scores, dtype=torch.bool)
-        before = _host(people[..., 2])
-        means = grouping.mean_tags(people, tags.expand(len(heat), -1, -1, -1))
+        means = grouping.mean_tags(people, tags)
         if kept.any():
             people[kept] = grouping.fill_missing(people[kept], heat, tags, form=self.rules.form)
         cells = people[..., :2].long()
         joints = torch.arange(len(heat), device=heat.device)
+        at = (joints, cells[..., 1], cells[..., 0])
         # A joint that was filled in counts 1 in pose-ae-train's own files; what the network said of it tells more.
-        said = torch.where(people[..., 2] > 0, heat[joints, cells[..., 1], cells[..., 0]], 0.0)
-        table = torch.cat([people[..., :2], said[..., None], _tags_at(tags, cells)], dim=2).cpu().numpy()
-        candidates = _candidates(table, _host(to_frame), _host(scores))
-        if not keep_evidence:
-            return Seen(candidates)
-        filled = (before == 0) & (table[..., 2] > 0)
-        how = np.where(filled, REFINED, matched.how).astype(np.uint8)
-        return Seen(
-            candidates,
-            grouping=Grouping(
-                tags=_host(tags.expand(len(heat), -1, -1, -1)),
-                map_to_frame=centred(to_frame),
-                joint_tags=np.where(how[..., None] == NO_JOINT, np.nan, table[..., 3:]).astype(np.float32),
-                person_tags=_host(means),
-                distance=matched.distance,
-                how=how,
-                order=grouping.joint_order(self.rules, len(heat)),
-                limit=self.rules.tag_threshold,
-            ),
-        )
+        said = torch.where(people[..., 2] > 0, heat[at], 0.0)
+        how = np.where(matched.how == NO_JOINT, REFINED, matched.how)
+        return _Grouped(people[..., :2], said, tags[at], scores, means, how, matched.distance)
+
+    def _mmpose(self, heat: Tensor, tags: Tensor) -> _Grouped:
+        """Group as MMPose does."""
+        size_wh = (heat.shape[2], heat.shape[1])
+        codec = replace(codec_ae_mmpose.published(size_wh, size_wh), order=self.rules.order)
+        flat = tags.permute(3, 0, 1, 2).flatten(0, 1)
+        found = codec.decode(heat[None], flat[None])[0]
+        arrays = (found.joints, found.scores, found.tags, found.person_scores, found.person_tags)
+        return _Grouped(*arrays, found.how, found.distance)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grouped:
+    """The people of one picture, whoever's code groups them.
+
+    Attributes:
+        cells: ``(P, K, 2)`` counted from the cells' corners; values: ``(P, K)`` of the heatmap, 0 where missing.
+        tags: ``(P, K, T)``; scores: ``(P,)``; means: ``(P, T)`` tags of the people.
+        how, distance: as in :class:`poseviewer.core.values.Grouping`; whether a joint is missing ``values`` tells.
+    """
+
+    cells: Tensor
+    values: Tensor
+    tags: Tensor
+    scores: Tensor
+    means: Tensor
+    how: npt.NDArray[np.uint8]
+    distance: npt.NDArray[np.float32]
 
 
 def rules_of(decode: str, joints: int) -> grouping.GroupingRules:
@@ -211,21 +264,14 @@ def rules_of(decode: str, joints: int) -> grouping.GroupingRules:
     return replace(rules, order=grouping.COCO_ORDER[:CROWDPOSE]) if joints == CROWDPOSE else rules
 
 
-def centred(to_frame: Tensor) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def centred(to_frame: Tensor) -> npt.NDArray[np.float64]:
     """Return ``(2, 3)``: as ``to_frame``, for cells that are counted from their centres."""
     matrix = _host(to_frame).astype(np.float64)
     return np.concatenate([matrix[:, :2], matrix[:, 2:] + matrix[:, :2].sum(axis=1, keepdims=True) / 2], axis=1)
 
 
-def _tags_at(tags: Tensor, cells: Tensor) -> Tensor:
-    """Tags ``(P, K, T)`` at the cells ``(P, K, 2)`` of the joints."""
-    maps = tags.expand(cells.shape[1], -1, -1, -1)
-    at: Tensor = maps[torch.arange(cells.shape[1], device=tags.device), cells[..., 1], cells[..., 0]]
-    return at
-
-
-def _candidates(table: Array, to_frame: np.ndarray[tuple[int, int], np.dtype[np.float64]], scores: Array) -> Candidates:
-    """People ``(P, K, 3 + T)`` in cells as candidates; a joint that was not found lies amid the others."""
+def _candidates(table: Array, to_frame: npt.NDArray[np.float64], scores: Array) -> Candidates:
+    """People ``(P, K, 3)`` of cells and values as candidates; a joint that was not found lies amid the others."""
     found = table[..., 2:3] > 0
     xy = table[..., :2].astype(np.float64) @ to_frame[:, :2].T + to_frame[:, 2]
     middle = (xy * found).sum(axis=1, keepdims=True) / np.maximum(found.sum(axis=1, keepdims=True), 1)
@@ -239,6 +285,6 @@ def _candidates(table: Array, to_frame: np.ndarray[tuple[int, int], np.dtype[np.
     )
 
 
-def _host(tensor: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    array: np.ndarray[tuple[int, ...], np.dtype[np.float32]] = tensor.cpu().numpy()
+def _host(tensor: Tensor) -> npt.NDArray[np.float32]:
+    array: npt.NDArray[np.float32] = tensor.cpu().numpy()
     return array

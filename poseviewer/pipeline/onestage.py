@@ -22,7 +22,7 @@ from poseviewer.nets.yolo import DEFAULT_INPUT_SIZE, YoloWeights, load_yolo
 from poseviewer.pipeline.config import PipelineConfig
 from poseviewer.pipeline.detector import Letterbox
 from poseviewer.pipeline.networks import Networks
-from poseviewer.pipeline.whole import Clock, Seen, WholePicture, picture_evidence
+from poseviewer.pipeline.whole import Clock, Matrix, Seen, WholePicture, picture_evidence
 
 SHOWN_FROM = 0.05
 """Anchors below the least score are shown as candidates from here on, so that another least score can be tried."""
@@ -150,7 +150,7 @@ class OneStage(WholePicture):
         return rows, score * (number == self.weights.person_class)
 
 
-def letterbox_matrix(fit: Letterbox) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def letterbox_matrix(fit: Letterbox) -> Matrix:
     """Return ``(2, 3)`` input pixels to frame pixels, centres to centres: where the picture that was fed belongs.
 
     Joints and boxes are mapped back without the half pixel, as ultralytics maps them.

@@ -273,7 +273,8 @@ def wrong_calls(folder: Path) -> list[tuple[list[object], int, str]]:
         (["predict", clip, "--out", out, "--resume"], 2, "--project P"),
         (["predict", clip, clip, "--overlay", folder / "o.mp4"], 2, "one media at a time"),
         (["predict", clip, "--overlay", folder / "o.avi"], 2, "writes .mp4"),
-        (["predict", clip, "--out", out, "--pipeline", "bottomup"], 1, "not available yet"),
+        (["predict", clip, "--out", out, "--pipeline", "bottomup", "--boxes", out], 2, "goes with --pipeline topdown"),
+        (["predict", clip, "--out", out, "--pipeline", "bottomup", "--scales", "2,3"], 2, "Several scales must hold 1"),
         (["predict", clip, "--out", out, "--pipeline", "sideways"], 2, "invalid choice"),
         (["predict", clip, "--out", out, "--confidence", "7"], 2, "between 0 and 1"),
         (["predict", folder / "none.mp4", "--out", out], 1, "none.mp4"),
@@ -294,7 +295,7 @@ def wrong_calls(folder: Path) -> list[tuple[list[object], int, str]]:
     ]
 
 
-@pytest.mark.parametrize("number", range(28))
+@pytest.mark.parametrize("number", range(29))
 def test_wrong_calls_are_one_sentence(
     number: int, fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from cocomade import finish, write_pictures
 from fakepipeline import FakeNetworks, Unreadable, write_clip
 
-from poseviewer.core.errors import DeviceError, MediaError, MissingPartError, WeightsError
+from poseviewer.core.errors import DeviceError, MediaError, WeightsError
 from poseviewer.core.progress import FrameDone, Note, Progress
 from poseviewer.core.values import FrameResult
 from poseviewer.jobs.predict import config_of_run, predict
@@ -147,11 +147,6 @@ def test_numbers_that_are_not_finite_are_not_stored(
         finish(predict(project, media, number, range(12), CONFIG, fake_pipeline, change=spoil))  # type: ignore[arg-type]
     (run,) = project.runs(number)
     assert (run.outcome, run.done_count) == ("error", 3)
-
-
-def test_bottom_up_says_that_it_is_not_there(fake_pipeline: FakeNetworks, media: Media) -> None:
-    with pytest.raises(MissingPartError, match="bottomup is not available yet"):
-        finish(predict(None, media, 0, [0], PipelineConfig(pipeline="bottomup"), fake_pipeline))
 
 
 def test_an_engine_serves_the_job(media: Media, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import torch
 from dot_people import BrightDetector, DotReader, FixedTheta, draw_people, make_networks
 
 from poseviewer.core import geometry
-from poseviewer.core.errors import CallError, DeviceError, MediaError, MissingPartError
+from poseviewer.core.errors import CallError, DeviceError, MediaError, WeightsError
 from poseviewer.core.progress import Note
 from poseviewer.core.values import KEPT, Frame
 from poseviewer.pipeline import topdown
@@ -259,8 +259,8 @@ def test_senseless_numbers_are_refused(dots, change) -> None:
         list(run(dots, [0], msgspec.structs.replace(CONFIG, **change), networks=make_networks()))
 
 
-def test_a_pipeline_we_do_not_have_is_named(dots) -> None:
-    with pytest.raises(MissingPartError, match="bottomup"):
+def test_networks_of_another_pipeline_are_refused(dots) -> None:
+    with pytest.raises(WeightsError, match="pipeline topdown, not for bottomup"):
         list(run(dots, [0], msgspec.structs.replace(CONFIG, pipeline="bottomup"), networks=make_networks()))
 
 
