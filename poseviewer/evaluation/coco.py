@@ -185,7 +185,7 @@ def _in_joints_of(
     known = known_names(category.keypoints, target.name if target else "")
     places = {name: place for place, name in reversed(list(enumerate(known_names(names, name_of_set(names)))))}
     order = np.array([places.get(name, -1) for name in known], dtype=np.int64)
-    if not (order >= 0).any() or (order == np.arange(len(order))).all():
+    if not (order >= 0).any() or order.tolist() == list(range(len(names))):
         return entries, everything
     left_out = [name for name, place in zip(category.keypoints, order, strict=True) if place < 0]
     notes.append(
