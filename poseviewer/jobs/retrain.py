@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import subprocess
 import sys
+import threading
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +30,12 @@ from poseviewer.formats.coco_eval import AREA_RULE
 from poseviewer.jobs.export import PictureReader
 from poseviewer.project import MediaRow, Project
 from poseviewer.training.holdout import HoldOut, held_spans, is_held
-from poseviewer.training.results import Comparison
+from poseviewer.training.results import STOP, Comparison
 
 Json = dict[str, Any]
 MOST_REMEMBERED = 200
 """Frames that nobody corrected, evenly over the media: enough to remember by."""
+POLL_S = 0.5
 TRAIN, REMEMBER, HELD = "train.json", "remember.json", "held.json"
 
 
@@ -276,11 +279,13 @@ def _child(command: Sequence[str], order: RetrainOrder) -> Generator[JobEvent, N
     with complaints.open("wb") as errors:
         child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment)
         try:
-            for line in child.stdout or ():
-                event = read_event(line)
+            last: JobEvent | None = None
+            for line in _lines(child):
+                event = read_event(line) if line else last
                 if isinstance(event, RetrainOutcome):
                     outcome = event
                 elif event is not None:
+                    last = event if isinstance(event, Progress) else last
                     yield event
             child.wait()
         finally:
@@ -289,6 +294,32 @@ def _child(command: Sequence[str], order: RetrainOrder) -> Generator[JobEvent, N
         raise KnownError(_sentence(complaints), file=order.out)
     complaints.unlink(missing_ok=True)
     return outcome
+
+
+def _lines(child: subprocess.Popen[str]) -> Generator[str, None, None]:
+    """What a child writes, with "" every half second that it is silent, so that one can turn away from it."""
+    waiting: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in child.stdout or ():
+            waiting.put(line)
+        waiting.put(None)
+
+    threading.Thread(target=read, name="training-events", daemon=True).start()
+    while True:
+        try:
+            line = waiting.get(timeout=POLL_S)
+        except queue.Empty:
+            yield ""
+            continue
+        if line is None:
+            return
+        yield line
+
+
+def ask_to_stop(out: Path) -> None:
+    """Let the training in a folder end now and keep what it has learnt."""
+    (out / STOP).touch()
 
 
 def _end(child: subprocess.Popen[str]) -> None:

@@ -110,7 +110,7 @@ class Learner(Generic[B]):
         self.precision = _precision(config.precision, self.device)
         net = net.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if ranks.world() > 1 and self.device.type == "cuda" and not config.frozen_norms:
-            net = nn.SyncBatchNorm.convert_sync_batchnorm(net)
+            net = nn.SyncBatchNorm.convert_sync_batchnorm(net)  # type: ignore[no-untyped-call]
         self.net = net.requires_grad_(True)
         self.average = Average(self.net, config.average)
         self.optimiser = torch.optim.AdamW(weight_groups(self.net, config.decay), lr=config.rate)

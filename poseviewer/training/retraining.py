@@ -28,13 +28,13 @@ from poseviewer.nets.weights import FirstJoints, LoadedEstimator, load_estimator
 from poseviewer.training import ranks
 from poseviewer.training.augment import AugmentConfig
 from poseviewer.training.batches import Batch, Mixture, ahead
-from poseviewer.training.comparison import Comparison, Held, compare
+from poseviewer.training.comparison import Held, compare
 from poseviewer.training.datasets import Annotation, gather
-from poseviewer.training.loop import Every, Learner, LoopConfig, Save, StopFile, run
+from poseviewer.training.loop import Every, Hook, Learner, LoopConfig, Save, StopFile, run
 from poseviewer.training.objectives import Distilled, SikrObjective, joint_weights, natural_objective
+from poseviewer.training.results import STOP, Comparison
 
 CHECKPOINT = "checkpoint.pt"
-STOP = "stop"
 PIXELS = "pixels"
 GENTLE = AugmentConfig(
     scale=0.25, rotation=30.0, box_noise=0.05, half_body=0.15, low_resolution=0.2, erase=0.2, flip=0.5
@@ -133,7 +133,7 @@ def retrain(config: RetrainConfig, data: RetrainData) -> Generator[JobEvent, Non
         yield Note(f"Going on from step {learner.step}.")
     mixture = make_mixture(config, data, shape)
     best = _Best(config, old, shape, data.held)
-    hooks = [
+    hooks: list[Hook[JobEvent]] = [
         StopFile(config.out / STOP),
         _Tell(learner),
         best,
@@ -325,7 +325,7 @@ def save_like(source: Path, net: nn.Module, target: Path, note: str) -> None:
     """Write weights as `source` has them, with its header and spatial transformer; raises WeightsError."""
     if source.suffix.lower() != SAFETENSORS_SUFFIX:
         inner = net.net if isinstance(net, FirstJoints) else net
-        tensors = {key: value.cpu() for key, value in inner.state_dict().items()}  # type: ignore[union-attr,operator]
+        tensors = {key: value.cpu() for key, value in inner.state_dict().items()}
         with atomic_write(target) as stream:
             torch.save(tensors, stream)
         return

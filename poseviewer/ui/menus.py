@@ -111,7 +111,7 @@ class Actions(QObject):
         self.by_id["cancel_run"].setEnabled(desk.running)
         for name in ("run_frame", "run_range", "run_all", "run_continue"):
             self.by_id[name].setEnabled(desk.info is not None and not desk.running)
-        for name in ("export", "import", "close"):
+        for name in ("export", "import", "retrain", "close"):
             self.by_id[name].setEnabled(desk.project is not None)
         self.refresh_undo()
 

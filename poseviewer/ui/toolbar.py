@@ -74,6 +74,7 @@ class ToolBar(QToolBar):
         spacer.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.addWidget(spacer)
         self._export = self._button("export", tr("Export"))
+        self._retrain = self._button("retrain", tr("Retrain"))
         self.addSeparator()
         self._icon("panels")
         self._theme = QToolButton(self)
@@ -196,7 +197,7 @@ class ToolBar(QToolBar):
         super().resizeEvent(event)
         narrow = self.width() < NARROW
         style = Qt.ToolButtonStyle.ToolButtonIconOnly if narrow else Qt.ToolButtonStyle.ToolButtonTextBesideIcon
-        for button in (self._export, self._open):
+        for button in (self._export, self._retrain, self._open):
             button.setToolButtonStyle(style)
 
 

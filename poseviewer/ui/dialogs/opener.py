@@ -29,6 +29,7 @@ class Dialogs:
             "run_panel": self._run,
             "export": self._export,
             "import": self._import,
+            "retrain": self._retrain,
             "shortcuts": self._shortcuts,
             "settings": lambda: SettingsDialog(parent),
             "about": self._about,
@@ -77,6 +78,11 @@ class Dialogs:
         from poseviewer.ui.dialogs.importing import ImportDialog
 
         return ImportDialog(self._desk, self._parent)
+
+    def _retrain(self) -> QDialog:
+        from poseviewer.ui.dialogs.retrain import RetrainDialog
+
+        return RetrainDialog(self._desk, self._parent)
 
     def _shortcuts(self) -> QDialog:
         from poseviewer.ui.dialogs.shortcuts import ShortcutsDialog
