@@ -11,7 +11,7 @@ DOUBLED_JOINTS = {136: 26, 68: 26, 133: 23}
 
 
 def gaussian_heatmaps(
-    joints: Tensor, weights: Tensor, heatmap_wh: tuple[int, int], *, sigma: float = 2.0
+    joints: Tensor, weights: Tensor, heatmap_wh: tuple[int, int], *, sigma: float = 2.0, outside: float = 0.0
 ) -> tuple[Tensor, Tensor]:
     """Heatmaps with a peak of 1 at the exact joint position, not rounded to a cell.
 
@@ -20,17 +20,20 @@ def gaussian_heatmaps(
         weights: (B, K), 0 for joints that are not labelled.
         heatmap_wh: size of the maps.
         sigma: of the Gaussian, in cells.
+        outside: weight, relative to the others, of labelled joints outside the map, whose target is an empty map:
+            what teaches a network that a joint is not there. 0 leaves them out, as the published systems do.
 
     Returns:
-        targets (B, K, h, w) float32 and weights (B, K), zero for joints outside the map.
+        targets (B, K, h, w) float32 and weights (B, K).
     """
     width, height = heatmap_wh
     x, y = joints[..., 0:1].float(), joints[..., 1:2].float()
     column = torch.exp(-((_cells(width, joints) - x) ** 2) / (2 * sigma**2))
     row = torch.exp(-((_cells(height, joints) - y) ** 2) / (2 * sigma**2))
     inside = (x > -1) & (x < width) & (y > -1) & (y < height)
-    kept = weights * inside[..., 0]
-    return row[..., :, None] * column[..., None, :] * (kept > 0)[..., None, None], kept
+    drawn = weights * inside[..., 0]
+    kept = torch.where(inside[..., 0], weights, weights * outside)
+    return row[..., :, None] * column[..., None, :] * (drawn > 0)[..., None, None], kept
 
 
 def master_heatmaps(

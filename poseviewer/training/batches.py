@@ -24,6 +24,8 @@ from poseviewer.training.pixels import PixelStore
 
 T = TypeVar("T")
 LAST_NUMBER = 2**40
+NOWHERE = -1e4
+"""Crop pixels of a joint that is not in the picture."""
 LOWER_BODY = ("left hip", "right hip", "left knee", "right knee", "left ankle", "right ankle")
 
 
@@ -115,7 +117,9 @@ class Mixture:
         matrix = window_matrix(window, input_wh)
         picture = self.stores[chosen][int(people.image_index[place])]
         crop = disturb(cut(picture, matrix, input_wh), self.config, strength, rng)
-        moved = transform(matrix, joints)
+        absent = people.absent[place]
+        moved = np.where(absent[:, None], NOWHERE, transform(matrix, joints))
+        weights = np.where(absent, np.float32(1.0), weights)
         if window.mirrored:
             moved, weights = moved[self.flip], weights[self.flip]
         return crop, moved.astype(np.float32), weights

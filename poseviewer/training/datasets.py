@@ -24,6 +24,8 @@ TEACHER_SCORE = 0.5
 SAME_PERSON_IOU = 0.5
 # People with fewer labelled joints are mostly cut-off arms and legs.
 MIN_JOINTS = 5
+# A box that comes this close to the picture's edge, in pixels, is cut off by it.
+EDGE = 2.0
 UNNAMED_SETS = {136: "halpe_136", 26: "halpe_26"}
 """Sets whose files often name no joints, by how many they have."""
 
@@ -39,6 +41,7 @@ class PersonSet:
         boxes: (N, 4) float32 xyxy pixels.
         joints: (N, K, 2) float32 pixels.
         weights: (N, K) float32, 0 where a joint is not labelled.
+        absent: (N, K) bool, joints beyond the picture's edge (`beyond_the_edge`); they are not labelled either.
     """
 
     name: str
@@ -47,6 +50,7 @@ class PersonSet:
     boxes: Float
     joints: Float
     weights: Float
+    absent: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -63,6 +67,7 @@ class Annotation:
         joints: ``(K, 3)`` x, y, visibility.
         extra: the file's other fields.
         media, frame: which frame of which media the picture is, where the file says so ("" and None elsewhere).
+        size_wh: of the picture, where the file says so.
     """
 
     image: Path
@@ -73,6 +78,7 @@ class Annotation:
     extra: dict[str, Any]
     media: str = ""
     frame: int | None = None
+    size_wh: tuple[int, int] | None = None
 
 
 def read_annotations(file: Path, images: Path, target: Skeleton) -> list[Annotation]:
@@ -100,7 +106,7 @@ def read_annotations(file: Path, images: Path, target: Skeleton) -> list[Annotat
 def human_people(name: str, file: Path, images: Path, target: Skeleton, *, min_joints: int = MIN_JOINTS) -> PersonSet:
     """People with at least `min_joints` joints labelled by hand. Raises FormatError."""
     chosen = [a for a in read_annotations(file, images, target) if labelled_joints(a) >= min_joints]
-    return gather(name, chosen)
+    return gather(name, chosen, [beyond_the_edge(person, target) for person in chosen])
 
 
 def teacher_people(name: str, file: Path, images: Path, target: Skeleton, *, without_human: bool = True) -> PersonSet:
@@ -141,14 +147,37 @@ def with_teacher_joints(
     return result
 
 
-def gather(name: str, people: Sequence[Annotation]) -> PersonSet:
-    """Pack annotations into arrays; each picture is listed once."""
+def gather(name: str, people: Sequence[Annotation], absent: Sequence[npt.NDArray[np.bool_]] | None = None) -> PersonSet:
+    """Pack annotations into arrays; each picture is listed once. `absent` holds (K,) for everybody."""
     order: dict[Path, int] = {}
     index = np.array([order.setdefault(p.image, len(order)) for p in people], dtype=np.int64)
     joints = np.array([p.joints for p in people], dtype=np.float32).reshape(len(people), -1, 3)
     boxes = np.array([p.box for p in people], dtype=np.float32).reshape(-1, 4)
     weights = (joints[..., 2] > 0).astype(np.float32)
-    return PersonSet(name, tuple(order), index, boxes, joints[..., :2].copy(), weights)
+    gone = np.zeros(weights.shape, dtype=np.bool_) if absent is None else np.array(absent).reshape(weights.shape)
+    return PersonSet(name, tuple(order), index, boxes, joints[..., :2].copy(), weights, gone)
+
+
+def beyond_the_edge(person: Annotation, target: Skeleton) -> npt.NDArray[np.bool_]:
+    """Which joints (K,) are not in the picture, because its edge cuts the person off.
+
+    Nobody labels them, but a network that is never told so invents them. At the lower edge these are the hips, knees
+    and ankles of which neither side is labelled, given a labelled shoulder; at the upper edge the face, given a
+    labelled hip. Only for files that label every joint they can.
+    """
+    gone = np.zeros(target.count, dtype=np.bool_)
+    if person.size_wh is None:
+        return gone
+    labelled = person.joints[:, 2] > 0
+    seen = labelled | labelled[np.array(target.flip)]
+    named = {part: [part in name.split() for name in target.joints] for part in ("shoulder", "hip", "knee", "ankle")}
+    if person.box[3] >= person.size_wh[1] - EDGE and labelled[named["shoulder"]].any():
+        for part in ("hip", "knee", "ankle"):
+            gone |= np.array(named[part]) & ~seen
+    face = np.isin(np.arange(target.count), target.face)
+    if person.box[1] <= EDGE and labelled[named["hip"]].any() and not labelled[face].any():
+        gone |= face
+    return gone
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -252,6 +281,7 @@ def _annotation(raw: dict[str, Any], image: Path, about: dict[str, Any], layout:
     box = np.array([x, y, x + width, y + height], dtype=np.float32)
     extra = {key: value for key, value in raw.items() if key not in ("keypoints", "bbox")}
     frame = about.get("frame_index")
+    size = (int(about["width"]), int(about["height"])) if about.get("width") and about.get("height") else None
     return Annotation(
         image,
         int(raw["image_id"]),
@@ -261,6 +291,7 @@ def _annotation(raw: dict[str, Any], image: Path, about: dict[str, Any], layout:
         extra,
         str(about.get("media", "")),
         None if frame is None else int(frame),
+        size,
     )
 
 

@@ -34,6 +34,7 @@ from poseviewer.training.augment import AugmentConfig
 from poseviewer.training.batches import Batch, Mixture, ahead
 from poseviewer.training.datasets import Source, load_sources, standard_sources
 from poseviewer.training.ema import Average
+from poseviewer.training.objectives import OUTSIDE
 from poseviewer.training.schedule import Stage, cosine_rate, growing, stage_at
 from poseviewer.training.validate import GivenBoxes, cut_given_boxes, normalise, oks_ap, pck, predict, validation_people
 
@@ -167,7 +168,11 @@ class Trainer:
         config = self.config
         x = normalise(batch.crops, estimator_spec(config, self.stage))
         targets, weights = gaussian_heatmaps(
-            batch.joints / STRIDE, batch.weights * self.joint_weights, _heatmap_wh(x), sigma=self.stage.sigma
+            batch.joints / STRIDE,
+            batch.weights * self.joint_weights,
+            _heatmap_wh(x),
+            sigma=self.stage.sigma,
+            outside=OUTSIDE,
         )
         for group in self.optimiser.param_groups:
             group["lr"] = cosine_rate(config.rate, self.progress, self.step, config.warm_up)

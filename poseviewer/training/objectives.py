@@ -29,6 +29,8 @@ from poseviewer.training.validate import normalise
 HARD_JOINTS = {"elbow": 1.2, "knee": 1.2, "wrist": 1.5, "ankle": 1.5}
 FOREGROUND = 8.0
 """How much more a cell under a peak weighs than one on the ground, so that zero is no resting place."""
+OUTSIDE = 0.5
+"""How much a joint that is known not to be in the crop weighs beside one that is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class HeatmapObjective:
 def heatmap_error(maps: Tensor, batch: Batch, joint_weights: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
     """Weighted sum of the labelled joints' errors and the sum of their weights, two scalars.
 
+    A joint that is known to lie outside the crop has an empty map to reach, so that absent joints score low.
+
     Args:
         maps: ``(B, K, h, w)``.
         batch: joints in crop pixels.
@@ -63,7 +67,7 @@ def heatmap_error(maps: Tensor, batch: Batch, joint_weights: Tensor, sigma: floa
     wh = (maps.shape[3], maps.shape[2])
     stride = batch.crops.shape[2] / wh[0]
     weights = batch.weights * joint_weights.to(maps.device)
-    targets, weights = gaussian_heatmaps(batch.joints / stride, weights, wh, sigma=sigma)
+    targets, weights = gaussian_heatmaps(batch.joints / stride, weights, wh, sigma=sigma, outside=OUTSIDE)
     return (cell_error(maps, targets) * weights).sum(), weights.sum()
 
 
