@@ -158,6 +158,14 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackChange:
+    """A frame from which on somebody changed who is who: ``tracks`` are the numbers that are shown there now."""
+
+    frame: int
+    tracks: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Doubt:
     """Something worth a look.
 

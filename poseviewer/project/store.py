@@ -59,6 +59,7 @@ from poseviewer.project.rows import (
     RunRow,
     SelectionImage,
     Span,
+    TrackChange,
     UndoResult,
 )
 
@@ -463,6 +464,11 @@ class Project:
         """Return in which of the frames first..last (inclusive) each track is present, by track and frame."""
         with self._database.read() as db:
             return tracks.spans(db, media, first, last)
+
+    def track_changes(self, media: int, first: int, last: int) -> tuple[TrackChange, ...]:
+        """Return where in frames first..last (inclusive) somebody changed who is who from there on, by frame."""
+        with self._database.read() as db:
+            return tracks.changes(db, media, first, last)
 
     def worth_a_look(self, media: int, limit: int = doubts.LIMIT) -> tuple[Doubt, ...]:
         """Return what is worth a look and not decided yet, the weightiest first."""

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from poseviewer.core.errors import ProjectError
-from poseviewer.project.rows import Span
+from poseviewer.project.rows import Span, TrackChange
 
 if TYPE_CHECKING:
     from poseviewer.project.rows import PredictionRow
@@ -146,6 +146,37 @@ def _reassigned(
         target = result.setdefault((run, after), np.zeros_like(rows[run, before]))
         target[inside] |= rows[run, before][inside]
     return result
+
+
+def changes(db: sqlite3.Connection, media: int, first: int, last: int) -> tuple[TrackChange, ...]:
+    """Return where in frames first..last (inclusive) tracks were changed from there on, by frame.
+
+    Two changes of one frame that cancel each other leave none.
+    """
+    rows = db.execute(
+        "SELECT run, first, last, mapping FROM track WHERE media = ? AND first <= ? AND last >= ? ORDER BY id",
+        (media, last, first),
+    ).fetchall()
+    total: dict[tuple[int, int], Mapping] = {}
+    for run, begin, end, text in rows:
+        mapping = read_mapping(text)
+        for key, known in total.items():
+            # A later rule renames both sides of an earlier change, where it holds on both.
+            if key[0] == run and begin < key[1] <= end:
+                renamed_sides = ((_after(mapping, old), _after(mapping, new)) for old, new in known.items())
+                total[key] = {old: new for old, new in renamed_sides if old is not None}
+        own = total.get((run, begin), {})
+        total[run, begin] = {old: _after(mapping, own.get(old, old)) for old in own.keys() | mapping.keys()}
+    found: dict[int, set[int]] = {}
+    for (_, frame), mapping in total.items():
+        changed = {new for old, new in mapping.items() if new is not None and new != old}
+        if changed and max(first, 1) <= frame <= last:
+            found.setdefault(frame, set()).update(changed)
+    return tuple(TrackChange(frame, tuple(sorted(found[frame]))) for frame in sorted(found))
+
+
+def _after(mapping: Mapping, track: int | None) -> int | None:
+    return None if track is None else mapping.get(track, track)
 
 
 def _runs(track: int, held: npt.NDArray[np.uint8], first: int) -> list[Span]:

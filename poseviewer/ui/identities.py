@@ -62,10 +62,10 @@ def offers(desk: Desk, person: Person) -> tuple[Offer, ...]:
             distance = span.first - frame if span.first > frame else span.last - frame
             if abs(distance) < abs(away.get(span.track, AROUND + 1)):
                 away[span.track] = distance
-    for track, distance in sorted(away.items(), key=lambda item: abs(item[1])):
-        words = tr("Track {number}, {n} frames ago", number=track, n=-distance)
+    for track, distance in sorted(away.items(), key=lambda item: (abs(item[1]), item[1] > 0)):
+        words = tr("Track {number}, last in frame {frame}", number=track, frame=frame + distance)
         if distance > 0:
-            words = tr("Track {number}, in {n} frames", number=track, n=distance)
+            words = tr("Track {number}, again in frame {frame}", number=track, frame=frame + distance)
         found.append(Offer(track, None, words))
     new = max((span.track for span in desk.project.tracks(desk.media_id, 0, last)), default=0) + 1
     return (*found[: MOST - 1], Offer(new, None, tr("Track {number}, a new one", number=new)))

@@ -108,3 +108,31 @@ def test_an_edit_travels_as_text() -> None:
     edit = edits.SwapTracks(1, 5, "p1", "p2")
     assert edits.decode_edit(edits.encode_edit(edit)) == edit
     assert edits.edit_person(edit) == "p1"
+
+
+def changes_of(project: Project) -> list[tuple[int, tuple[int, ...]]]:
+    return [(change.frame, change.tracks) for change in project.track_changes(1, 0, 19)]
+
+
+def swap(project: Project, frame: int) -> None:
+    keys = [person.key for person in project.people(1, frame)][:2]
+    project.apply(edits.SwapTracks(1, frame, *keys))
+
+
+def test_the_timeline_knows_where_tracks_were_swapped(project: Project) -> None:
+    swap(project, 15)
+    swap(project, 5)
+    assert changes_of(project) == [(5, (1, 2)), (15, (1, 2))]
+    assert [change.frame for change in project.track_changes(1, 6, 19)] == [15]
+    swap(project, 15)
+    assert changes_of(project) == [(5, (1, 2))], "two swaps of one frame cancel"
+    project.undo()
+    project.undo()
+    assert changes_of(project) == [(15, (1, 2))]
+
+
+def test_a_later_change_renames_an_earlier_mark(project: Project) -> None:
+    swap(project, 15)
+    project.apply(edits.SetTrack(1, 3, project.people(1, 3)[0].key, 8, "all"))
+    assert changes_of(project) == [(15, (2, 8))]
+    assert spans_of(project) == [(2, 0, 19), (8, 0, 19)]

@@ -28,7 +28,7 @@ from poseviewer.core.values import (
     Suppression,
 )
 from poseviewer.pipeline.config import NmsConfig, PipelineConfig
-from poseviewer.project.rows import CORRECTED, EMPTY, NONE, PREDICTED, Doubt, Lanes, Span
+from poseviewer.project.rows import CORRECTED, EMPTY, NONE, PREDICTED, Doubt, Lanes, Span, TrackChange
 from poseviewer.session.state import Display, Playhead, Selection, Session
 from poseviewer.ui.evidence import Peak
 from poseviewer.ui.panels.peaks import find_peaks
@@ -159,6 +159,10 @@ class FakeProject:
         """Five tracks, one with a gap."""
         spans = (Span(1, 0, 4100), Span(3, 0, 838), Span(3, 842, 3000), Span(5, 700, 903), Span(9, 786, 833))
         return tuple(span for span in spans if span.last >= first and span.first <= last)
+
+    def track_changes(self, media: int, first: int, last: int) -> tuple[TrackChange, ...]:
+        """One swap."""
+        return (TrackChange(842, (3,)),) if first <= 842 <= last else ()
 
     def worth_a_look(self, media: int, limit: int = 500) -> tuple[Doubt, ...]:
         """One doubt per dip."""

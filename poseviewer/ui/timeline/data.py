@@ -13,7 +13,7 @@ import numpy as np
 from poseviewer.ui.timeline.view import View
 
 if TYPE_CHECKING:
-    from poseviewer.project.rows import Doubt, Lanes, Span
+    from poseviewer.project.rows import Doubt, Lanes, Span, TrackChange
     from poseviewer.ui.desk import Desk
 
 DOUBT_LIMIT = 500
@@ -33,11 +33,13 @@ class LaneData:
         window: lanes of the visible frames, or None without a project.
         whole: lanes of all frames.
         spans: tracks that are present in the window, by track.
+        changes: where somebody changed who is who, in the window.
     """
 
     window: Lanes | None = None
     whole: Lanes | None = None
     spans: dict[int, tuple[Span, ...]] | None = None
+    changes: tuple[TrackChange, ...] = ()
 
 
 class LaneSource:
@@ -77,7 +79,7 @@ class LaneSource:
             self.forget()
             return
         spans = self._spans(window.first, window.last)
-        self._data = LaneData(window, whole, spans)
+        self._data = LaneData(window, whole, spans, project.track_changes(media, window.first, window.last))
         self._turn += 1
 
     def _spans(self, first: int, last: int) -> dict[int, tuple[Span, ...]]:
@@ -111,7 +113,8 @@ class LaneSource:
         if key != self._window_key:
             self._window_key = key
             window = project.lanes(media, first, last, columns, joint=joint)
-            self._data = LaneData(window, self._data.whole, self._spans(first, last))
+            changes = project.track_changes(media, first, last)
+            self._data = LaneData(window, self._data.whole, self._spans(first, last), changes)
             self._turn += 1
         whole_key = (id(project), media, view.count, int(view.width))
         if whole_key != self._whole_key:
@@ -120,7 +123,7 @@ class LaneSource:
             all_shown = first == 0 and last == view.count - 1
             most = min(view.count, max(int(view.width), 1))
             whole = self._data.window if all_shown else project.lanes(media, 0, view.count - 1, most)
-            self._data = LaneData(self._data.window, whole, self._data.spans)
+            self._data = replace(self._data, whole=whole)
         return self._data
 
     def doubts(self) -> tuple[Doubt, ...]:

@@ -27,6 +27,8 @@ NONE, EMPTY, PREDICTED, CORRECTED = 0, 1, 2, 3
 CONFIDENCE_LOW, CONFIDENCE_HIGH = 0.15, 1.0
 TRACK, TRACK_GAP = 9, 3
 DIAMOND = 5.0
+SWAP = 5.5
+"""Radius of the mark of swapped tracks."""
 _FULL = (16.0, 16.0, 3.0, 15.0, 18.0, 36.0)
 _LOW = (7.0, 13.0, 2.0, 11.0, 9.0, 24.0)
 """Heights of strip, ruler, cached line, worth a look, state and confidence."""
@@ -290,3 +292,20 @@ def paint_tracks(
             if track > 12:
                 stripe = QRectF(left + 2, y + TRACK / 2 - 0.75, max(wide - 4, 0), 1.5)
                 painter.fillRect(stripe, theme.data_colour("mark"))
+    for place, track in enumerate(order[scroll : scroll + fits]):
+        for change in data.changes:
+            if track in change.tracks:
+                _paint_swap(painter, view.x(change.frame), top + place * (TRACK + TRACK_GAP) + TRACK / 2)
+
+
+def _paint_swap(painter: QPainter, x: float, y: float) -> None:
+    """Paint the disc with two arrows that says that a person changed who is who from here on."""
+    looks = theme.current()
+    painter.setPen(QPen(looks.colour("warn"), 1.2))
+    painter.setBrush(looks.colour("panel"))
+    painter.drawEllipse(QPointF(x, y), SWAP, SWAP)
+    painter.setPen(QPen(looks.colour("warn"), 1.1))
+    for way, height in ((1, -1.5), (-1, 1.5)):
+        tip = QPointF(x + way * 3, y + height)
+        painter.drawLine(QLineF(QPointF(x - way * 3, y + height), tip))
+        painter.drawLine(QLineF(tip, tip + QPointF(-way * 1.6, -way * 1.6)))
