@@ -104,7 +104,16 @@ def _configuration(sniff: Callable[..., Any]) -> type[Any]:
 @cache
 def families() -> tuple[Family, ...]:
     """All families, in the order in which they are asked; the first that recognises a file has it."""
-    from poseviewer.nets import fastpose, fastpose_duc, higher_hrnet, hrnet, posenet_ae, simplebaseline, simplepose
+    from poseviewer.nets import (
+        fastpose,
+        fastpose_duc,
+        hardnet,
+        higher_hrnet,
+        hrnet,
+        posenet_ae,
+        simplebaseline,
+        simplepose,
+    )
     from poseviewer.nets.mmpose import table
 
     duc, simple, base, higher = fastpose_duc, simplepose, simplebaseline, higher_hrnet
@@ -113,6 +122,7 @@ def families() -> tuple[Family, ...]:
         Family("fastpose_duc", duc.FastPoseDUCConfig, duc.sniff, duc.FastPoseDUC, _always(ALPHAPOSE)),
         Family("simplepose", simple.SimplePoseConfig, simple.sniff, simple.SimplePose, _always(ALPHAPOSE)),
         Family("simplebaseline", simple.SimplePoseConfig, base.sniff, base.SimpleBaseline, _always(SIMPLEBASELINE)),
+        Family("hardnet", hardnet.HarDNetConfig, hardnet.sniff, hardnet.HarDNetPose, _always(ALPHAPOSE)),
         Family("hrnet", hrnet.HRNetConfig, hrnet.sniff, hrnet.HRNet, _always(HRNET)),
         Family("higher_hrnet", higher.HigherHRNetConfig, higher.sniff, higher.HigherHRNet, _always(HIGHERHRNET)),
         Family("posenet_ae", posenet_ae.PoseNetConfig, posenet_ae.sniff, posenet_ae.PoseNet, _always(POSENET)),
