@@ -199,6 +199,28 @@ def run_headless_demo(out: str | Path | None = None) -> int:
     return 0
 
 
+def models(args: argparse.Namespace) -> int:
+    """Inspect, list, fetch or export weight files."""
+    from poseviewer.jobs import models as job
+
+    if args.action == "inspect":
+        report = drive(job.inspect_weights(args.file, job.settled_facts(args.set)))
+        _print(job.report_json(report), job.report_lines(report), as_json=args.json)
+    elif args.action == "list":
+        entries = job.list_models()
+        _print(job.entries_json(entries), job.list_lines(entries), as_json=args.json)
+    elif args.action == "fetch":
+        print(drive(job.fetch_model(args.name), "fetching"))
+    else:
+        done = drive(job.export_onnx(args.file, args.out), "exporting")
+        told = "no program to run it is installed, so it was not compared"
+        if done.difference is not None:
+            told = f"its output differs from torch's by {done.difference:.1e} of the largest value"
+        _say(f"Written; {told}.")
+        print(done.path)
+    return 0
+
+
 TABLE: dict[str, Callable[[argparse.Namespace], int]] = {
     "predict": predict,
     "frames": frames,
@@ -208,6 +230,7 @@ TABLE: dict[str, Callable[[argparse.Namespace], int]] = {
     "train": train,
     "evaluate": evaluate,
     "skeletons": skeletons,
+    "models": models,
     "doctor": doctor,
     "demo": demo,
 }

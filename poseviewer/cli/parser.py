@@ -6,7 +6,19 @@ import argparse
 
 from poseviewer import __version__
 
-COMMANDS = ("predict", "frames", "probe", "export", "import", "train", "evaluate", "skeletons", "doctor", "demo")
+COMMANDS = (
+    "predict",
+    "frames",
+    "probe",
+    "export",
+    "import",
+    "train",
+    "evaluate",
+    "skeletons",
+    "models",
+    "doctor",
+    "demo",
+)
 
 TOP = """\
 PoseViewer shows why a human-pose pipeline went wrong, lets you put it right, and hands the result back.
@@ -88,6 +100,20 @@ List the joint sets that there are: name, number of joints, title; yours after t
 A skeleton file is JSON with name, title, joints, limbs (pairs of joint numbers from 0), flip (for each joint the one
 it becomes in a mirrored picture), sides (left, right or centre) and sigmas (of OKS). Those of the installation, in
 resources/skeletons, are examples.
+"""
+MODELS = """\
+Weight files of pose networks: what one is, which published ones there are, fetching one, writing one as ONNX.
+
+A published file opens by its path alone (predict --estimator FILE): AlphaPose, HRNet, HigherHRNet, SimpleBaseline,
+associative embedding, MMPose, and ONNX files. Nothing in a file is executed.
+"""
+MODELS_EXAMPLES = """\
+examples:
+  poseviewer models inspect pose_hrnet_w32_256x192.pth     family, joints, input, colours, what is missing
+  poseviewer models inspect net.onnx --set input_wh=192,256 --set decode=udp     settle what a file does not say
+  poseviewer models list
+  poseviewer models fetch rtmpose-m                        then: predict clip.mp4 --estimator rtmpose-m
+  poseviewer models export pose_hrnet_w32_256x192.pth --out hrnet.onnx
 """
 DOCTOR = "Say which versions, devices and codecs are there, what clashes, and where cache and log are kept."
 DEMO = """\
@@ -280,8 +306,32 @@ def _other_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser
     sets = _add(commands, "skeletons", SKELETONS, "example:\n  poseviewer skeletons --add bench_press.json\n")
     sets.add_argument("--add", metavar="FILE", help="check a skeleton file and keep a copy of it for all projects")
     sets.add_argument("--json", action="store_true", help="as JSON on stdout")
+    _models(commands)
     doctor = _add(commands, "doctor", DOCTOR)
     doctor.add_argument("--json", action="store_true", help="as JSON on stdout")
     demo = _add(commands, "demo", DEMO, "example:\n  poseviewer demo --out somewhere\n")
     demo.add_argument("--out", "-o", metavar="DIR", help="make everything as files there (default: poseviewer-demo)")
     demo.add_argument("--headless", action="store_true", help="make files even where a window could open")
+
+
+def _models(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    models = _add(commands, "models", MODELS, MODELS_EXAMPLES)
+    actions = models.add_subparsers(dest="action", metavar="ACTION", required=True)
+    inspect = actions.add_parser("inspect", help="say what a weight file is")
+    inspect.add_argument("file", metavar="FILE", help="a weight file, or the name of a fetched model")
+    inspect.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FACT=VALUE",
+        help="settle a fact and remember it beside the file: skeleton, input_wh, mean, std, decode, crop, flip_shift, "
+        "bgr, kernel",
+    )
+    listing = actions.add_parser("list", help="the catalogue of published models")
+    fetch = actions.add_parser("fetch", help="download a model of the catalogue into the cache")
+    fetch.add_argument("name", metavar="NAME", help="as models list has it")
+    export = actions.add_parser("export", help="write an estimator as ONNX and compare what both compute")
+    export.add_argument("file", metavar="FILE", help="a weight file, or the name of a fetched model")
+    export.add_argument("--out", "-o", required=True, metavar="X.onnx", help="the file to write")
+    for action in (inspect, listing):
+        action.add_argument("--json", action="store_true", help="as JSON on stdout")

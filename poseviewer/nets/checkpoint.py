@@ -26,6 +26,7 @@ from poseviewer.nets.header import METADATA_KEY, decode_header
 from poseviewer.nets.inert import plain, stand_ins
 from poseviewer.nets.unpickle import (
     SAFETENSORS_SUFFIX,
+    pickled_names,
     read_safetensors,
     read_torch,
     require_file,
@@ -33,6 +34,7 @@ from poseviewer.nets.unpickle import (
     sha256_of,
 )
 
+ONNX_SUFFIX = ".onnx"
 CONTAINERS = ("state_dict", "model", "model_state_dict", "net", "network", "params")
 PREFIXES = ("module.", "model.", "net.", "network.", "1.", "_orig_mod.", "pose_net.")
 """What training programs put before every name; "1." is HigherHRNet's half-precision wrapper."""
@@ -129,11 +131,32 @@ def inspect(path: str | Path) -> Checkpoint:
         WeightsError: the file is missing, damaged, or wants something executed.
     """
     path = require_file(Path(path))
+    if path.suffix.lower() == ONNX_SUFFIX:
+        return _inspect_onnx(path)
     if path.suffix.lower() == SAFETENSORS_SUFFIX:
         metadata = safetensors_metadata(path)
         if METADATA_KEY in metadata:
             return _inspect_own(path, metadata[METADATA_KEY])
     return read_checkpoint(path)[0]
+
+
+def _inspect_onnx(path: Path) -> Checkpoint:
+    """The report on an ONNX file; it is opened by the program that would run it."""
+    from poseviewer.nets.onnx_network import OnnxNetwork, onnx_spec
+
+    spec, known_by, notes = onnx_spec(path, OnnxNetwork(path))
+    publisher = "PoseViewer" if "everything" in known_by else "unknown"
+    return Checkpoint(
+        file=str(path),
+        sha256=sha256_of(path),
+        format="ONNX",
+        kind="estimator",
+        publisher=publisher,
+        network="ONNX graph" if publisher == "unknown" else WORDS.get(spec.family, spec.family),
+        spec=spec,
+        known_by=known_by,
+        notes=notes,
+    )
 
 
 def _inspect_own(path: Path, text: str) -> Checkpoint:
@@ -181,7 +204,7 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, Recognised | None]:
     )
     found = recognise(content.tensors)
     if found is None:
-        return report, None
+        return _stranger(report, content.tensors), None
     spec, known_by, notes = spec_for(
         found.family, found.config, found.convention, hints_of(path, content.about), path=path
     )
@@ -202,6 +225,18 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, Recognised | None]:
     return report, fitting
 
 
+def _stranger(report: Checkpoint, tensors: Mapping[str, Tensor]) -> Checkpoint:
+    """The report on a file of no family: what it is if that is known, and its first tensors."""
+    from poseviewer.nets.mmpose.table import named_only
+
+    first = [f"{key} {' x '.join(map(str, value.shape)) or 'one number'}" for key, value in tensors.items()]
+    return msgspec.structs.replace(
+        report,
+        network=named_only({key: tuple(value.shape) for key, value in tensors.items()}),
+        notes=(f"It holds {first_names(tuple(first))}.",),
+    )
+
+
 def read_content(path: Path) -> Content:
     """The tensors of a file without their wrappers, and what stood beside them.
 
@@ -211,6 +246,12 @@ def read_content(path: Path) -> Content:
     if path.suffix.lower() == SAFETENSORS_SUFFIX:
         tensors, metadata = read_safetensors(path)
         return _unprefixed(tensors, dict(metadata), [])
+    if any(name.startswith("ultralytics.") for name in pickled_names(path)):
+        raise WeightsError(
+            f"{path.name} is a network of the ultralytics package, not a pose estimator for crops.",
+            file=path,
+            remedy="Use it as detector, or with the pipeline onestage if it is a pose network.",
+        )
     content = read_torch(path, stand_ins(), kind="an estimator")
     taken: list[str] = []
     about: dict[str, Any] = {}

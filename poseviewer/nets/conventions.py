@@ -153,10 +153,24 @@ def spec_for(
         bgr=convention.bgr,
         kernel=_kernel(convention, hints),
     )
-    if hints.settled:
-        spec = _applied(spec, hints.settled, path)
-        sources.update(dict.fromkeys(hints.settled, "settled by hand"))
-    return spec, sources, tuple(notes)
+    return settled_spec(spec, hints, sources, path), sources, tuple(notes)
+
+
+def settled_spec(spec: EstimatorSpec, hints: Hints, sources: dict[str, str], path: Path | None) -> EstimatorSpec:
+    """The specification with what a person settled; ``sources`` says so.
+
+    Raises:
+        WeightsError: what was settled makes no sense.
+    """
+    sources.update(dict.fromkeys(hints.settled, "settled by hand"))
+    return _applied(spec, hints.settled, path) if hints.settled else spec
+
+
+def named_joints(joints: int, hints: Hints) -> tuple[str, dict[str, str], tuple[str, ...]]:
+    """The joint set of so many joints, "" if none is known; its source; notes."""
+    sources: dict[str, str] = {}
+    notes: list[str] = []
+    return _joint_set(joints, hints, sources, notes), sources, tuple(notes)
 
 
 def _publisher(convention: Convention, hints: Hints) -> tuple[Convention, dict[str, str], list[str]]:

@@ -54,7 +54,8 @@ def decode_header(text: str, path: Path) -> tuple[EstimatorHeader, Family]:
     except msgspec.MsgspecError as error:
         raise WeightsError(f"The description in {path.name} is damaged, so it cannot be opened.", file=path) from error
     if kind.kind != "estimator":
-        raise WeightsError(f"{path.name} holds a {kind.kind or 'network'}, not a pose estimator.", file=path)
+        what = "person detector" if kind.family == "yolo" else kind.kind or "network"
+        raise WeightsError(f"{path.name} holds a {what}, not a pose estimator.", file=path)
     try:
         header = msgspec.json.decode(text, type=EstimatorHeader)
         known = family(header.spec.family)
@@ -104,3 +105,4 @@ def _possible(network: msgspec.Struct) -> bool:
 
 class _Kind(msgspec.Struct, frozen=True):
     kind: str = ""
+    family: str = ""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from poseviewer.core.errors import WeightsError
-from poseviewer.nets.checkpoint import fill, first_names, read_checkpoint
+from poseviewer.nets.checkpoint import ONNX_SUFFIX, Checkpoint, fill, first_names, read_checkpoint
 from poseviewer.nets.estimator_spec import EstimatorSpec
 from poseviewer.nets.families import Family
 from poseviewer.nets.header import METADATA_KEY, EstimatorHeader, decode_header
@@ -31,7 +31,6 @@ from poseviewer.nets.unpickle import (
 __all__ = ["METADATA_KEY", "EstimatorHeader", "EstimatorSpec", "LoadedEstimator", "load_estimator", "save_estimator"]
 
 STN_PREFIX = "stn."
-ONNX_SUFFIX = ".onnx"
 
 
 @dataclass(frozen=True)
@@ -66,31 +65,30 @@ def load_estimator(path: Path, device: str | torch.device = "cpu") -> LoadedEsti
         return _load_own(path, device)
     report, found = read_checkpoint(path)
     if found is None or report.spec is None:
+        what = f"holds {report.network}, which is known but not built" if report.network else "is not a pose estimator"
         raise WeightsError(
-            f"{path.name} is not a pose estimator that this program knows.",
+            f"{path.name} {what}{'' if report.network else ' that this program knows'}.",
             file=path,
             remedy=f"poseviewer models inspect {path} says what it holds.",
         )
-    for names, words in (
-        (report.missing, "lacks"),
-        (report.unexpected, "has more than"),
-        (report.misshapen, "differs in"),
-    ):
-        if names:
-            raise WeightsError(
-                f"{path.name} looks like {report.network} but {words} what that network consists of: "
-                f"{first_names(names)}.",
-                file=path,
-            )
+    _refuse_unfit(report, path)
+    spec = report.spec
     net = found.family.build(found.config)
     fill(net, found.tensors, path)
-    if (
-        report.spec.output == "heatmaps"
-        and report.spec.joints < found.config.joints
-        and report.spec.decode != "udp_combined"
-    ):
-        net = FirstJoints(net, report.spec.joints)
-    return LoadedEstimator(_ready(net, device), report.spec, report.sha256)
+    if spec.output == "heatmaps" and spec.decode != "udp_combined" and spec.joints < found.config.joints:
+        net = FirstJoints(net, spec.joints)
+    return LoadedEstimator(_ready(net, device), spec, report.sha256)
+
+
+def _refuse_unfit(report: Checkpoint, path: Path) -> None:
+    """Say in one sentence how a recognised file differs from its network."""
+    words = (("lacks", report.missing), ("also holds", report.unexpected), ("has in another size", report.misshapen))
+    for verb, names in words:
+        if names:
+            raise WeightsError(
+                f"{path.name} looks like {report.network} but {verb} {first_names(names)}, so it does not fit.",
+                file=path,
+            )
 
 
 def save_estimator(
