@@ -20,6 +20,7 @@ Side = Literal["left", "right", "centre"]
 MIRRORED: dict[Side, Side] = {"left": "right", "right": "left", "centre": "centre"}
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MOST_JOINTS = 1024
+FINE_WORDS = frozenset({"thumb", "forefinger", "index", "finger", "middle", "ring", "pinky", "hand", "toe", "heel"})
 
 
 class Skeleton(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +74,11 @@ class Skeleton(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The sigmas as ``(K,)`` float64."""
         return np.asarray(self.sigmas, dtype=np.float64)
 
+    @property
+    def fine(self) -> frozenset[int]:
+        """Joints that lie close together and are drawn smaller: the face, and hands and toes of a body."""
+        return _fine(self.joints, self.face)
+
     def torso(self) -> tuple[tuple[int, int], ...]:
         """Return the two (shoulder, opposite hip) index pairs that define torso size, or ()."""
         names = {name: index for index, name in enumerate(self.joints)}
@@ -114,6 +120,14 @@ def skeleton_names() -> tuple[str, ...]:
     """Return the names of the bundled skeletons, sorted, and then those of the user's own that can be read."""
     own = [path.stem for path in own_skeleton_files() if path.stem not in bundled_names() and _readable(path)]
     return (*bundled_names(), *own)
+
+
+@cache
+def _fine(joints: tuple[str, ...], face: tuple[int, ...]) -> frozenset[int]:
+    # A set of one hand or one face alone has all the room for it.
+    body = any("hip" in joint.split() for joint in joints)
+    close = {joint for joint, name in enumerate(joints) if body and set(name.split()) & FINE_WORDS}
+    return frozenset(close | set(face))
 
 
 @cache

@@ -75,7 +75,7 @@ def _joints(picture: Pixels, pose: Pose, visibility: npt.NDArray[np.uint8], kit:
     for joint, seen in enumerate(visibility):
         if seen == ABSENT:
             continue
-        radius = (thick + (0 if joint in kit.face else 1)) << SHIFT
+        radius = (thick + (0 if joint in kit.fine else 1)) << SHIFT
         centre = _fixed(pose.keypoints[joint])
         cv2.circle(picture, centre, radius + (1 << SHIFT), HALO, -1, cv2.LINE_AA, SHIFT)
         filled = 1 if seen == OCCLUDED else -1

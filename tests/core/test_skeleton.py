@@ -105,3 +105,10 @@ def test_a_bundled_name_is_taken(own: Path) -> None:
     taken.write_bytes(resource("skeletons/coco_17.json").read_bytes())
     with pytest.raises(FormatError, match="bundled"):
         add_own_skeleton(taken)
+
+
+def test_hands_and_faces_of_a_body_are_fine_joints() -> None:
+    halpe, hand = skeleton("halpe_136"), skeleton("onehand10k_21")
+    assert set(halpe.face) | set(range(94, 136)) | set(range(20, 26)) == halpe.fine
+    assert hand.fine == frozenset()
+    assert skeleton().fine == frozenset(range(5))

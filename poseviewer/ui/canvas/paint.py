@@ -18,7 +18,11 @@ from poseviewer.ui import theme
 Points = npt.NDArray[np.float64]
 HALO = 1.2
 HALO_ALPHA = 0.72
-FACE = 0.6
+FINE = 0.6
+"""Face, hands and toes are drawn so much smaller; in sets of many joints also by the room between them."""
+MANY = 40
+"""From so many joints on, some are closer together than their usual size."""
+LEAST_RADIUS = 1.1
 DASH = (1.6, 1.5)
 
 
@@ -89,8 +93,9 @@ def joint_colour(skeleton: Skeleton, joint: int, track: int | None, colour_by: C
 
 def _paint_limbs(painter: QPainter, figure: Figure, skeleton: Skeleton, look: Look, colour_by: ColourBy) -> None:
     points, seen = figure.points.tolist(), figure.visibility.tolist()
-    groups: dict[tuple[int, bool], tuple[QColor, list[QLineF]]] = {}
-    every: list[QLineF] = []
+    groups: dict[tuple[int, bool, bool], tuple[QColor, list[QLineF]]] = {}
+    every: dict[bool, list[QLineF]] = {}
+    fine_joints = skeleton.fine if skeleton.count > MANY else frozenset()
     for limb in skeleton.limbs:
         a, b = limb
         if seen[a] == ABSENT or seen[b] == ABSENT:
@@ -98,16 +103,16 @@ def _paint_limbs(painter: QPainter, figure: Figure, skeleton: Skeleton, look: Lo
         line = QLineF(points[a][0], points[a][1], points[b][0], points[b][1])
         colour = limb_colour(skeleton, limb, figure.track, colour_by)
         dashed = seen[a] == OCCLUDED or seen[b] == OCCLUDED
-        groups.setdefault((colour.rgb(), dashed), (colour, []))[1].append(line)
-        every.append(line)
-    if not every:
-        return
-    halo = QPen(theme.data_colour("halo", HALO_ALPHA), look.limb + 2 * HALO)
-    halo.setCapStyle(Qt.PenCapStyle.RoundCap)
-    painter.setPen(halo)
-    painter.drawLines(every)
-    for (_, dashed), (colour, lines) in groups.items():
-        pen = QPen(colour, look.limb)
+        fine = a in fine_joints and b in fine_joints
+        groups.setdefault((colour.rgb(), dashed, fine), (colour, []))[1].append(line)
+        every.setdefault(fine, []).append(line)
+    for fine, lines in every.items():
+        halo = QPen(theme.data_colour("halo", HALO_ALPHA), look.limb * (FINE if fine else 1.0) + 2 * HALO)
+        halo.setCapStyle(Qt.PenCapStyle.RoundCap)
+        painter.setPen(halo)
+        painter.drawLines(lines)
+    for (_, dashed, fine), (colour, lines) in groups.items():
+        pen = QPen(colour, look.limb * (FINE if fine else 1.0))
         pen.setCapStyle(Qt.PenCapStyle.FlatCap if dashed else Qt.PenCapStyle.RoundCap)
         if dashed:
             pen.setDashPattern(DASH)
@@ -120,17 +125,18 @@ def _paint_joints(painter: QPainter, figure: Figure, skeleton: Skeleton, look: L
     halos, insides = _path(), _path()
     fills: dict[int, tuple[QColor, QPainterPath]] = {}
     crosses: list[tuple[QPointF, float, str, QColor]] = []
+    fine, small = skeleton.fine, fine_radius(figure, skeleton, look)
     for joint in range(skeleton.count):
         if seen[joint] == ABSENT and not figure.selected:
             continue
-        radius = look.joint * (FACE if joint in skeleton.face else 1.0) + (joint == figure.hovered)
+        radius = (small if joint in fine else look.joint) + (joint == figure.hovered)
         colour = joint_colour(skeleton, joint, figure.track, colour_by)
         at = QPointF(*points[joint])
         side: str = skeleton.sides[joint]
         if seen[joint] == ABSENT:
             crosses.append((at, radius, side, colour))
             continue
-        add_shape(halos, at, radius + HALO, side)
+        add_shape(halos, at, radius + min(HALO, 0.7 * radius), side)
         add_shape(fills.setdefault(colour.rgb(), (colour, _path()))[1], at, radius, side)
         if seen[joint] == OCCLUDED:
             add_shape(insides, at, radius - min(2.0, radius * 0.55), side)
@@ -140,6 +146,16 @@ def _paint_joints(painter: QPainter, figure: Figure, skeleton: Skeleton, look: L
     painter.fillPath(insides, theme.data_colour("inside"))
     for at, radius, side, colour in crosses:
         paint_glyph(painter, at, radius, side, colour, ABSENT)
+
+
+def fine_radius(figure: Figure, skeleton: Skeleton, look: Look) -> float:
+    """Return the radius of face, hand and toe joints: of many, so that the next one stays apart."""
+    usual = look.joint * FINE
+    joints = [joint for joint in sorted(skeleton.fine) if figure.visibility[joint] != ABSENT]
+    if skeleton.count <= MANY or len(joints) < 2:
+        return usual
+    steps = np.linalg.norm(np.diff(figure.points[joints], axis=0), axis=1)
+    return min(usual, max(LEAST_RADIUS, 0.36 * float(np.median(steps))))
 
 
 def _path() -> QPainterPath:

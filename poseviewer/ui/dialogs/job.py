@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QProgressBar, QPushButton, QWidget
 
-from poseviewer.core.progress import JobEvent, Progress
+from poseviewer.core.progress import JobEvent, Note, Progress
 from poseviewer.ui.dialogs.base import Dialog
-from poseviewer.ui.messages import of_error
+from poseviewer.ui.messages import Message, of_error
 from poseviewer.ui.panels.widgets import Label
-from poseviewer.ui.text import tr
+from poseviewer.ui.text import tr, tr_sentence
 
 if TYPE_CHECKING:
     from poseviewer.ui.desk import Desk
@@ -86,6 +86,8 @@ class JobDialog(Dialog):
         if isinstance(event, Progress):
             self.bar.setRange(0, max(event.total, 1))
             self.bar.setValue(event.done)
+        elif isinstance(event, Note) and event.level == "warning":
+            self.desk.tell(Message(tr_sentence(event.text), level="warning", key=event.text))
 
     def _stopped(self, error: BaseException) -> None:
         self.bar.hide()

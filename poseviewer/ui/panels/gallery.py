@@ -22,6 +22,7 @@ from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.values import Array, CropEvidence
 from poseviewer.ui import theme
 from poseviewer.ui.panels.heat import grey_image, heat_image
+from poseviewer.ui.panels.joints import elide_mode
 from poseviewer.ui.panels.mapview import heat_transform
 from poseviewer.ui.panels.widgets import paint_focus
 from poseviewer.ui.text import tr
@@ -171,9 +172,8 @@ class TileDelegate(QStyledItemDelegate):
         painter.setFont(theme.font(10))
         painter.setPen(looks.colour("t1" if chosen else "t2"))
         words = QRectF(cell.left() + 2, box.bottom() + 1, cell.width() - 2, LABEL)
-        name = painter.fontMetrics().elidedText(
-            str(index.data(NAME_ROLE)), Qt.TextElideMode.ElideRight, int(words.width())
-        )
+        name = str(index.data(NAME_ROLE))
+        name = painter.fontMetrics().elidedText(name, elide_mode(name), int(words.width()))
         painter.drawText(words, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, name)
         painter.restore()
 
@@ -228,12 +228,20 @@ class Gallery(QListView):
         self._fit()
         super().resizeEvent(event)
 
-    def _fit(self) -> None:
+    def full_height(self, width: int) -> int:
+        """Return the height at which every tile is seen in ``width`` without scrolling."""
+        cell, _, rows = self._grid(width)
+        return rows * (round(0.82 * (cell - GAP)) + LABEL + 5) + 4
+
+    def _grid(self, width: int) -> tuple[int, int, int]:
+        """Return the width of a tile's place, how many there are in a row, and how many rows."""
         # The scroll bar's room is kept free, or the last tile of a row would wrap when it appears.
-        width = self.width() - self.verticalScrollBar().sizeHint().width() - 2
+        width -= self.verticalScrollBar().sizeHint().width() + 2
         across = max(round(width / 54), 3)
-        cell = width // across
-        rows = max(-(-self.tiles.rowCount() // across), 1)
+        return max(width // across, 1), across, max(-(-self.tiles.rowCount() // across), 1)
+
+    def _fit(self) -> None:
+        cell, _, rows = self._grid(self.width())
         # A few rows share the height, so that none is cut; many rows scroll.
         room = (self.viewport().height() - 2) // rows - LABEL - 5
         tile = QSize(cell - GAP, round(min(max(room, 0.82 * (cell - GAP)), 1.2 * (cell - GAP))))

@@ -119,7 +119,7 @@ class JointsModel(RowsModel[JointRow]):
 
     def tip(self, row: JointRow, column: int) -> str | None:
         """Return what a click does."""
-        return tr("Click: visible, occluded, absent") if column == SEEN else None
+        return tr("Click: visible, occluded, absent") if column == SEEN else row.name if column == JOINT else None
 
     def place_of(self, joint: int | None) -> int:
         """Return the row of a joint, -1 if it is not listed."""
@@ -135,6 +135,11 @@ def cell_text(entry: JointRow, column_: int) -> str:
     if column_ == SCORE:
         return "–" if entry.visibility == ABSENT or np.isnan(entry.score) else f"{entry.score:.2f}"
     return f"{entry.moved:.1f}" if entry.moved >= 0.05 else ""
+
+
+def elide_mode(name: str) -> Qt.TextElideMode:
+    """Return where a name may be shortened: a number at its end tells it from its neighbours."""
+    return Qt.TextElideMode.ElideMiddle if name[-1:].isdigit() else Qt.TextElideMode.ElideRight
 
 
 class JointDelegate(QStyledItemDelegate):
@@ -169,7 +174,7 @@ class JointDelegate(QStyledItemDelegate):
         words = area.adjusted(30, 0, 0, 0)
         metrics = painter.fontMetrics()
         room = words.width() - (12 if entry.doubtful else 0)
-        name = metrics.elidedText(entry.name, Qt.TextElideMode.ElideRight, int(room))
+        name = metrics.elidedText(entry.name, elide_mode(entry.name), int(room))
         painter.drawText(words, Qt.AlignmentFlag.AlignVCenter, name)
         if entry.doubtful:
             x = words.left() + metrics.horizontalAdvance(name) + 8
