@@ -49,6 +49,7 @@ class Spatial:
             readings are weighed as well.
         shuffle: halve the resolution by folding 2x2 pixels into channels, not by a stride. The deformable
             convolutions of such a backbone are spelled as wrapped ones.
+        deform_strided: convolutions that carry a stride are deformable as well; otherwise they stay plain.
         stride_first: the stride sits on the 1x1 convolution before (the "Caffe" form; same keys and shapes).
     """
 
@@ -57,6 +58,7 @@ class Spatial:
     groups: int = 1
     shuffle: bool = False
     stride_first: bool = False
+    deform_strided: bool = True
 
     def conv(self, planes: int, stride: int) -> nn.Module:
         """The convolution, `planes` to `planes` channels."""

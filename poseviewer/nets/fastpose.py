@@ -32,6 +32,7 @@ class FastPoseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         deform: how many blocks of each stage, from its first, convolve deformably; all of a published DCN stage.
         modulated: the deformable convolutions weigh their readings as well.
         deform_groups: groups of channels with offsets of their own; 1 published.
+        deform_strided: deformable stages deform where they carry the stride as well; so published.
     """
 
     joints: int = 17
@@ -46,6 +47,7 @@ class FastPoseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deform: tuple[int, int, int, int] = (0, 0, 0, 0)
     modulated: bool = False
     deform_groups: int = 1
+    deform_strided: bool = True
 
     @property
     def backbone(self) -> ResidualConfig:
@@ -63,6 +65,7 @@ BACKBONE_FIELDS = (
     "deform",
     "modulated",
     "deform_groups",
+    "deform_strided",
 )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 import torch
@@ -37,6 +38,7 @@ class ResidualConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         planes: width of each stage before the block's expansion.
         se_reduction: SE in the first block of every stage with this reduction; 0 is none.
         deform: how many blocks of each stage, from its first, convolve deformably.
+        deform_strided: those of them that carry a stride deform as well; otherwise they convolve plainly.
         modulated, deform_groups, shuffle, stride_first: see `blocks.Spatial`.
     """
 
@@ -51,11 +53,16 @@ class ResidualConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     deform_groups: int = 1
     shuffle: bool = False
     stride_first: bool = False
+    deform_strided: bool = True
 
     def arguments(self) -> tuple[str, int, str, Sequence[int], Sequence[int], int, Sequence[int], Spatial]:
         """What `ResidualTrunk` is built from."""
         spatial = Spatial(
-            modulated=self.modulated, groups=self.deform_groups, shuffle=self.shuffle, stride_first=self.stride_first
+            modulated=self.modulated,
+            groups=self.deform_groups,
+            shuffle=self.shuffle,
+            stride_first=self.stride_first,
+            deform_strided=self.deform_strided,
         )
         sizes = self.depths, self.planes, self.se_reduction, self.deform
         return self.stem, self.stem_width, self.block, *sizes, spatial
@@ -143,10 +150,9 @@ def sniff_residual(shapes: Shapes, prefix: str = "") -> ResidualConfig | None:
         return None
     bottleneck = f"{first[0]}.conv3.weight" in shapes
     hidden = size(shapes, f"{first[0]}.se.fc.0.weight")
-    found = _sniff_deform(shapes, prefix)
-    if found is None:
+    deform = _sniff_deform(shapes, prefix, planes)
+    if deform is None:
         return None
-    deform, modulated = found
     return ResidualConfig(
         stem=STEMS[kernel, f"{prefix}conv2.weight" in shapes],
         stem_width=stem_width,
@@ -154,32 +160,54 @@ def sniff_residual(shapes: Shapes, prefix: str = "") -> ResidualConfig | None:
         depths=(depths[0], depths[1], depths[2], depths[3]),
         planes=(planes[0], planes[1], planes[2], planes[3]),
         se_reduction=planes[0] * (4 if bottleneck else 1) // hidden if hidden else 0,
-        deform=deform,
-        modulated=modulated,
         shuffle=any(f"{block}.conv2.1{rest}" in shapes for block in first for rest in (".weight", ".conv.weight")),
+        **deform,
     )
 
 
 # Kernel of the first convolution and whether there is a second one.
 STEMS = {(7, False): "pool", (3, True): "strided"}
+FORMS = [(modulated, groups) for modulated in (False, True) for groups in (1, 2, 4, 8, 16)]
 OFFSET_KEYS = ("conv2_offset", "conv2.conv_offset", "conv2.1.conv_offset")
 
 
-def _sniff_deform(shapes: Shapes, prefix: str) -> tuple[tuple[int, int, int, int], bool] | None:
-    """How many blocks of each stage are deformable and whether they are modulated; None for other than one group."""
+def _sniff_deform(shapes: Shapes, prefix: str, planes: Sequence[int]) -> dict[str, Any] | None:
+    """The fields of the backbone that concern deformable convolution; None where they contradict each other.
+
+    The channels that predict offsets are 18 times the groups, or 27 times where modulated; groups divide the planes.
+    """
     counts: list[int] = []
-    channels: set[int] = set()
-    for stage in STAGES:
-        count = 0
-        while found := [
-            width for key in OFFSET_KEYS if (width := size(shapes, f"{prefix}layer{stage}.{count}.{key}.weight"))
-        ]:
-            channels.update(found)
+    forms: set[tuple[bool, int]] = set()
+    strided: set[bool] = set()
+    for stage, plane in zip(STAGES, planes, strict=True):
+        widths = [_offset_width(shapes, f"{prefix}layer{stage}.{number}") for number in (0, 1)]
+        count = 0 if widths[0] else 1
+        while width := _offset_width(shapes, f"{prefix}layer{stage}.{count}"):
+            forms.add(next((form for form in FORMS if _fits(width, plane, *form)), (False, 0)))
             count += 1
-        counts.append(count)
-    if not channels <= {2 * TAPS} and not channels <= {3 * TAPS}:
+        counts.append(count if any(widths) else 0)
+        if any(widths) and STRIDES[stage - 1] > 1:
+            strided.add(bool(widths[0]))
+    if not forms:
+        return {}
+    if len(forms) > 1 or len(strided) > 1 or (False, 0) in forms:
         return None
-    return (counts[0], counts[1], counts[2], counts[3]), 3 * TAPS in channels
+    modulated, groups = forms.pop()
+    return {
+        "deform": tuple(counts),
+        "modulated": modulated,
+        "deform_groups": groups,
+        "deform_strided": False not in strided,
+    }
+
+
+def _offset_width(shapes: Shapes, block: str) -> int:
+    """Channels that predict a block's offsets; 0 where it convolves plainly."""
+    return max(size(shapes, f"{block}.{key}.weight") for key in OFFSET_KEYS)
+
+
+def _fits(width: int, planes: int, modulated: bool, groups: int) -> bool:
+    return width == groups * TAPS * (3 if modulated else 2) and planes % groups == 0
 
 
 def _stage(
@@ -197,6 +225,7 @@ def _stage(
     downsample = nn.Sequential(
         nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs, eps=BN_EPS)
     )
-    how = [replace(spatial, deform=number < deformed) for number in range(depth)]
+    plain = 1 if stride > 1 and not spatial.deform_strided else 0
+    how = [replace(spatial, deform=plain <= number < deformed) for number in range(depth)]
     first = kind(inputs, planes, stride, downsample, se, how[0])
     return nn.Sequential(first, *(kind(outputs, planes, spatial=each) for each in how[1:]))

@@ -82,6 +82,19 @@ SMALL: list[tuple[str, Any]] = [
             3, 0, msgspec.structs.replace(SE, shuffle=True, deform=(0, 2, 1, 1)), (2, 1, 1), (32, 16, 8)
         ),
     ),
+    ("simplepose", simplepose.SimplePoseConfig(7, msgspec.structs.replace(TINY, deform=(1, 2, 1, 0)), (8, 8, 16))),
+    (
+        "simplepose",
+        simplepose.SimplePoseConfig(
+            7, msgspec.structs.replace(TINY, deform=(1, 2, 0, 0), deform_strided=False, deform_groups=2), (8, 8, 16)
+        ),
+    ),
+    (
+        "simplepose",
+        simplepose.SimplePoseConfig(
+            7, msgspec.structs.replace(TINY, deform=(0, 2, 1, 0), modulated=True, deform_groups=2), (8, 8, 16)
+        ),
+    ),
     ("simplepose", simplepose.SimplePoseConfig(7, TINY, (8, 8, 16))),
     ("simplebaseline", simplepose.SimplePoseConfig(7, TINY, (8, 8, 16), 3)),
     ("hrnet", hrnet.HRNetConfig(14, TRUNK)),
