@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QImage, QPainter
+from PySide6.QtGui import QFontMetrics, QImage, QPainter
 
 from poseviewer.core.skeleton import skeleton
 from poseviewer.core.values import Person, Pose
 from poseviewer.ui import text, theme
 from poseviewer.ui.canvas.paint import FINE, OTHER, SELECTED, Figure, fine_radius, paint_figure
-from poseviewer.ui.panels.joints import elide_mode, joint_rows
+from poseviewer.ui.panels.joints import elide_mode, fitted, joint_rows
 
 WHOLE = ("coco_wholebody_133", "halpe_136")
 
@@ -58,6 +58,14 @@ def test_a_row_of_fine_joints_stays_a_row_of_dots(qtbot, name):
     between = at + np.array([3, 0])
     assert flat[at[:, 1], at[:, 0]].max(axis=1).min() > 100
     assert np.median(flat[between[:, 1], between[:, 0]].max(axis=1)) < 60
+
+
+def test_a_name_that_is_too_long_loses_its_side_first(qtbot):
+    metrics = QFontMetrics(theme.font(12))
+    room = metrics.horizontalAdvance("forefinger 3") + 2
+    assert fitted("left forefinger 3", room, metrics) == "forefinger 3"
+    assert fitted("left forefinger 3", 4 * room, metrics) == "left forefinger 3"
+    assert fitted("left forefinger 3", room - 20, metrics).endswith("3")
 
 
 def test_names_keep_the_number_that_tells_them_apart():

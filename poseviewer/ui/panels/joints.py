@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QModelIndex, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
@@ -142,6 +142,14 @@ def elide_mode(name: str) -> Qt.TextElideMode:
     return Qt.TextElideMode.ElideMiddle if name[-1:].isdigit() else Qt.TextElideMode.ElideRight
 
 
+def fitted(name: str, room: int, metrics: QFontMetrics) -> str:
+    """Return a joint's name for ``room`` px; the side goes first, as the glyph beside the name says it too."""
+    first, _, rest = name.partition(" ")
+    if rest and first in ("left", "right") and metrics.horizontalAdvance(name) > room:
+        name = rest
+    return metrics.elidedText(name, elide_mode(name), room)
+
+
 class JointDelegate(QStyledItemDelegate):
     """Draws the cells of the joint table."""
 
@@ -174,7 +182,7 @@ class JointDelegate(QStyledItemDelegate):
         words = area.adjusted(30, 0, 0, 0)
         metrics = painter.fontMetrics()
         room = words.width() - (12 if entry.doubtful else 0)
-        name = metrics.elidedText(entry.name, elide_mode(entry.name), int(room))
+        name = fitted(entry.name, int(room), metrics)
         painter.drawText(words, Qt.AlignmentFlag.AlignVCenter, name)
         if entry.doubtful:
             x = words.left() + metrics.horizontalAdvance(name) + 8
@@ -361,6 +369,8 @@ class JointsPanel(Panel):
         if result is None or result.evidence is None or candidate is None:
             return None
         heatmaps = result.evidence.crops[candidate].heatmaps
+        if not heatmaps.size or result.evidence.grouping is not None:
+            return None  # a map of everybody has a peak for everybody
         if self._peaked is None or self._peaked[0] is not heatmaps:
             self._peaked = (heatmaps, two_peaked(heatmaps))
         return self._peaked[1]
