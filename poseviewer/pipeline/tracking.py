@@ -18,7 +18,7 @@ import numpy.typing as npt
 from poseviewer.core.skeleton import skeleton, skeleton_names
 from poseviewer.core.values import Frame, MediaKind, Pose
 from poseviewer.ops import association, poseflow
-from poseviewer.ops.assignment import limited_assignment, pose_likeness
+from poseviewer.ops.assignment import limited_assignment, pixel_iou, pose_likeness
 from poseviewer.pipeline.config import TrackerName
 
 Float = npt.NDArray[np.float64]
@@ -175,8 +175,9 @@ class OksTracker:
 class KalmanTracker:
     """Motion of the boxes and, by choice, appearance, in the three rounds of AlphaPose's re-ID tracker.
 
-    Without ``appearance`` the first round compares poses instead: 1 - OKS of the detected pose and the last one, moved
-    and scaled to where the filter expects its box.
+    Without ``appearance`` the first round compares poses and boxes instead: 1 - the mean of the boxes' IoU and the OKS
+    of the detected pose and the last one, moved and scaled to where the filter expects its box. OKS alone falls apart
+    where people are small or the estimator is unsure, IoU alone where two walk past each other slowly.
 
     Args:
         sigmas: ``(K,)``, or None where nobody knows them.
@@ -228,8 +229,9 @@ class KalmanTracker:
         def distance(tracks: Sequence[association.Track]) -> Float:
             if not tracks or not poses:
                 return np.zeros((len(tracks), len(poses)))
-            before = _People.of([self._poses[track.number] for track in tracks])
-            return 1 - before.moved(association.track_boxes(tracks)).likeness(_People.of(poses), self._sigmas)
+            boxes, now = association.track_boxes(tracks), _People.of(poses)
+            before = _People.of([self._poses[track.number] for track in tracks]).moved(boxes)
+            return 1 - (before.likeness(now, self._sigmas) + pixel_iou(boxes, now.boxes)) / 2
 
         return distance
 
