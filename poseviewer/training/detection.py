@@ -27,15 +27,16 @@ import yaml
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from poseviewer.core.errors import KnownError
 from poseviewer.core.files import atomic_write
 from poseviewer.core.progress import JobEvent, Note, Progress
 from poseviewer.core.resources import resource
 from poseviewer.nets.unpickle import read_torch
 from poseviewer.nets.yolo import build_yolo, load_yolo, save_yolo
 from poseviewer.pipeline.detector import Detector
+from poseviewer.training.command import run_command
 from poseviewer.training.detection_data import Batch, CutStream, pack_pictures
 from poseviewer.training.detection_objectives import Dense, Hints, detection_loss, grid, make_targets
+from poseviewer.training.ema import Average
 from poseviewer.training.validate_detector import BoxScores, validate_boxes
 
 HINT_LAYERS = (4, 6, 9, 15, 18, 21)
@@ -123,8 +124,7 @@ class _Training:
         layout_file = config.layout or resource("weights/detector.yaml")
         self.layout: dict[str, Any] = yaml.safe_load(layout_file.read_text(encoding="utf-8"))
         self.student = build_yolo(self.layout).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = build_yolo(self.layout).to(self.device).eval().requires_grad_(False)
-        self.average.load_state_dict(self.student.state_dict())
+        self.average = Average(self.student, config.ema)
         taught = load_yolo(config.teacher)
         self.person = taught.person_class
         self.teacher = taught.network.to(self.device, torch.bfloat16, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -212,23 +212,14 @@ class _Training:
         self.optimiser.step()
         self.step += 1
         self.seen += len(images)
-        self._follow()
+        self.average.update(self.student)
         return {name: float(value.detach()) for name, value in {**losses, "hint": hint}.items()}
-
-    @torch.no_grad()
-    def _follow(self) -> None:
-        keep = min(self.config.ema, (1 + self.step) / (20 + self.step))
-        for mean, value in zip(self.average.state_dict().values(), self.student.state_dict().values(), strict=True):
-            if mean.is_floating_point():
-                mean.lerp_(value, 1 - keep)
-            else:
-                mean.copy_(value)
 
     def save(self) -> None:
         """Replace the checkpoint and the weights of the averaged network."""
         state = {
             "student": self.student.state_dict(),
-            "average": self.average.state_dict(),
+            "average": self.average.module.state_dict(),
             "hints": self.hints.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "step": self.step,
@@ -239,7 +230,7 @@ class _Training:
             torch.save(state, stream)
         save_yolo(
             self.config.folder / "detector.safetensors",
-            self.average,
+            self.average.module,
             self.layout,
             classes={0: "person"},
             settings={
@@ -256,7 +247,8 @@ class _Training:
             return
         state = read_torch(file, kind="a training checkpoint")
         self.student.load_state_dict(state["student"])
-        self.average.load_state_dict(state["average"])
+        self.average.module.load_state_dict(state["average"])
+        self.average.updates = state["step"]
         self.hints.load_state_dict(state["hints"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.step, self.seen, self.started = state["step"], state["seen"], state["started"]
@@ -396,18 +388,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.finish is None and options.pictures is None:
         parser.error("give --finish or --pictures")
     os.nice(options.nice)
-    torch.set_num_threads(1)
+    return run_command(lambda: _main(options))
+
+
+def _main(options: argparse.Namespace) -> None:
     config = DetectionConfig(
         options.data, options.folder, options.teacher, pictures=options.pictures, device=options.device
     )
     config = replace(config, finish=_today(options.finish), validate_seconds=60 * options.validate_minutes)
-    try:
-        for event in train_detector(config):
-            print(time.strftime("%H:%M:%S"), _words(event), flush=True)
-    except KnownError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    return 0
+    for event in train_detector(config):
+        print(time.strftime("%H:%M:%S"), _words(event), flush=True)
 
 
 def _today(clock: str | None) -> float | None:

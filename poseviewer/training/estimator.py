@@ -9,34 +9,33 @@ continues from its last checkpoint when it is started again with the same `--out
 from __future__ import annotations
 
 import argparse
-import contextlib
-import csv
 import datetime
 import math
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-import cv2
 import msgspec
 import torch
 from torch import Tensor, nn
 
-from poseviewer.core.errors import CallError, KnownError
-from poseviewer.core.files import atomic_write
+from poseviewer.core.errors import CallError
+from poseviewer.core.files import write_bytes
 from poseviewer.core.skeleton import Skeleton, skeleton
 from poseviewer.nets.fastpose import FastPose, FastPoseConfig, initialise
 from poseviewer.nets.weights import EstimatorHeader, EstimatorSpec, load_estimator, save_estimator
-from poseviewer.ops.targets import foreground_mse, gaussian_heatmaps
+from poseviewer.training import ranks
 from poseviewer.training.augment import AugmentConfig
 from poseviewer.training.batches import Batch, Mixture, ahead
+from poseviewer.training.command import run_command
 from poseviewer.training.datasets import Source, load_sources, standard_sources
-from poseviewer.training.ema import Average
-from poseviewer.training.objectives import OUTSIDE
-from poseviewer.training.schedule import Stage, cosine_rate, growing, stage_at
-from poseviewer.training.validate import GivenBoxes, cut_given_boxes, normalise, oks_ap, pck, predict, validation_people
+from poseviewer.training.loop import Every, Forward, Hook, Learner, LoopConfig, Save, run
+from poseviewer.training.metrics import Metrics
+from poseviewer.training.objectives import HeatmapObjective, joint_weights
+from poseviewer.training.schedule import Stage, growing, stage_at
+from poseviewer.training.validate import GivenBoxes, cut_given_boxes, oks_ap, pck, predict, validation_people
 
 STRIDE = 4
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -52,9 +51,8 @@ COMPACT = FastPoseConfig(
     laterals=True,
 )
 STAGES = (Stage(0.0, (128, 192), 1.75), Stage(0.78, (192, 256), 2.0))
-HARD_JOINTS = {"elbow": 1.2, "knee": 1.2, "wrist": 1.5, "ankle": 1.5}
 CHECKPOINT = "checkpoint.pt"
-WEIGHTS = "estimator.safetensors"
+WEIGHTS, BEST = "estimator.safetensors", "best.safetensors"
 
 
 class TrainConfig(msgspec.Struct, frozen=True):
@@ -76,6 +74,7 @@ class TrainConfig(msgspec.Struct, frozen=True):
         report_every, save_every, validate_every: seconds.
         bfloat16: autocast; measure it against float32 on the machine at hand.
         seed: of weights and draws.
+        device: "auto", "cpu", "cuda" or "cuda:N".
     """
 
     sources: tuple[Source, ...]
@@ -99,6 +98,7 @@ class TrainConfig(msgspec.Struct, frozen=True):
     validate_every: float = 600.0
     bfloat16: bool = True
     seed: int = 0
+    device: str = "cpu"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,110 +135,61 @@ TrainEvent = Step | Measured | Finished
 
 
 class Trainer:
-    """State of one training: network, average, optimiser, counters; saved and restored as one checkpoint."""
+    """One training: the learner, and what its progress decides."""
 
     def __init__(self, config: TrainConfig) -> None:
         torch.manual_seed(config.seed)
         self.config = config
-        self.net: nn.Module = FastPose(config.network)
-        initialise(self.net)
+        net: nn.Module = FastPose(config.network)
+        initialise(net)
         if config.start_from is not None:
-            self.net.load_state_dict(load_estimator(config.start_from).module.state_dict())
-        self.net = self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = Average(self.net, config.average)
-        self.optimiser = torch.optim.AdamW(_groups(self.net, config.decay), lr=config.rate, fused=True)
+            net.load_state_dict(load_estimator(config.start_from).module.state_dict())
         self.shape = skeleton(config.skeleton)
-        self.joint_weights = torch.tensor(_joint_weights(self.shape))
-        self.step = 0
-        self.crops = 0
-        self.elapsed = 0.0
+        self._joint_weights = joint_weights(self.shape)
+        loop = LoopConfig(
+            seconds=config.seconds,
+            rate=config.rate,
+            warm_up=config.warm_up,
+            decay=config.decay,
+            average=config.average,
+            precision="bf16" if config.bfloat16 else "float32",
+            device=config.device,
+            seed=config.seed,
+        )
+        self.learner: Learner[Batch] = Learner(net, self._loss, loop)
 
-    @property
-    def progress(self) -> float:
-        """Part of the budget that is used, 0..1."""
-        return min(self.elapsed / self.config.seconds, 1.0)
+    def _loss(self, forward: Forward, batch: Batch) -> Tensor:
+        stage = self.stage
+        return HeatmapObjective(estimator_spec(self.config, stage), self._joint_weights, stage.sigma)(forward, batch)
 
     @property
     def stage(self) -> Stage:
         """The stage that the progress has reached."""
-        return stage_at(self.config.stages, self.progress)
+        return stage_at(self.config.stages, self.learner.progress)
 
-    def learn(self, batch: Batch) -> float:
-        """One optimiser step on a batch; returns the loss."""
+    def batches(self, mixture: Mixture, start: int) -> Generator[Batch, None, None]:
+        """Batches from a number on, as the progress wants them when they are made."""
         config = self.config
-        x = normalise(batch.crops, estimator_spec(config, self.stage))
-        targets, weights = gaussian_heatmaps(
-            batch.joints / STRIDE,
-            batch.weights * self.joint_weights,
-            _heatmap_wh(x),
-            sigma=self.stage.sigma,
-            outside=OUTSIDE,
-        )
-        for group in self.optimiser.param_groups:
-            group["lr"] = cosine_rate(config.rate, self.progress, self.step, config.warm_up)
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bfloat16):
-            heatmaps = self.net(x)
-        loss = foreground_mse(heatmaps, targets, weights)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
-        self.optimiser.step()
-        self.average.update(self.net)
-        self.step += 1
-        self.crops += len(x)
-        return float(loss.detach())
 
-    def save(self) -> None:
-        """Write the checkpoint; a crash leaves the last one whole."""
-        with atomic_write(self.config.out / CHECKPOINT) as stream:
-            torch.save(
-                {
-                    "net": self.net.state_dict(),
-                    "average": self.average.module.state_dict(),
-                    "updates": self.average.updates,
-                    "optimiser": self.optimiser.state_dict(),
-                    "step": self.step,
-                    "crops": self.crops,
-                    "elapsed": self.elapsed,
-                },
-                stream,
-            )
+        def make(number: int) -> Batch:
+            strength = config.strength * growing(self.learner.progress, config.gentle)
+            part = (ranks.rank(), ranks.world())
+            return mixture.batch(number, config.batch, self.stage.input_wh, strength, part)
+
+        return ahead(make, start)
 
     def restore(self) -> None:
         """Continue from the checkpoint, if there is one."""
-        path = self.config.out / CHECKPOINT
-        if not path.exists():
-            return
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        self.net.load_state_dict(saved["net"])
-        self.average.module.load_state_dict(saved["average"])
-        self.average.updates = saved["updates"]
-        self.optimiser.load_state_dict(saved["optimiser"])
-        self.step, self.crops, self.elapsed = saved["step"], saved["crops"], saved["elapsed"]
+        self.learner.restore(self.config.out / CHECKPOINT)
 
     def export(self) -> Path:
         """Write the averaged weights as an estimator file at the present stage's input size."""
         path = self.config.out / WEIGHTS
-        note = f"{self.crops} crops, {self.progress:.0%} of the planned training"
+        note = f"{self.learner.seen} crops, {self.learner.progress:.0%} of the planned training"
         spec = estimator_spec(self.config, self.stage)
         header = EstimatorHeader(spec=spec, network=self.config.network, note=note)
-        save_estimator(path, self.average.module, header)
+        save_estimator(path, self.learner.average.module, header)
         return path
-
-
-class Clock:
-    """Says when something is due every so many seconds of training."""
-
-    def __init__(self, every: float, now: float) -> None:
-        self.every = every
-        self.last = now
-
-    def due(self, now: float, *, finished: bool) -> bool:
-        """Whether the interval has passed, or the training is over; starts the next interval."""
-        if now - self.last < self.every and not finished:
-            return False
-        self.last = now
-        return True
 
 
 def train(config: TrainConfig) -> Iterator[TrainEvent]:
@@ -248,39 +199,63 @@ def train(config: TrainConfig) -> Iterator[TrainEvent]:
         FormatError: no usable data.
         MediaError: a picture is missing.
         WeightsError: `start_from` cannot be read.
+        DeviceError: the device is not there or its memory does not suffice.
     """
     config.out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(config)
     trainer.restore()
     sets = load_sources(config.sources, trainer.shape)
     mixture = Mixture(sets, config.out / "pixels", trainer.shape, config.augment, config.seed)
-    judge = Judge(config, trainer.shape)
-    measuring, saving = (Clock(every, trainer.elapsed) for every in (config.validate_every, config.save_every))
-    while trainer.progress < 1.0:
-        yield _train_a_while(trainer, mixture)
-        finished = trainer.progress >= 1.0
-        if measuring.due(trainer.elapsed, finished=finished):
-            yield judge.measure(trainer)
-            trainer.export()
-        if saving.due(trainer.elapsed, finished=finished):
-            trainer.save()
+    hooks: list[Hook[TrainEvent]] = [
+        Report(config.report_every),
+        Measure(trainer, config.validate_every),
+        Save(config.save_every, config.out / CHECKPOINT),
+    ]
+    yield from run(trainer.learner, partial(trainer.batches, mixture), hooks)
     yield Finished(trainer.export())
 
 
-def _train_a_while(trainer: Trainer, mixture: Mixture) -> Step:
-    """Train at one input size until the next report; time is counted as it passes."""
-    config, stage = trainer.config, trainer.stage
-    strength = config.strength * growing(trainer.progress, config.gentle)
-    began, crops, before, losses = time.monotonic(), trainer.crops, trainer.elapsed, []
-    batches = ahead(lambda n: mixture.batch(n, config.batch, stage.input_wh, strength), trainer.step)
-    with contextlib.closing(batches):
-        for batch in batches:
-            losses.append(trainer.learn(batch))
-            trainer.elapsed = before + time.monotonic() - began
-            if trainer.elapsed - before >= config.report_every or trainer.progress >= 1.0:
-                break
-    pace = (trainer.crops - crops) / max(trainer.elapsed - before, 1e-9)
-    return Step(trainer.step, trainer.crops, trainer.progress, sum(losses) / len(losses), pace)
+class Report:
+    """Hook: the mean loss and the pace since the last report."""
+
+    def __init__(self, seconds: float) -> None:
+        self._every = Every(seconds)
+        self._before: tuple[int, float] | None = None
+
+    def __call__(self, learner: Learner[Batch]) -> Iterator[TrainEvent]:
+        """Tell a Step when it is due."""
+        if not self._every.due(learner):
+            return
+        crops, elapsed = self._before or (0, 0.0)
+        pace = (learner.seen - crops) / max(learner.elapsed - elapsed, 1e-9)
+        self._before = (learner.seen, learner.elapsed)
+        yield Step(learner.step, learner.seen, learner.progress, learner.take_loss(), pace)
+
+
+class Measure:
+    """Hook: measures the averaged weights now and then, writes them, and keeps the best by OKS AP as a file too."""
+
+    def __init__(self, trainer: Trainer, seconds: float) -> None:
+        self._trainer = trainer
+        self._every = Every(seconds)
+        self._judge = Judge(trainer.config, trainer.shape)
+        self._best = -1.0
+
+    def __call__(self, learner: Learner[Batch]) -> Iterator[TrainEvent]:
+        """Tell a Measured when it is due."""
+        if not self._every.due(learner):
+            return
+        began = time.monotonic()
+        if ranks.rank() == 0:
+            found = self._judge.measure(self._trainer)
+            path = self._trainer.export()
+            if found.coco_ap > self._best:
+                self._best = found.coco_ap
+                write_bytes(path.with_name(BEST), path.read_bytes())
+            yield found
+        ranks.wait_for_all()
+        # Looking costs the budget nothing.
+        learner.pause(time.monotonic() - began)
 
 
 class Judge:
@@ -294,7 +269,8 @@ class Judge:
     def measure(self, trainer: Trainer) -> Measured:
         """PCK on lspet/val and OKS AP on coco/val."""
         spec = estimator_spec(self.config, trainer.stage)
-        net, half = trainer.average.module, self.config.bfloat16
+        learner = trainer.learner
+        net, half = learner.average.module, self.config.bfloat16
         sports, everyday = self._boxes("lspet", spec), self._boxes("coco", spec)
         share = ap = ap50 = math.nan
         if sports is not None:
@@ -305,7 +281,7 @@ class Judge:
             truth = self.config.validation / "coco" / "val.json"
             figures = oks_ap(truth, found, scores, everyday.people)
             ap, ap50 = figures["AP"], figures["AP50"]
-        return Measured(trainer.step, trainer.crops, trainer.progress, share, ap, ap50)
+        return Measured(learner.step, learner.seen, learner.progress, share, ap, ap50)
 
     def _boxes(self, name: str, spec: EstimatorSpec) -> GivenBoxes | None:
         folder, key = self.config.validation, (name, spec.input_wh)
@@ -331,35 +307,12 @@ def estimator_spec(config: TrainConfig, stage: Stage) -> EstimatorSpec:
     )
 
 
-def _heatmap_wh(x: Tensor) -> tuple[int, int]:
-    return x.shape[3] // STRIDE, x.shape[2] // STRIDE
-
-
-def _joint_weights(shape: Skeleton) -> list[float]:
-    """Elbows, knees, wrists and ankles count more: they are the hard ones (as in HRNet's training)."""
-    return [next((w for part, w in HARD_JOINTS.items() if part in name), 1.0) for name in shape.joints]
-
-
-def _groups(net: nn.Module, decay: float) -> list[dict[str, object]]:
-    """Weight decay for matrices and kernels only, not for BN and biases."""
-    kernels = [p for p in net.parameters() if p.ndim > 1]
-    others = [p for p in net.parameters() if p.ndim <= 1]
-    return [{"params": kernels, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def append_event(folder: Path, event: TrainEvent) -> None:
-    """Add an event to the CSV table of its kind in `folder`."""
-    if isinstance(event, Finished):
-        return
-    path = folder / f"{type(event).__name__.lower()}.csv"
-    names = type(event).__dataclass_fields__.keys()
-    fresh = not path.exists()
-    with path.open("a", newline="") as stream:
-        writer = csv.writer(stream)
-        if fresh:
-            writer.writerow(["time", *names])
-        now = datetime.datetime.now().isoformat(timespec="seconds")
-        writer.writerow([now, *(getattr(event, name) for name in names)])
+def tell(metrics: Metrics, event: TrainEvent) -> None:
+    """Print an event and add it to the table of its kind."""
+    print(datetime.datetime.now().strftime("%H:%M:%S"), event, flush=True)
+    if not isinstance(event, Finished):
+        figures = {name: float(getattr(event, name)) for name in type(event).__dataclass_fields__ if name != "step"}
+        metrics.add(type(event).__name__.lower(), event.step, figures)
 
 
 def _stage(text: str) -> Stage:
@@ -428,29 +381,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=_stage,
         help="START:WIDTHxHEIGHT:SIGMA, e.g. 0.5:128x192:1.75, from which part of the budget which input size",
     )
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard's files beside the tables")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    cv2.setNumThreads(1)
-    try:
-        config = TrainConfig(
-            _sources(options.data, dict(options.share)),
-            options.out,
-            _budget(options),
-            validation=options.data,
-            start_from=options.start_from,
-            stages=tuple(options.stage or STAGES),
-            batch=options.batch,
-            rate=options.rate,
-            strength=options.strength,
-            validate_every=options.validate_minutes * 60,
-        )
-        for event in train(config):
-            print(datetime.datetime.now().strftime("%H:%M:%S"), event, flush=True)
-            append_event(options.out, event)
-    except KnownError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    return run_command(lambda: _main(options), options.threads)
+
+
+def _main(options: argparse.Namespace) -> None:
+    device = ranks.join(options.device)
+    config = TrainConfig(
+        _sources(options.data, dict(options.share)),
+        options.out,
+        _budget(options),
+        validation=options.data,
+        start_from=options.start_from,
+        stages=tuple(options.stage or STAGES),
+        batch=options.batch,
+        rate=options.rate,
+        strength=options.strength,
+        validate_every=options.validate_minutes * 60,
+        device=device,
+    )
+    options.out.mkdir(parents=True, exist_ok=True)
+    metrics = Metrics(options.out, tensorboard=options.tensorboard)
+    for event in train(config):
+        if ranks.rank() == 0:
+            tell(metrics, event)
+    metrics.close()
 
 
 if __name__ == "__main__":

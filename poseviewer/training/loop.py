@@ -113,7 +113,7 @@ class Learner(Generic[B]):
             net = nn.SyncBatchNorm.convert_sync_batchnorm(net)  # type: ignore[no-untyped-call]
         self.net = net.requires_grad_(True)
         self.average = Average(self.net, config.average)
-        self.optimiser = torch.optim.AdamW(weight_groups(self.net, config.decay), lr=config.rate)
+        self.optimiser = torch.optim.AdamW(weight_groups(self.net, config.decay), lr=config.rate, fused=True)
         self.scaler = torch.amp.GradScaler(
             self.device.type, enabled=self.precision == "fp16" and self.device.type == "cuda"
         )

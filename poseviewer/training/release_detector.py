@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from poseviewer.core.errors import CallError, KnownError
+from poseviewer.core.errors import CallError
 from poseviewer.nets.yolo import load_yolo, save_yolo
 from poseviewer.pipeline.detector import LEAST_CONFIDENCE
+from poseviewer.training.command import run_command
 
 LICENCE = "AGPL-3.0-or-later; trained on photographs under many licences, see detector.md"
 
@@ -62,13 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "iou": options.iou,
         "smooth": True,
     }
-    try:
+
+    def release() -> None:
         digest = release_detector(options.weights, options.out, settings)
-    except KnownError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    print(f"{options.out}: {options.out.stat().st_size} bytes, sha256 {digest}")
-    return 0
+        print(f"{options.out}: {options.out.stat().st_size} bytes, sha256 {digest}")
+
+    return run_command(release)
 
 
 if __name__ == "__main__":

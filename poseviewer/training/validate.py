@@ -9,7 +9,6 @@ detector might have them; --stn cuts again through the file's spatial transforme
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from poseviewer.core.errors import CallError, KnownError
+from poseviewer.core.errors import CallError
 from poseviewer.core.geometry import compose, invert, transform
 from poseviewer.core.skeleton import Skeleton, skeleton
 from poseviewer.evaluation.pck import PckPerson, count_pck
@@ -29,6 +28,7 @@ from poseviewer.nets.weights import EstimatorSpec, load_estimator
 from poseviewer.ops.crops import normalising_matrix, square
 from poseviewer.ops.decode import decode_heatmaps, merge_flip
 from poseviewer.training.augment import ENLARGE, PROPOSAL, box_window, cut, window_matrix
+from poseviewer.training.command import run_command
 from poseviewer.training.datasets import Annotation, read_annotations
 from poseviewer.training.pixels import read_picture
 
@@ -217,9 +217,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stn", action="store_true", help="cut again through the spatial transformer")
     parser.add_argument("--threads", type=int, default=1, help="torch threads")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    try:
-        print(
+    return run_command(
+        lambda: print(
             report(
                 options.weights,
                 options.data,
@@ -227,11 +226,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 box_errors=options.box_errors,
                 stn=options.stn,
             )
-        )
-    except KnownError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+        ),
+        options.threads,
+    )
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ import cv2
 import numpy as np
 import torch
 
-from poseviewer.core.errors import FormatError, KnownError
+from poseviewer.core.errors import FormatError
 from poseviewer.pipeline.detector import LEAST_CONFIDENCE, Detector
+from poseviewer.training.command import run_command
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +136,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--confidence", type=float, default=None, help="for precision and recall only")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(arguments)
-    try:
-        detector = Detector.load(options.weights, input_size=options.size, confidence=options.confidence)
-        results = {
-            "coco/val": validate_boxes(detector, options.data / "coco" / "val.json"),
-            "photos/val, human boxes": validate_boxes(detector, options.data / "photos" / "val.json", only_human=True),
-        }
-    except KnownError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
+    return run_command(lambda: _main(options))
+
+
+def _main(options: argparse.Namespace) -> None:
+    detector = Detector.load(options.weights, input_size=options.size, confidence=options.confidence)
+    results = {
+        "coco/val": validate_boxes(detector, options.data / "coco" / "val.json"),
+        "photos/val, human boxes": validate_boxes(detector, options.data / "photos" / "val.json", only_human=True),
+    }
     if options.json:
         print(json.dumps({name: asdict(scores) for name, scores in results.items()}, indent=1))
-        return 0
+        return
     spec = detector.spec
     print(f"{spec.name}, input {spec.input_size}, confidence {spec.confidence:g}, NMS IoU {spec.iou:g}")
     for name, scores in results.items():
@@ -155,7 +156,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for key, value in asdict(scores).items()
         )
         print(f"{name}: {figures}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -23,7 +18,8 @@ from poseviewer.training import estimator, validate
 from poseviewer.training.augment import AugmentConfig
 from poseviewer.training.batches import Mixture, ahead
 from poseviewer.training.datasets import Source, load_sources
-from poseviewer.training.schedule import Stage, cosine_rate, growing, stage_at
+from poseviewer.training.metrics import Metrics
+from poseviewer.training.schedule import Stage, cosine_rate, growing, stage_at, step_rate
 from tests.training.people import draw_people
 
 SHAPE = skeleton()
@@ -61,15 +57,16 @@ def test_learning_lowers_the_loss(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, 600.0)
     trainer = estimator.Trainer(config)
     mixture = Mixture(load_sources(config.sources, SHAPE), tmp_path / "cache", SHAPE, config.augment)
-    losses = [trainer.learn(mixture.batch(number, 8, (64, 96), 0.2)) for number in range(30)]
+    losses = [float(trainer.learner.learn(mixture.batch(number, 8, (64, 96), 0.2))) for number in range(30)]
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
 def test_a_training_reports_and_writes_weights(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, 1.5)
     events = list(estimator.train(config))
+    metrics = Metrics(config.out)
     for event in events:
-        estimator.append_event(config.out, event)
+        estimator.tell(metrics, event)
     steps = [event for event in events if isinstance(event, estimator.Step)]
     assert steps[-1].progress == 1.0
     assert steps[-1].crops == 8 * steps[-1].step
@@ -79,38 +76,23 @@ def test_a_training_reports_and_writes_weights(tmp_path: Path) -> None:
     assert len((config.out / "step.csv").read_text().splitlines()) == len(steps) + 1
 
 
-def test_a_killed_training_continues(tmp_path: Path) -> None:
-    script = (
-        "import sys; from pathlib import Path; from tests.training.test_estimator import tiny_config;"
-        "from poseviewer.training import estimator; import msgspec;"
-        "config = msgspec.structs.replace(tiny_config(Path(sys.argv[1]), 600.0), report_every=0.2, save_every=0.2);"
-        "[print(event, flush=True) for event in estimator.train(config)]"
-    )
-    root = Path(__file__).resolve().parents[2]
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path)],
-        cwd=root,
-        stdout=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": str(root)},
-    )
-    checkpoint = tmp_path / "out" / estimator.CHECKPOINT
-    try:
-        deadline = time.monotonic() + 60
-        while not checkpoint.exists() and time.monotonic() < deadline and process.poll() is None:
-            time.sleep(0.1)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+def test_a_training_that_was_cut_off_continues(tmp_path: Path) -> None:
+    config = msgspec.structs.replace(tiny_config(tmp_path, 600.0), report_every=0.2, save_every=0.2)
+    events = estimator.train(config)
+    while not (config.out / estimator.CHECKPOINT).exists():
+        next(events)
+    events.close()  # type: ignore[attr-defined]
     config = tiny_config(tmp_path, 600.0)
     trainer = estimator.Trainer(config)
     trainer.restore()
-    assert trainer.step > 0
-    assert trainer.elapsed > 0
-    assert trainer.crops == trainer.step * config.batch
-    rest = msgspec.structs.replace(config, seconds=trainer.elapsed + 0.5)
+    learner = trainer.learner
+    assert learner.step > 0
+    assert learner.elapsed > 0
+    assert learner.seen == learner.step * config.batch
+    rest = msgspec.structs.replace(config, seconds=learner.elapsed + 0.5)
     events = list(estimator.train(rest))
     last = next(event for event in reversed(events) if isinstance(event, estimator.Step))
-    assert last.step > trainer.step
+    assert last.step > learner.step
 
 
 def test_a_batch_is_the_same_for_the_same_number(tmp_path: Path) -> None:
@@ -163,6 +145,9 @@ def test_schedules() -> None:
     assert cosine_rate(1.0, 0.0, 0, 10) == pytest.approx(0.1)
     assert cosine_rate(1.0, 0.5, 100, 10) == pytest.approx(0.5)
     assert 0 < cosine_rate(1.0, 1.0, 100, 10) < 0.01
+    assert step_rate(1.0, 0.0, 0, 10, (0.5, 0.9)) == pytest.approx(0.1)
+    assert step_rate(1.0, 0.6, 100, 10, (0.5, 0.9)) == pytest.approx(0.1)
+    assert step_rate(1.0, 0.95, 100, 10, (0.5, 0.9)) == pytest.approx(0.01)
     assert growing(0.0, 0.3) == pytest.approx(0.2)
     assert growing(0.9, 0.3) == 1.0
 
