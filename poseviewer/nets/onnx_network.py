@@ -55,20 +55,23 @@ class OnnxNetwork(nn.Module):
         path: the file.
         runtime: "onnxruntime", "openvino", or None for whichever is installed.
         threads: on the processor; 0 is the runtime's choice.
+        precision: "float32", or with OpenVINO "bf16".
 
     Raises:
         MissingPartError: no runtime is installed.
         WeightsError: the file is not readable.
     """
 
-    def __init__(self, path: Path, runtime: Runtime | None = None, *, threads: int = 0) -> None:
+    def __init__(
+        self, path: Path, runtime: Runtime | None = None, *, threads: int = 0, precision: str = "float32"
+    ) -> None:
         super().__init__()
         name = installed_runtime(runtime)
         if name is None:
             what = runtime or "onnxruntime or openvino"
             raise MissingPartError(f"{path.name} needs the package {what} to run.", remedy=INSTALL)
         self.runtime: Runtime = name
-        made = _OnnxRuntime(path, threads) if name == "onnxruntime" else _OpenVino(path, threads)
+        made = _OnnxRuntime(path, threads) if name == "onnxruntime" else _OpenVino(path, threads, precision)
         self._session = made
         self.input_shape: tuple[int, ...] = made.input_shape
         self.output_shapes: tuple[tuple[int, ...], ...] = made.output_shapes
@@ -121,13 +124,16 @@ class _OnnxRuntime:
 class _OpenVino:
     """OpenVINO on the processor; precision said explicitly, as its own choice may be bf16."""
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, precision: str) -> None:
         import openvino
 
         core = openvino.Core()
         try:
             model = core.read_model(str(path))
-            settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+            settings: dict[str, Any] = {
+                "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",
+                "PERFORMANCE_HINT": "LATENCY",
+            }
             if threads:
                 settings["INFERENCE_NUM_THREADS"] = threads
             self._model = core.compile_model(model, "CPU", settings)

@@ -12,6 +12,7 @@ from poseviewer.ops.nms_config import NmsConfig, NmsVersion, reference_nms
 
 PipelineName = Literal["topdown", "bottomup", "onestage"]
 PrecisionName = Literal["auto", "float32", "bf16", "fp16"]
+BackendName = Literal["auto", "eager", "torch", "onnxruntime", "openvino"]
 TrackerName = Literal["auto", "", "oks", "poseflow", "kalman"]
 LARGEST_INPUT = 4096
 
@@ -28,7 +29,8 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         estimator: path of pose estimator weights; "" is the bundled one.
         confidence: least score of a box, or of a person where there is no detector, 0..1.
         iou: boxes that overlap more are one person, 0..1.
-        enlargement: boxes grow by this fraction before the crop (RMPE: 0.3, which is 15 % on each side).
+        enlargement: boxes grow by this fraction before the crop (RMPE: 0.3, which is 15 % on each side). 0.3 stands
+            for what belongs to the estimator: other publishers enlarge by 0.25.
         smooth: where a person is scaled down by two or more, average over the frame pixels that fall together; False
             is what AlphaPose does.
         stn: use the spatial transformer where the estimator has one.
@@ -41,6 +43,8 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             nobody, "auto" for "kalman" in videos and nobody in pictures.
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: "auto" is float32 on a CPU and bf16 where the accelerator has it.
+        backend: what computes the estimator: "eager" is plain torch in float32, "torch" has the faster layout and
+            ``precision``; "auto" is OpenVINO or ONNX Runtime on a CPU where one is installed and agrees with torch.
         batch_frames, batch_people: most frames and most people that go through a network at once.
     """
 
@@ -59,6 +63,7 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tracker: TrackerName = "auto"
     device: str = "auto"
     precision: PrecisionName = "auto"
+    backend: BackendName = "auto"
     batch_frames: int = 8
     batch_people: int = 32
 

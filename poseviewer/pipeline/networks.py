@@ -14,7 +14,9 @@ from poseviewer import __version__
 from poseviewer.core.errors import MissingPartError
 from poseviewer.core.resources import resource
 from poseviewer.core.skeleton import skeleton
+from poseviewer.nets.catalogue import located
 from poseviewer.nets.weights import EstimatorSpec, LoadedEstimator, load_estimator
+from poseviewer.pipeline.backends import Backend, prepare
 from poseviewer.pipeline.config import PipelineConfig, PrecisionName
 from poseviewer.pipeline.decoding import Answer, floats, merged
 from poseviewer.pipeline.detector import Detector
@@ -41,6 +43,7 @@ class Networks:
         detector: a loaded detector, or None to load ``detector_path`` on first use.
         detector_path: "" is the bundled one.
         estimator_name: file name, for the run's record.
+        backend: what computes the estimator.
     """
 
     def __init__(
@@ -52,11 +55,13 @@ class Networks:
         detector: Any = None,
         detector_path: str = "",
         estimator_name: str = "",
+        backend: Backend | None = None,
     ) -> None:
         self.estimator = estimator
         self.device = device
         self.precision: PrecisionName = precision
         self.estimator_name = estimator_name
+        self.backend = backend or Backend(precision=precision)
         self._detector = detector
         self._detector_path = detector_path
         spec = estimator.spec
@@ -81,7 +86,9 @@ class Networks:
     def normalise(self, crops: Tensor) -> Tensor:
         """``(n, 3, h, w)`` RGB float 0..255 to what the estimator takes, blue first where it wants that."""
         inputs = (crops - self._mean) * self._scale
-        return (inputs.flip(1) if self.spec.bgr else inputs).contiguous(memory_format=torch.channels_last)
+        plain = self.backend.name == "eager"
+        layout = torch.contiguous_format if plain else torch.channels_last
+        return (inputs.flip(1) if self.spec.bgr else inputs).contiguous(memory_format=layout)
 
     def answer(self, inputs: Tensor, *, flip: bool = False) -> Answer:
         """Run the estimator on normalised crops ``(n, 3, h, w)``; returns what ``spec.output`` says, float32.
@@ -117,6 +124,7 @@ class Networks:
         return {
             "device": device_name(self.device),
             "precision": self.precision,
+            "backend": {"name": self.backend.name, "difference": self.backend.difference},
             "detector": detector,
             "estimator": {
                 "name": self.estimator_name,
@@ -137,7 +145,8 @@ class Networks:
     def weights_hash(self) -> str:
         """Return a short name for the weights: detector and estimator."""
         detector = self._detector.spec.sha256 if self._detector is not None else self._detector_path
-        return f"{detector[:16]}-{self.estimator.sha256[:16]}-{self.precision}-{self.device.type}"
+        computed = f"{self.backend.name}-{self.precision}-{self.device.type}"
+        return f"{detector[:16]}-{self.estimator.sha256[:16]}-{computed}"
 
 
 def load_networks(config: PipelineConfig, device: torch.device | None = None) -> Networks:
@@ -164,13 +173,15 @@ def load_networks(config: PipelineConfig, device: torch.device | None = None) ->
     if config.pipeline == "bottomup" and config.precision == "auto":
         # Whether two tags are equal decides who is whom; bf16 has three digits.
         precision = "float32"
-    return Networks(estimator, device, precision, detector_path=config.detector, estimator_name=path.name)
+    estimator, backend = prepare(estimator, device, precision, config.backend)
+    names = {"detector_path": config.detector, "estimator_name": path.name}
+    return Networks(estimator, device, backend.precision, **names, backend=backend)
 
 
 def networks_key(config: PipelineConfig) -> str:
     """Return what two configurations must share to share loaded networks; a file written anew counts as another."""
     files = [[path, *_stamp(path)] for path in (config.detector, config.estimator)]
-    return msgspec.json.encode([config.pipeline, files, config.device, config.precision]).decode()
+    return msgspec.json.encode([config.pipeline, files, config.device, config.precision, config.backend]).decode()
 
 
 def _estimator_path(config: PipelineConfig) -> Path:
@@ -178,9 +189,10 @@ def _estimator_path(config: PipelineConfig) -> Path:
 
     Raises:
         MissingPartError: none is named, and the pipeline's own does not come with the program.
+        WeightsError: a model of the catalogue is named that was not fetched.
     """
     if config.estimator:
-        return Path(config.estimator)
+        return located(config.estimator)
     if config.pipeline == "topdown":
         return resource(BUNDLED_ESTIMATOR)
     try:
