@@ -12,6 +12,12 @@ from typing import Any
 from poseviewer.cli.progress import drive, drive_lines
 from poseviewer.core.errors import CallError
 
+TUNING = (
+    "confidence", "iou", "enlargement", "input_size", "scales", "reid", "precision", "backend", "batch_frames",
+    "batch_people",
+)  # fmt: skip
+"""Options of predict that are fields of the pipeline's configuration."""
+
 
 def predict(args: argparse.Namespace) -> int:
     """Run a pipeline over media."""
@@ -22,7 +28,7 @@ def predict(args: argparse.Namespace) -> int:
         raise CallError("Name at least one MEDIA to predict.", remedy="See poseviewer predict --help.")
     changes = {
         name: value
-        for name in ("confidence", "iou", "enlargement", "input_size", "scales", "batch_frames", "batch_people")
+        for name in TUNING
         if (value := getattr(args, name)) is not None
     }
     changes["tracker"] = "" if args.tracker == "none" else args.tracker

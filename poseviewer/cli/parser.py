@@ -168,7 +168,9 @@ def _predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="detector and estimator, a network with tags, or an ultralytics pose network (default: topdown)",
     )
     parser.add_argument("--detector", metavar="W", default="", help="YOLO person detector weights (default: bundled)")
-    parser.add_argument("--estimator", metavar="W", default="", help="pose weights (default: bundled)")
+    parser.add_argument(
+        "--estimator", metavar="W", default="", help="pose weights, or a fetched model's name (default: bundled)"
+    )
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda", help="where to compute (default: auto)")
     parser.add_argument("--frames", metavar="0-99,120", help="0-based, both ends included (default: all)")
     parser.add_argument("--overlay", metavar="OUT.mp4", help="also draw the skeletons into a video")
@@ -185,9 +187,20 @@ def _predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         default="auto",
         help="who is who from frame to frame (default: kalman in videos, none in pictures)",
     )
+    tuning.add_argument("--reid", metavar="W", help="re-ID weights: kalman then compares what people look like")
     tuning.add_argument("--flip", action="store_true", help="average with the mirrored crop: slower, a little better")
     tuning.add_argument("--no-stn", action="store_true", help="leave the spatial transformer out")
     tuning.add_argument("--no-nms", action="store_true", help="keep every pose: no pose NMS")
+    tuning.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bf16", "fp16"),
+        help="of the estimator's numbers (default: float32 on a processor, bf16 on an accelerator)",
+    )
+    tuning.add_argument(
+        "--backend",
+        choices=("auto", "eager", "torch", "onnxruntime", "openvino"),
+        help="what computes the estimator (default: a faster one where it is installed and agrees with torch)",
+    )
     tuning.add_argument("--batch-frames", type=int, metavar="N", help="frames in one go through the detector")
     tuning.add_argument("--batch-people", type=int, metavar="N", help="people in one go through the estimator")
     _aliases(parser)
