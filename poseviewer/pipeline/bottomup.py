@@ -76,7 +76,7 @@ class BottomUp(WholePicture):
             clock.mark("decode")
             if keep_evidence:
                 matrix = centred(to_frame)
-                crop = picture_evidence(maps.fed[index], _host(maps.fed_to_frame), _host(heat), matrix)
+                crop = picture_evidence(maps.fed[index], _matrix(maps.fed_to_frame), _host(heat), matrix)
                 one = replace(one, crop=crop)
                 clock.mark("evidence")
             seen.append(one)
@@ -191,7 +191,7 @@ class BottomUp(WholePicture):
         group = self._mmpose if self.decode == "mmpose_ae" else self._grouped
         found = group(heat, tags.expand(len(heat), -1, -1, -1))
         table = torch.cat([found.cells, found.values[..., None]], dim=2).cpu().numpy()
-        candidates = _candidates(table, _host(to_frame), _host(found.scores))
+        candidates = _candidates(table, _matrix(to_frame), _host(found.scores))
         if not keep_evidence:
             return Seen(candidates)
         missing = table[..., 2:] <= 0
@@ -266,7 +266,7 @@ def rules_of(decode: str, joints: int) -> grouping.GroupingRules:
 
 def centred(to_frame: Tensor) -> npt.NDArray[np.float64]:
     """Return ``(2, 3)``: as ``to_frame``, for cells that are counted from their centres."""
-    matrix = _host(to_frame).astype(np.float64)
+    matrix = _matrix(to_frame)
     return np.concatenate([matrix[:, :2], matrix[:, 2:] + matrix[:, :2].sum(axis=1, keepdims=True) / 2], axis=1)
 
 
@@ -288,3 +288,8 @@ def _candidates(table: Array, to_frame: npt.NDArray[np.float64], scores: Array) 
 def _host(tensor: Tensor) -> npt.NDArray[np.float32]:
     array: npt.NDArray[np.float32] = tensor.cpu().numpy()
     return array
+
+
+def _matrix(tensor: Tensor) -> npt.NDArray[np.float64]:
+    matrix: npt.NDArray[np.float64] = tensor.double().cpu().numpy()
+    return matrix

@@ -49,6 +49,23 @@ def heatmap_peaks(heatmap: Map, limit: int = 4, floor: float = 0.1) -> list[Peak
     ]
 
 
+def around_box(heatmap: Map, to_frame: npt.NDArray[np.float64], box: npt.NDArray[np.floating]) -> Map:
+    """Return a map that several people share with everything zeroed that is not near one person's box.
+
+    Args:
+        heatmap: ``(h, w)``.
+        to_frame: ``(2, 3)`` cells -> frame pixels, upright (no rotation).
+        box: ``(4,)`` xyxy in frame pixels; a fifth of its longer side around it still counts as near.
+    """
+    margin = 0.2 * float(max(box[2] - box[0], box[3] - box[1]))
+    x = to_frame[0, 0] * np.arange(heatmap.shape[1]) + to_frame[0, 2]
+    y = to_frame[1, 1] * np.arange(heatmap.shape[0]) + to_frame[1, 2]
+    near_x = (x >= box[0] - margin) & (x <= box[2] + margin)
+    near_y = (y >= box[1] - margin) & (y <= box[3] + margin)
+    near: Map = np.where(near_y[:, None] & near_x, heatmap, np.zeros(1, dtype=heatmap.dtype))
+    return near
+
+
 def heatmap_spread(heatmap: Map, x: float, y: float, radius: float = 8.0) -> float:
     """Return how wide the hill around a peak is: its standard deviation along one axis, in cells.
 

@@ -349,12 +349,16 @@ class EvidenceKeeper(QObject):
         if candidate is None or self.result is None or self.result.evidence is None:
             return ()
         from poseviewer.core.geometry import transform
-        from poseviewer.pipeline.peaks import heatmap_peaks
+        from poseviewer.pipeline.peaks import around_box, heatmap_peaks
 
-        crop = self.result.evidence.crops[candidate]
-        if not 0 <= joint < len(crop.heatmaps):
+        evidence = self.result.evidence
+        crop = evidence.crops[candidate]
+        if not 0 <= joint < len(crop.heatmaps) or not crop.heatmaps.size:
             return ()
-        found = heatmap_peaks(crop.heatmaps[joint])
+        heatmap = crop.heatmaps[joint]
+        if evidence.grouping is not None:  # the map is everybody's
+            heatmap = around_box(heatmap, crop.heatmap_to_frame, evidence.candidates.boxes[candidate])
+        found = heatmap_peaks(heatmap)
         if not found:
             return ()
         places = transform(crop.heatmap_to_frame, np.array([[x, y] for x, y, _ in found]))

@@ -116,6 +116,7 @@ class Window(QMainWindow):
         from poseviewer.ui.panels.joints import JointsPanel
         from poseviewer.ui.panels.people import PeoplePanel
         from poseviewer.ui.panels.suppression import SuppressionPanel
+        from poseviewer.ui.panels.tags import TagsPanel
         from poseviewer.ui.timeline.dock import TimelineDock
 
         self.people, self.joints = PeoplePanel(self.desk), JointsPanel(self.desk)
@@ -131,6 +132,7 @@ class Window(QMainWindow):
             (HeatmapPanel(self.desk), tr("Heatmaps")),
             (CropsPanel(self.desk), tr("Crops")),
             (SuppressionPanel(self.desk), tr("Suppression")),
+            (TagsPanel(self.desk), tr("Tags")),
         ):
             self.inspector.addTab(panel, text)
         self.timeline = TimelineDock(self.desk)

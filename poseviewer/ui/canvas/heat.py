@@ -17,6 +17,8 @@ from poseviewer.ui.canvas.place import grid_polygon, grid_transform
 
 ENLARGE = 8
 """Image px per heatmap cell; the values between cells are cubic."""
+LARGEST = 1600
+"""Image px that the longer side of a map is enlarged to at most."""
 CLEAR, FULL = 0.04, 0.30
 """Values below CLEAR are transparent, from FULL on they have full strength."""
 DIM = 0.30
@@ -65,6 +67,11 @@ def enlarge(heatmap: npt.NDArray[np.floating], factor: int = ENLARGE) -> npt.NDA
     return clipped
 
 
+def enlargement(width: int, height: int) -> int:
+    """Return image px per cell for a map: maps of whole pictures are large already."""
+    return max(min(ENLARGE, LARGEST // max(width, height, 1)), 1)
+
+
 class HeatItem(QGraphicsItem):
     """Paints the heatmap of one joint, the dimmed crop beneath and, if wanted, the half-peak line."""
 
@@ -81,7 +88,7 @@ class HeatItem(QGraphicsItem):
     def show_map(self, crop: CropEvidence | None, joint: int | None, display: Display) -> None:
         """Paint the map of ``joint`` in ``crop``, or nothing."""
         wanted = crop is not None and joint is not None and display.heat and 0 <= joint < len(crop.heatmaps)
-        if not wanted or crop is None or joint is None:
+        if not wanted or crop is None or joint is None or not crop.heatmaps.size:
             self._key = ()
             self.setVisible(False)
             return
@@ -97,7 +104,8 @@ class HeatItem(QGraphicsItem):
 
     def _build(self, crop: CropEvidence, joint: int, display: Display) -> None:
         heatmap = crop.heatmaps[joint]
-        values = enlarge(heatmap)
+        factor = enlargement(heatmap.shape[1], heatmap.shape[0])
+        values = enlarge(heatmap, factor)
         peak = float(heatmap.max())
         if not display.heat_shared and peak > 0:
             values = values / peak
@@ -105,7 +113,7 @@ class HeatItem(QGraphicsItem):
         height, width = pixels.shape[:2]
         image = QImage(pixels.data, width, height, pixels.strides[0], QImage.Format.Format_ARGB32_Premultiplied)
         self._image = image
-        self._place = grid_transform(crop.heatmap_to_frame, ENLARGE)
+        self._place = grid_transform(crop.heatmap_to_frame, factor)
         self._crop = grid_polygon(crop.heatmap_to_frame, heatmap.shape[1], heatmap.shape[0])
         self._dim = DIM * display.heat_opacity / 0.8 if display.dim else 0.0
         level = float(values.max()) / 2

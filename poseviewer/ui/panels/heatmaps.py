@@ -9,7 +9,8 @@ from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QImage, QPainter, QPainterPath, QPaintEvent, QPixmap
 from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
-from poseviewer.core.values import ABSENT, VISIBLE, CropEvidence, Evidence, Person
+from poseviewer.core.values import ABSENT, VISIBLE, Array, CropEvidence, Evidence, Person
+from poseviewer.pipeline.peaks import around_box
 from poseviewer.ui.canvas.heat import colour_table
 from poseviewer.ui.panels.evidence_panel import EvidencePanel
 from poseviewer.ui.panels.gallery import Gallery
@@ -143,10 +144,14 @@ class HeatmapPanel(EvidencePanel):
         if found is None:
             self._shown = ()
             return False
-        person, _, crop = found
+        person, candidate, crop = found
         skeleton, display = self.desk.skeleton, self.desk.display
         if len(crop.heatmaps) != skeleton.count:
             self.say_empty(tr("The network's joints are not those of this project"))
+            return False
+        if not crop.heatmaps.size:
+            self._shown = ()
+            self.say_empty(tr("There are no heatmaps: this network answers with joints"))
             return False
         shown = (id(crop.heatmaps), display.heat_shared, display.heat_map)
         if shown != self._shown:
@@ -159,10 +164,12 @@ class HeatmapPanel(EvidencePanel):
         self.on_picture.setChecked(display.heat)
         self.bar.show_table(display.heat_map)
         self.range.setText(tr("0 to 1") if display.heat_shared else tr("0 to each map's peak"))
-        self._show_joint(person, crop, joint)
+        # A bottom-up network's maps are everybody's; this person's peaks are those near its box.
+        box = evidence.candidates.boxes[candidate] if evidence.grouping is not None else None
+        self._show_joint(person, crop, joint, box)
         return True
 
-    def _show_joint(self, person: Person, crop: CropEvidence, joint: int | None) -> None:
+    def _show_joint(self, person: Person, crop: CropEvidence, joint: int | None, box: Array | None) -> None:
         display = self.desk.display
         if joint is None or joint >= len(crop.heatmaps):
             whole = crop.heatmaps.max(axis=0)
@@ -170,7 +177,8 @@ class HeatmapPanel(EvidencePanel):
             self._show_no_joint()
         else:
             values = crop.heatmaps[joint]
-            view = look_at(values, crop.heatmap_to_frame)
+            near = values if box is None else around_box(values, crop.heatmap_to_frame, box)
+            view = look_at(near, crop.heatmap_to_frame)
             self.map.show_map(
                 crop, values, view.peaks, shared=display.heat_shared, colours=display.heat_map,
                 half_peak=display.half_peak,
