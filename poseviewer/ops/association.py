@@ -139,7 +139,8 @@ class _Frame:
         )
         feature = track.feature
         if self.features.shape[1]:
-            mixed = self.keep_feature * track.feature + (1 - self.keep_feature) * self.features[detection]
+            new = self.features[detection]
+            mixed = self.keep_feature * feature + (1 - self.keep_feature) * new if len(feature) else new
             feature = unit(mixed[None])[0]
         return replace(
             track,

@@ -182,7 +182,7 @@ class KalmanTracker:
     Args:
         sigmas: ``(K,)``, or None where nobody knows them.
         config: the constants; the reference's, but new tracks are confirmed at once, unless given.
-        appearance: features of a frame's people.
+        appearance: features of a frame's people; a track that has none yet is compared by motion and pose.
         highest: new tracks are numbered from the next one on.
     """
 
@@ -206,7 +206,7 @@ class KalmanTracker:
         features, distance = None, self._unlike(poses)
         if self._appearance is not None and frame is not None:
             features = self._appearance(frame, poses)
-            distance = association.appearance(features)
+            distance = _by_looks(features, distance)
         size = None if frame is None else (frame.pixels.shape[1], frame.pixels.shape[0])
         self._tracks = association.step(
             self._tracks, _boxes(poses), distance, self._config, features=features, size_wh=size
@@ -280,6 +280,20 @@ class PoseFlowTracker:
         from poseviewer.pipeline.optical_flow import correspondences
 
         return correspondences(before.pixels, frame.pixels)
+
+
+def _by_looks(features: npt.NDArray[np.floating], otherwise: association.Distance) -> association.Distance:
+    """Distance by features, ``otherwise`` for tracks that have none (they were recalled from a project)."""
+    looks = association.appearance(features)
+
+    def distance(tracks: Sequence[association.Track]) -> Float:
+        table = otherwise(tracks)
+        seen = [row for row, track in enumerate(tracks) if len(track.feature)]
+        if seen and len(features):
+            table[seen] = looks([tracks[row] for row in seen])
+        return table
+
+    return distance
 
 
 def _boxes(poses: Sequence[Pose]) -> npt.NDArray[np.floating]:

@@ -85,6 +85,21 @@ def test_appearance_decides_where_motion_cannot() -> None:
     assert outcome[1] == [2, 1]
 
 
+def test_people_recalled_without_features_are_found_by_motion() -> None:
+    """A project stores no features; the new ones of each person are smoothed from then on."""
+    walkers = APART[:2]
+    pixels = np.zeros((SIZE[1], SIZE[0], 3), dtype=np.uint8)
+    rng = np.random.default_rng(0)
+    tracker = KalmanTracker(appearance=lambda frame, poses: np.eye(2)[: len(poses)])
+    for index in range(3):
+        poses = [pose_of(walker.joints(index), rng, 0.5) for walker in walkers]
+        tracker.recall([dataclasses.replace(pose, track=number) for pose, number in zip(poses, (4, 2), strict=True)])
+    for index in range(3, 6):
+        poses = [pose_of(walker.joints(index), rng, 0.5) for walker in walkers]
+        tracked = tracker.update(Frame(index, index / 25, pixels), poses)
+        assert [pose.track for pose in tracked] == [4, 2]
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_empty_frames_and_poses_without_pixels(name: str) -> None:
     tracker = make_tracker(name, "coco_17", highest=7)
