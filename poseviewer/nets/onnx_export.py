@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def export(loaded: LoadedEstimator, out: Path) -> Exported:
         raise WeightsError("Only top-down estimators can be written as ONNX; this one groups joints by tags.", file=out)
     if loaded.stn is not None:
         # The transformer crops twice from the frame, which is the pipeline's business, not the network's.
-        loaded = LoadedEstimator(loaded.module, msgspec.structs.replace(loaded.spec, stn=False), loaded.sha256)
+        loaded = replace(loaded, spec=msgspec.structs.replace(loaded.spec, stn=False), stn=None)
     handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".onnx", dir=out.parent)
     os.close(handle)
     temporary = Path(name)

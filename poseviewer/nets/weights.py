@@ -38,13 +38,16 @@ class LoadedEstimator:
     """An estimator in evaluation mode.
 
     `module` maps normalised images (B, 3, H, W) to what `spec.output` says; `stn`, where there is one, maps the
-    same images of the proposal crop to theta (B, 2, 3) in normalised coordinates (align_corners=True).
+    same images of the proposal crop to theta (B, 2, 3) in normalised coordinates (align_corners=True). `header` is
+    what `save_estimator` needs to write the network anew as one of our files, which then describes itself; None where
+    only a part of the network's outputs is used, and for ONNX files.
     """
 
     module: nn.Module
     spec: EstimatorSpec
     sha256: str
     stn: nn.Module | None = None
+    header: EstimatorHeader | None = None
 
 
 def load_estimator(path: Path, device: str | torch.device = "cpu") -> LoadedEstimator:
@@ -77,7 +80,9 @@ def load_estimator(path: Path, device: str | torch.device = "cpu") -> LoadedEsti
     fill(net, found.tensors, path)
     if spec.output == "heatmaps" and spec.decode != "udp_combined" and spec.joints < found.config.joints:
         net = FirstJoints(net, spec.joints)
-    return LoadedEstimator(_ready(net, device), spec, report.sha256)
+    whole = spec.joints == getattr(found.config, "joints", spec.joints)
+    header = EstimatorHeader(spec, found.config) if whole else None
+    return LoadedEstimator(_ready(net, device), spec, report.sha256, header=header)
 
 
 def _refuse_unfit(report: Checkpoint, path: Path) -> None:
@@ -144,7 +149,7 @@ def _load_own(path: Path, device: str | torch.device) -> LoadedEstimator:
         stn = Localiser(header.localiser)
         fill(stn, {k.removeprefix(STN_PREFIX): v for k, v in tensors.items() if k.startswith(STN_PREFIX)}, path)
         stn = _ready(stn, device)
-    return LoadedEstimator(_ready(net, device), header.spec, sha256_of(path), stn)
+    return LoadedEstimator(_ready(net, device), header.spec, sha256_of(path), stn, header)
 
 
 def _ready(module: nn.Module, device: str | torch.device) -> nn.Module:

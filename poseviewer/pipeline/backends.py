@@ -7,7 +7,7 @@ loaded; a faster answer that is another answer is no gain.
 from __future__ import annotations
 
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -111,8 +111,7 @@ def _exported(
     inputs = example_input(loaded.spec)
     with torch.inference_mode():
         difference = relative_difference(network(inputs), loaded.module(inputs))
-    made = LoadedEstimator(network, loaded.spec, loaded.sha256, loaded.stn)
-    return made, Backend(runtime, precision, difference)
+    return replace(loaded, module=network), Backend(runtime, precision, difference)
 
 
 def _torch_difference(loaded: LoadedEstimator, device: torch.device, precision: PrecisionName) -> float | None:
@@ -133,4 +132,4 @@ def _torch_difference(loaded: LoadedEstimator, device: torch.device, precision: 
 
 def _moved(loaded: LoadedEstimator, layout: torch.memory_format) -> LoadedEstimator:
     module: nn.Module = loaded.module.to(memory_format=layout)  # type: ignore[call-overload]
-    return LoadedEstimator(module, loaded.spec, loaded.sha256, loaded.stn)
+    return replace(loaded, module=module)

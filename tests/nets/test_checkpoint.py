@@ -20,7 +20,7 @@ from poseviewer.nets.conventions import hints_of, remember, spec_for
 from poseviewer.nets.families import ALPHAPOSE_MEAN, families
 from poseviewer.nets.mmpose import hrnet as mmpose_hrnet
 from poseviewer.nets.mmpose import rtmpose
-from poseviewer.nets.weights import load_estimator
+from poseviewer.nets.weights import load_estimator, save_estimator
 
 torch.set_num_threads(1)
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
@@ -264,3 +264,16 @@ def test_ultralytics_files_are_sent_to_their_place(tmp_path: Path) -> None:
     path.write_bytes(b"".join([*head, b"\x80\x02cultralytics.nn.tasks\nPoseModel\n.", pickle.dumps([], protocol=2)]))
     with pytest.raises(WeightsError, match="onestage"):
         load_estimator(path)
+
+
+def test_a_published_network_written_as_ours_describes_itself(tmp_path: Path) -> None:
+    loaded = load_estimator(saved(tmp_path / "pose_hrnet_w4_384x288.pth", small_hrnet()))
+    path = tmp_path / "retrained.safetensors"
+    assert loaded.header is not None
+    save_estimator(path, loaded.module, loaded.header, half=False)
+    again = load_estimator(path)
+    assert again.spec == loaded.spec
+    x = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(again.module(x), loaded.module(x))
+    report = inspect(path)
+    assert (report.publisher, report.network, report.fits) == ("PoseViewer", "HRNet-W4", True)
