@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from poseviewer.core.drawing import WITH_NECK, Colour, Drawing
 from poseviewer.core.skeleton import Skeleton
-from poseviewer.core.values import ABSENT, OCCLUDED, CropEvidence, Person, Pixels, Pose
+from poseviewer.core.values import ABSENT, OCCLUDED, Array, CropEvidence, Person, Pixels, Pose
 
-Colour = tuple[int, int, int]
+NECK_OF = [5, 6]
+"""The shoulders, between which AlphaPose draws the neck of people of 17 joints."""
 SIDE_COLOURS: dict[str, Colour] = {"left": (255, 194, 71), "right": (61, 155, 255), "centre": (242, 242, 242)}
 HALO: Colour = (8, 9, 11)
 SHIFT = 4
@@ -24,6 +27,7 @@ def draw_people(
     *,
     boxes: bool = False,
     least_score: float = 0.05,
+    drawing: Drawing | None = None,
 ) -> Pixels:
     """Return a copy of a frame with skeletons on it.
 
@@ -33,19 +37,25 @@ def draw_people(
         kit: joint names, limbs and sides.
         boxes: draw the boxes too.
         least_score: 0..1.
+        drawing: limbs and colours of another program instead of the window's.
 
     Returns:
         ``(H, W, 3)`` uint8 RGB.
     """
     picture = np.ascontiguousarray(pixels).copy()
+    style = _style(kit, drawing)
     thick = max(round(min(picture.shape[:2]) / 240), 1)
     for person in people:
         pose = person.pose if isinstance(person, Person) else person
         visibility = _visibility(person, least_score)
         if boxes:
             _box(picture, pose.box, thick)
-        _limbs(picture, pose, visibility, kit, thick)
-        _joints(picture, pose, visibility, kit, thick)
+        points = pose.keypoints
+        if drawing is not None and len(points) == WITH_NECK:
+            points = np.concatenate([points, points[NECK_OF].mean(axis=0, keepdims=True)])
+            visibility = np.append(visibility, visibility[NECK_OF].min())
+        _limbs(picture, points, visibility, style, thick)
+        _joints(picture, points, visibility, style, thick)
     return picture
 
 
@@ -55,31 +65,49 @@ def _visibility(person: Person | Pose, least_score: float) -> npt.NDArray[np.uin
     return np.where(person.scores >= least_score, 2, 0).astype(np.uint8)
 
 
-def _limbs(picture: Pixels, pose: Pose, visibility: npt.NDArray[np.uint8], kit: Skeleton, thick: int) -> None:
+@dataclass(frozen=True, slots=True)
+class _Style:
+    """Limbs with their colours, the colour of every joint, and the joints that are drawn smaller."""
+
+    limbs: tuple[tuple[tuple[int, int], Colour], ...]
+    joints: tuple[Colour, ...]
+    fine: frozenset[int]
+
+
+def _style(kit: Skeleton, drawing: Drawing | None) -> _Style:
+    if drawing is not None:
+        limbs = tuple((limb, drawing.line(number)) for number, limb in enumerate(drawing.limbs))
+        return _Style(limbs, tuple(drawing.point(joint) for joint in range(kit.count + 1)), kit.fine)
+    sided = []
+    for first, second in kit.limbs:
+        sides = {kit.sides[first], kit.sides[second]}
+        sided.append(((first, second), SIDE_COLOURS[sides.pop() if len(sides) == 1 else "centre"]))
+    return _Style(tuple(sided), tuple(SIDE_COLOURS[side] for side in kit.sides), kit.fine)
+
+
+def _limbs(picture: Pixels, points: Array, visibility: npt.NDArray[np.uint8], style: _Style, thick: int) -> None:
     import cv2
 
     for outline in (True, False):
-        for first, second in kit.limbs:
+        for (first, second), colour in style.limbs:
             if ABSENT in (visibility[first], visibility[second]):
                 continue
-            sides = {kit.sides[first], kit.sides[second]}
-            colour = HALO if outline else SIDE_COLOURS[sides.pop() if len(sides) == 1 else "centre"]
             width = thick + 2 if outline else thick
-            start, end = _fixed(pose.keypoints[first]), _fixed(pose.keypoints[second])
-            cv2.line(picture, start, end, colour, width, cv2.LINE_AA, SHIFT)
+            start, end = _fixed(points[first]), _fixed(points[second])
+            cv2.line(picture, start, end, HALO if outline else colour, width, cv2.LINE_AA, SHIFT)
 
 
-def _joints(picture: Pixels, pose: Pose, visibility: npt.NDArray[np.uint8], kit: Skeleton, thick: int) -> None:
+def _joints(picture: Pixels, points: Array, visibility: npt.NDArray[np.uint8], style: _Style, thick: int) -> None:
     import cv2
 
     for joint, seen in enumerate(visibility):
         if seen == ABSENT:
             continue
-        radius = (thick + (0 if joint in kit.fine else 1)) << SHIFT
-        centre = _fixed(pose.keypoints[joint])
+        radius = (thick + (0 if joint in style.fine else 1)) << SHIFT
+        centre = _fixed(points[joint])
         cv2.circle(picture, centre, radius + (1 << SHIFT), HALO, -1, cv2.LINE_AA, SHIFT)
         filled = 1 if seen == OCCLUDED else -1
-        cv2.circle(picture, centre, radius, SIDE_COLOURS[kit.sides[joint]], filled, cv2.LINE_AA, SHIFT)
+        cv2.circle(picture, centre, radius, style.joints[joint], filled, cv2.LINE_AA, SHIFT)
 
 
 def _box(picture: Pixels, box: npt.NDArray[np.floating], thick: int) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from poseviewer.core.drawing import Drawing
 from poseviewer.core.progress import JobEvent, ProgressMeter
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.values import PICTURE_RATE, Person, Pose
@@ -15,6 +16,8 @@ from poseviewer.jobs.draw import draw_people
 from poseviewer.jobs.video_out import video_writer
 from poseviewer.media import Media
 
+LEAST_SCORE, LEAST_SCORE_ALPHAPOSE = 0.05, 0.4
+"""Joints below are not drawn; AlphaPose draws those of heatmap networks from 0.4 on."""
 EVEN_S = 0.0015
 """Matroska rounds stamps to milliseconds; steps that vary no more are of one rate."""
 
@@ -26,6 +29,7 @@ def overlay_video(
     path: str | Path,
     *,
     boxes: bool = False,
+    drawing: Drawing | None = None,
 ) -> Generator[JobEvent, None, Path]:
     """Write the frames of ``people`` with their skeletons to an mp4 file, in ascending order.
 
@@ -37,6 +41,7 @@ def overlay_video(
         FormatError: if the file cannot be written.
     """
     frames = sorted(people)
+    least = LEAST_SCORE if drawing is None else LEAST_SCORE_ALPHAPOSE
     meter = ProgressMeter(len(frames), "frames")
     lengths = frame_seconds(media)[frames]
     rate = media.info.fps or PICTURE_RATE
@@ -44,7 +49,7 @@ def overlay_video(
     starts = np.concatenate([[0.0], np.cumsum(lengths)]).tolist()
     with video_writer(path, media.info.size_wh, rate, timed=timed) as writer:
         for start, frame in zip(starts, media.frames(frames), strict=False):
-            drawn = draw_people(frame.pixels, people[frame.index], kit, boxes=boxes)
+            drawn = draw_people(frame.pixels, people[frame.index], kit, boxes=boxes, least_score=least, drawing=drawing)
             writer.add(drawn, start if timed else None)
             if event := meter.step(text="drawing"):
                 yield event

@@ -12,9 +12,10 @@ import pytest
 from cocomade import annotation, dataset, finish, image, keypoints, pose, write_json, write_pictures
 from fakepipeline import write_clip
 
+from poseviewer.core.drawing import alphapose_drawing
 from poseviewer.core.errors import CallError, FormatError, KnownError, MediaError
 from poseviewer.core.skeleton import skeleton
-from poseviewer.core.values import CropEvidence, Person
+from poseviewer.core.values import CropEvidence, Person, Pose
 from poseviewer.jobs import video_out
 from poseviewer.jobs.doctor import diagnose
 from poseviewer.jobs.draw import SIDE_COLOURS, contact_sheet, draw_people, grid
@@ -114,6 +115,20 @@ def test_skeletons_are_drawn_where_the_joints_are() -> None:
     assert (drawn[30, 30] == 128).all()
     assert (plain == 128).all()
     assert (draw_people(plain, [], KIT) == plain).all()
+
+
+def test_people_in_alphapose_colours_have_a_neck() -> None:
+    plain = np.zeros((200, 200, 3), np.uint8)
+    points = np.array([[10 + 10 * joint, 190] for joint in range(17)], np.float32)
+    points[5:7], points[11:13] = [[60, 40], [100, 40]], [[70, 120], [90, 120]]
+    one = Pose(points, np.ones(17, np.float32), np.array([0, 0, 199, 199], np.float32), 1.0)
+    drawing = alphapose_drawing(17)
+    drawn = draw_people(plain, [one], KIT, drawing=drawing)
+    assert tuple(drawn[40, 80]) == drawing.point(17)
+    assert drawn[80, 75].any()
+    assert not draw_people(plain, [one], KIT)[80, 75].any()
+    with pytest.raises(CallError, match="14 joints"):
+        alphapose_drawing(14)
 
 
 def test_wild_coordinates_do_not_stop_the_drawing() -> None:
