@@ -43,6 +43,7 @@ def predict(args: argparse.Namespace) -> int:
         device=args.device,
         frames=args.frames,
         overlay=args.overlay,
+        overlay_colours=args.overlay_colours,
         flip=args.flip,
         stn=not args.no_stn,
         nms=not args.no_nms,

@@ -174,6 +174,12 @@ def _predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument("--device", default="auto", metavar="auto|cpu|cuda", help="where to compute (default: auto)")
     parser.add_argument("--frames", metavar="0-99,120", help="0-based, both ends included (default: all)")
     parser.add_argument("--overlay", metavar="OUT.mp4", help="also draw the skeletons into a video")
+    parser.add_argument(
+        "--overlay-colours",
+        choices=("window", "alphapose"),
+        default="window",
+        help="of the video: as the window draws people, or as AlphaPose does (default: window)",
+    )
     parser.add_argument("--resume", action="store_true", help="with --project: continue the run that did not finish")
     tuning = parser.add_argument_group("tuning")
     tuning.add_argument("--confidence", "--conf", type=float, metavar="0..1", help="least score of a box")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from poseviewer.core.drawing import alphapose_drawing
 from poseviewer.core.errors import CallError, FormatError, MediaError
 from poseviewer.core.framerange import frame_range_text, parse_frames
 from poseviewer.core.progress import JobEvent, Note
@@ -52,6 +53,7 @@ class PredictOrder(msgspec.Struct, frozen=True):
     device: str = "auto"
     frames: str | None = None
     overlay: str | None = None
+    overlay_colours: str = "window"
     flip: bool = False
     stn: bool = True
     nms: bool = True
@@ -221,6 +223,7 @@ def _predict_one(
             earlier = yield from _take_up(order, project, media_id, config, networks, frames)
             config, networks, frames = earlier.config or config, earlier.networks or networks, earlier.frames or frames
         images = given.images if given else default_images(info, names, frames, collected.next_id())
+        drawing = alphapose_drawing(networks.joints) if order.overlay_colours == "alphapose" else None
         results: list[FrameResult] = []
         source = _Sized(media)
         boxes = given.boxes if given else None
@@ -240,7 +243,7 @@ def _predict_one(
             _gather(collected, source, results, images, networks)
         if order.overlay:
             drawn = {result.frame: result.poses for result in results}
-            yield from overlay_video(media, drawn, skeleton_of(networks), order.overlay)
+            yield from overlay_video(media, drawn, skeleton_of(networks), order.overlay, drawing=drawing)
             written.append(order.overlay)
 
 
