@@ -54,6 +54,10 @@ class PredictReport:
     unreadable: int = 0
 
 
+Compute = Callable[..., Iterator[FrameResult]]
+"""Called as :func:`readable`."""
+
+
 def predict(
     project: Project | None,
     media: FrameSource,
@@ -66,6 +70,7 @@ def predict(
     into: list[FrameResult] | None = None,
     continue_run: int | None = None,
     change: Callable[[FrameResult], FrameResult] | None = None,
+    compute: Compute | None = None,
 ) -> Generator[JobEvent, None, PredictReport]:
     """Run ``config`` over ``frames`` and stream the results into ``project``.
 
@@ -84,6 +89,7 @@ def predict(
         into: results are appended here too, as they come.
         continue_run: a run of the project that did not finish; only its remaining frames are computed.
         change: applied to each result before it is stored (the demo plants something to find).
+        compute: takes the place of :func:`readable` where several processes share the frames.
 
     Raises:
         KnownError: as the pipeline, the media and the project raise it.
@@ -101,7 +107,7 @@ def predict(
     reason = ""
     tracker = tracker_for(project, media.info, media_id, config, networks.skeleton, frames, continue_run)
     try:
-        for result in _readable(media, frames, config, networks, boxes, notes, tracker):
+        for result in (compute or readable)(media, frames, config, networks, boxes, notes, tracker):
             done = change(result) if change else result
             _check_finite(done)
             sink.add(done)
@@ -135,7 +141,7 @@ def _check_finite(result: FrameResult) -> None:
             )
 
 
-def _readable(
+def readable(
     media: FrameSource,
     frames: Sequence[int],
     config: PipelineConfig,

@@ -55,4 +55,4 @@ def _board(folder: Path) -> Any:
         raise MissingPartError(
             "TensorBoard is not installed.", remedy="Install the package tensorboard, or leave --tensorboard out."
         ) from error
-    return SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder))
