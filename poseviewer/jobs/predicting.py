@@ -18,9 +18,10 @@ from poseviewer.core.progress import JobEvent, Note
 from poseviewer.core.skeleton import Skeleton, skeleton, skeleton_names
 from poseviewer.core.values import Frame, FrameResult, MediaInfo
 from poseviewer.jobs.confirming import confirm
+from poseviewer.jobs.continuing import check_same_weights, stopped_run
 from poseviewer.jobs.frames import picture_names
 from poseviewer.jobs.overlay import overlay_video
-from poseviewer.jobs.predict import config_of_run, predict
+from poseviewer.jobs.predict import Compute, config_of_run, predict
 from poseviewer.jobs.results import (
     GivenBoxes,
     ImageKey,
@@ -30,6 +31,7 @@ from poseviewer.jobs.results import (
     result_rows,
     write_results,
 )
+from poseviewer.jobs.sharing import compute_shared, is_first, own_device, serve, sharing
 from poseviewer.media import Media, frame_fingerprint, open_media
 from poseviewer.pipeline.config import PipelineConfig, check_config
 from poseviewer.project import Project
@@ -105,7 +107,14 @@ def predict_files(order: PredictOrder) -> Generator[JobEvent, None, PredictOutco
         CallError: if the order makes no sense.
         KnownError: as media, weights, pipeline and project raise it.
     """
-    config = _config(order)
+    with sharing() as shared:
+        if shared and not is_first():
+            return PredictOutcome(serve(own_device(order.device)), 0, 0.0, order.device, ())
+        return (yield from _predict_all(order, compute_shared if shared else None))
+
+
+def _predict_all(order: PredictOrder, compute: Compute | None) -> Generator[JobEvent, None, PredictOutcome]:
+    config = _config(msgspec.structs.replace(order, device=own_device(order.device)) if compute else order)
     _check_order(order)
     _check_media(order)
     from poseviewer.pipeline.networks import load_networks
@@ -116,7 +125,7 @@ def predict_files(order: PredictOrder) -> Generator[JobEvent, None, PredictOutco
     written: list[str] = []
     try:
         for path in order.media:
-            yield from _predict_one(order, path, config, networks, project, collected, written)
+            yield from _predict_one(order, path, config, networks, project, collected, written, compute)
     finally:
         if project is not None:
             written.append(str(project.path))
@@ -208,6 +217,7 @@ def _predict_one(
     project: Project | None,
     collected: _Collected,
     written: list[str],
+    compute: Compute | None = None,
 ) -> Generator[JobEvent, None, None]:
     with open_media(path) as media:
         info = yield from confirm(media)
@@ -229,7 +239,16 @@ def _predict_one(
         boxes = given.boxes if given else None
         try:
             report = yield from predict(
-                project, source, media_id, frames, config, networks, boxes=boxes, into=results, continue_run=earlier.run
+                project,
+                source,
+                media_id,
+                frames,
+                config,
+                networks,
+                boxes=boxes,
+                into=results,
+                continue_run=earlier.run,
+                compute=compute,
             )
             collected.seconds += report.seconds
             collected.unreadable += report.unreadable
@@ -273,13 +292,10 @@ def _take_up(
         CallError: if it was over other frames than are asked for now, or its weights are not the same any more.
         WeightsError: if its weights cannot be loaded.
     """
-    # What was imported has no networks and cannot go on.
-    runs = [row for row in project.runs(media) if row.outcome != "done" and row.networks]
-    stopped = [row for row in runs if project.unfinished(row.id)]
-    if not stopped:
+    row = stopped_run(project, media)
+    if row is None:
         yield Note("No run was stopped before its end, so a new one begins.")
         return _Earlier()
-    row = stopped[-1]
     asked = sorted(project.run_frames(row.id))
     if frames != asked and (order.frames is not None or order.boxes):
         raise CallError(
@@ -305,14 +321,8 @@ def _same_weights(before: Json, networks: Networks, *, with_detector: bool) -> N
     if with_detector:
         # Loaded now, so that the description names it.
         _ = networks.detector
-    now = networks.describe()
-    for part in ("estimator", *(("detector",) if with_detector else ())):
-        old, new = before.get(part) or {}, now.get(part) or {}
-        if old.get("sha256") != new.get("sha256"):
-            raise CallError(
-                f"The {part} {old.get('name', '')} is not the one that the run began with.",
-                remedy="Put that one back, or leave --resume out.",
-            )
+    remedy = "Put that one back, or leave --resume out."
+    check_same_weights(before, networks.describe(), with_detector=with_detector, remedy=remedy)
 
 
 def _found_before(
