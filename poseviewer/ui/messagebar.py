@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QEnterEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
@@ -110,7 +110,10 @@ class MessageCard(QFrame):
 
 
 class MessageBar(QWidget):
-    """Holds up to three messages; the newest is at the bottom, one of the same key replaces its forerunner."""
+    """Holds up to three messages; the newest is at the bottom, one of the same key replaces its forerunner.
+
+    It lies over the top of its parent, so that the picture beneath never moves under a hand that is dragging.
+    """
 
     asked = Signal(object)
 
@@ -121,6 +124,34 @@ class MessageBar(QWidget):
         self._column.setSpacing(6)
         self.cards: list[MessageCard] = []
         self.setVisible(False)
+        if parent is not None:
+            parent.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Stay as wide as the parent."""
+        if event.type() == QEvent.Type.Resize and watched is self.parent():
+            self._lie()
+        return False
+
+    def event(self, event: QEvent) -> bool:
+        """Take the height that the cards ask for once they are laid out."""
+        done = super().event(event)
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._lie()
+        return done
+
+    def _lie(self) -> None:
+        """Lie over the top of the parent, no higher than the messages need."""
+        parent = self.parentWidget()
+        if parent is None or not self.cards:
+            return
+        self._column.activate()
+        width = parent.width()
+        height = (
+            self._column.totalHeightForWidth(width) if self._column.hasHeightForWidth() else self.sizeHint().height()
+        )
+        self.setGeometry(0, 0, width, height)
+        self.raise_()
 
     def show_message(self, message: Message) -> None:
         """Add a message."""
@@ -135,6 +166,7 @@ class MessageBar(QWidget):
         self.cards.append(card)
         self._column.addWidget(card)
         self.setVisible(True)
+        self._lie()
 
     def remove(self, card: MessageCard) -> None:
         """Take a message away."""
@@ -144,6 +176,7 @@ class MessageBar(QWidget):
             card.hide()
             card.deleteLater()
         self.setVisible(bool(self.cards))
+        self._lie()
 
     def clear(self) -> None:
         """Take all messages away."""

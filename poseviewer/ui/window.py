@@ -104,8 +104,8 @@ class Window(QMainWindow):
         self.canvas = Canvas(self.desk, self.stack)
         self.stack.addWidget(self.empty)
         self.stack.addWidget(self.canvas)
-        column.addWidget(self.messages)
         column.addWidget(self.stack, 1)
+        self.messages.raise_()
         middle.setAutoFillBackground(True)
         self._middle = middle
         self.setCentralWidget(middle)
@@ -200,7 +200,7 @@ class Window(QMainWindow):
         across = Qt.Orientation.Horizontal
         widths = [220, 300] if narrow else [theme.DOCK_LEFT, theme.DOCK_RIGHT]
         self.resizeDocks([self.docks["people"], self.docks["inspector"]], widths, across)
-        self.resizeDocks([self.docks["timeline"]], [132 if narrow else theme.TIMELINE], Qt.Orientation.Vertical)
+        self.resizeDocks([self.docks["timeline"]], [136 if narrow else theme.TIMELINE], Qt.Orientation.Vertical)
         self.left.setSizes([220, 420])
 
     def _save_layout(self) -> None:

@@ -172,7 +172,8 @@ class Overlay(QGraphicsItem):
             size = paint.pill_size(parts)
             joints = [self._at(*place) for place in person.pose.keypoints.tolist()]
             name = self._name_rect(person, desk.joint)
-            avoid = [*self._bars, name] if name is not None else self._bars
+            avoid = [*self._bars, self._pill_rect(person, selected=True)]
+            avoid += [name] if name is not None else []
             paint.paint_pill(painter, labels.place_beside(second, size, self._area, avoid, joints), parts)
 
     # --- names ---
@@ -184,21 +185,27 @@ class Overlay(QGraphicsItem):
         taken: list[QRectF] = list(self._bars)
         # The selected person's pill comes first: it never hides.
         for person in sorted(people, key=lambda one: one is not chosen):
-            parts = labels.person_parts(person, desk.person_number(person.key), selected=person is chosen)
-            width, height = paint.pill_size(parts)
-            box = screen_box(person.pose.box, self._view)
-            rect = QRectF(box.center().x() - width / 2, box.top() - height - 5, width, height)
-            if person is chosen:
-                rect.moveLeft(box.left())
-            if not rect.intersects(self._area):
-                continue
-            rect = self._inside(rect)
-            if person is chosen:
-                rect = self._off_bars(rect)
-            if person is not chosen and any(rect.intersects(other) for other in taken):
+            selected = person is chosen
+            rect = self._pill_rect(person, selected=selected)
+            hidden = not selected and any(rect.intersects(other) for other in taken)
+            if hidden or not rect.intersects(self._area):
                 continue
             taken.append(rect)
-            paint.paint_pill(painter, rect, parts, outlined=person is chosen)
+            parts = labels.person_parts(person, desk.person_number(person.key), selected=selected)
+            paint.paint_pill(painter, rect, parts, outlined=selected)
+
+    def _pill_rect(self, person: Person, *, selected: bool) -> QRectF:
+        """Return where a person's pill goes; outside the view for somebody who is out of sight."""
+        number = self._canvas.desk.person_number(person.key)
+        width, height = paint.pill_size(labels.person_parts(person, number, selected=selected))
+        box = screen_box(person.pose.box, self._view)
+        rect = QRectF(box.center().x() - width / 2, box.top() - height - 5, width, height)
+        if selected:
+            rect.moveLeft(box.left())
+        if not rect.intersects(self._area):
+            return rect
+        rect = self._inside(rect)
+        return self._off_bars(rect) if selected else rect
 
     def _inside(self, rect: QRectF) -> QRectF:
         x = min(max(rect.x(), self._area.left() + 4), self._area.right() - rect.width() - 4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -24,6 +24,7 @@ class Dialog(QDialog):
     def __init__(self, title: str, width: int, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setWindowTitle(title)
+        self._least_width = width
         self.setMinimumWidth(width)
         self.setProperty("panel", "true")
         column = QVBoxLayout(self)
@@ -39,6 +40,23 @@ class Dialog(QDialog):
         self.buttons.setSpacing(8)
         self.buttons.addStretch(1)
         column.addLayout(self.buttons)
+
+    def event(self, event: QEvent) -> bool:
+        """Give wrapped words the height that they need at this width: a layout alone squeezes the rows beside them."""
+        done = super().event(event)
+        if event.type() in (QEvent.Type.LayoutRequest, QEvent.Type.Resize, QEvent.Type.Show):
+            self._fit()
+        return done
+
+    def _fit(self) -> None:
+        layout, screen = self.layout(), self.screen()
+        if layout is None or screen is None:
+            return
+        room = screen.availableSize()
+        # A width that is set takes the place of the layout's own, so the larger one is set.
+        self.setMinimumWidth(min(max(self._least_width, layout.totalMinimumSize().width()), room.width()))
+        needed = layout.totalMinimumHeightForWidth(max(self.width(), self.minimumWidth()))
+        self.setMinimumHeight(max(min(needed, room.height() - 40), 0))
 
     def add_button(self, text: str, *, primary: bool = False) -> QPushButton:
         """Append a button to the row and return it."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
-    QCheckBox,
     QFileDialog,
     QFrame,
     QHBoxLayout,
@@ -23,7 +22,7 @@ from poseviewer.ui.dialogs.base import Fields
 from poseviewer.ui.dialogs.job import JobDialog, with_browse
 from poseviewer.ui.dialogs.settings import show_folder
 from poseviewer.ui.messages import Message
-from poseviewer.ui.panels.widgets import Choice, Heading, Label, Segments, SmallButton
+from poseviewer.ui.panels.widgets import Choice, Heading, Label, Segments, SmallButton, Tick
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class ExportDialog(JobDialog):
         self.split = Choice()
         for share, text in SHARES:
             self.split.addItem(tr(text), share)
-        self.overwrite = QCheckBox(tr("Replace an earlier export there"))
+        self.overwrite = Tick(tr("Replace an earlier export there"))
         self.folder = QLineEdit(str(self._usual_folder()))
         self.folder.setAccessibleName(tr("To"))
         self.counts = Counts()

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from PySide6.QtCore import QLocale, Signal
 from PySide6.QtWidgets import (
-    QCheckBox,
+    QAbstractSpinBox,
     QDoubleSpinBox,
     QFileDialog,
     QHBoxLayout,
@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from poseviewer.pipeline.config import PipelineConfig
 from poseviewer.ui.dialogs.base import Fields
-from poseviewer.ui.panels.widgets import Choice, Heading
+from poseviewer.ui.panels.widgets import Choice, Heading, Tick
 from poseviewer.ui.text import tr
 
 NMS_VERSIONS = (
@@ -89,9 +89,9 @@ class RunSettings(QWidget):
         self.confidence = _number(0, 1, 0.05, 2)
         self.iou = _number(0, 1, 0.05, 2)
         self.enlargement = _number(-0.5, 4, 0.05, 2)
-        self.stn = QCheckBox(tr("Spatial transformer, where the estimator has one"))
-        self.flip = QCheckBox(tr("Average with the mirrored crop (slower)"))
-        self.suppress = QCheckBox(tr("Suppress doubled people"))
+        self.stn = Tick(tr("Spatial transformer, where the estimator has one"))
+        self.flip = Tick(tr("Average with the mirrored crop (slower)"))
+        self.suppress = Tick(tr("Suppress doubled people"))
         self.version = _choices(NMS_VERSIONS)
         self.gamma = _number(0, 100, 0.5, 2)
         self.matches = _number(0, 136, 1, 0)
@@ -102,6 +102,7 @@ class RunSettings(QWidget):
         self.batch_frames, self.batch_people = QSpinBox(), QSpinBox()
         for box in (self.batch_frames, self.batch_people):
             box.setRange(1, 512)
+            _pad(box)
         self._lay_out()
         self.show_config(config)
         self._listen()
@@ -218,7 +219,14 @@ def _number(low: float, high: float, step: float, decimals: int) -> QDoubleSpinB
     box.setDecimals(decimals)
     box.setRange(low, high)
     box.setSingleStep(step)
+    _pad(box)
     return box
+
+
+def _pad(box: QAbstractSpinBox) -> None:
+    """Keep figures off the edge: the stylesheet's padding does not reach the field inside."""
+    for field in box.findChildren(QLineEdit):
+        field.setTextMargins(6, 0, 6, 0)
 
 
 def _choices(rows: tuple[tuple[str, str], ...]) -> Choice:

@@ -178,6 +178,10 @@ class TileDelegate(QStyledItemDelegate):
         painter.restore()
 
 
+MOST_HEIGHT = 360
+"""Logical pixels: a gallery that needs more scrolls by itself."""
+
+
 class Gallery(QListView):
     """The tiles as a grid. ``chosen`` carries a joint that a person clicked."""
 
@@ -242,6 +246,8 @@ class Gallery(QListView):
 
     def _fit(self) -> None:
         cell, _, rows = self._grid(self.width())
+        # The panel scrolls as a whole rather than a list inside it, unless there are very many joints.
+        self.setMinimumHeight(min(self.full_height(self.width()), MOST_HEIGHT))
         # A few rows share the height, so that none is cut; many rows scroll.
         room = (self.viewport().height() - 2) // rows - LABEL - 5
         tile = QSize(cell - GAP, round(min(max(room, 0.82 * (cell - GAP)), 1.2 * (cell - GAP))))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QImage, QPainter, QPainterPath, QPaintEvent, QPixmap
-from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from poseviewer.core.values import ABSENT, VISIBLE, Array, CropEvidence, Evidence, Person
 from poseviewer.pipeline.peaks import around_box
@@ -17,7 +17,7 @@ from poseviewer.ui.panels.gallery import Gallery
 from poseviewer.ui.panels.glyphs import draw_side
 from poseviewer.ui.panels.mapview import MapView, ProfilePlot
 from poseviewer.ui.panels.peaks import JointView, Peak, look_at, profile
-from poseviewer.ui.panels.widgets import MARGIN, Figure, Heading, Label, Segments, SmallButton, row
+from poseviewer.ui.panels.widgets import MARGIN, Figure, Heading, Label, Segments, SmallButton, Tick, row
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class HeatmapPanel(EvidencePanel):
         self.gallery.chosen.connect(lambda joint: desk.select(joint=joint))
         self.bar = ColourBar()
         self.range = Label("", size=11, token="t2")
-        self.on_picture = QCheckBox(tr("on the picture"))
+        self.on_picture = Tick(tr("on the picture"))
         self.on_picture.clicked.connect(lambda checked: desk.show(heat=checked))
         self._target: Peak | None = None
         self._shown: tuple[object, ...] = ()
@@ -127,7 +127,6 @@ class HeatmapPanel(EvidencePanel):
         self.body.addLayout(row(self.profile_name, None, Label("px", size=11, token="t3")))
         self.body.addWidget(self.profile)
         self.body.addLayout(row(Heading(tr("All joints")), None, Label(tr("scale"), size=11, token="t2"), self.scale))
-        self.gallery.setMinimumHeight(160)
         self.gallery.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.body.addWidget(self.gallery, 1)
         self.body.addLayout(row(self.bar, self.range, None, self.on_picture))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QPoint, QPointF, QRectF, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent, QPainter, QPaintEvent, QPalette, QPen, QPixmap, QShowEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QButtonGroup,
+    QCheckBox,
     QComboBox,
     QFrame,
     QHBoxLayout,
@@ -262,6 +263,57 @@ class NumberField(QLineEdit):
             self.changed.emit(self._value)
         else:
             super().keyPressEvent(event)
+
+
+class Tick(QCheckBox):
+    """A check box with the look's frame; the style's own is black on a dark panel."""
+
+    SIDE = 15
+
+    def __init__(self, text: str, parent: QWidget | None = None) -> None:
+        super().__init__(text, parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_Hover)
+        theme.notifier().changed.connect(self.update)
+
+    def sizeHint(self) -> QSize:
+        """Return the room that box and words need."""
+        words = self.fontMetrics().size(0, self.text())
+        return QSize(self.SIDE + 8 + words.width() + 4, max(words.height() + 6, 24))
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the same: words that are cut say nothing."""
+        return self.sizeHint()
+
+    def hitButton(self, place: QPoint) -> bool:
+        """Return whether a click there counts: box and words."""
+        return self.rect().contains(place)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the box, its tick, the words and the focus ring."""
+        looks = theme.current()
+        side = self.SIDE
+        box = QRectF(1.5, (self.height() - side) / 2 + 0.5, side - 1, side - 1)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        on, can = self.isChecked(), self.isEnabled()
+        painter.setPen(QPen(looks.colour("fill" if on and can else "edge"), 1))
+        painter.setBrush(looks.colour("fill" if on and can else "hover" if self.underMouse() and can else "sunken"))
+        painter.drawRoundedRect(box, 3, 3)
+        if on:
+            pen = QPen(looks.colour("on_fill" if can else "t3"), 1.8)
+            pen.setCapStyle(Qt.PenCapStyle.RoundCap)
+            pen.setJoinStyle(Qt.PenJoinStyle.RoundJoin)
+            painter.setPen(pen)
+            x, y = box.x(), box.y()
+            painter.drawPolyline([QPointF(x + 3.2, y + 7.4), QPointF(x + 6, y + 10.2), QPointF(x + 10.9, y + 4.2)])
+        painter.setPen(looks.colour("t1" if can else "t3"))
+        words = QRectF(side + 8, 0, self.width() - side - 8, self.height())
+        painter.drawText(words, Qt.AlignmentFlag.AlignVCenter | Qt.TextFlag.TextShowMnemonic, self.text())
+        if self.hasFocus():
+            painter.setPen(QPen(looks.colour("accent"), 2))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRoundedRect(QRectF(self.rect()).adjusted(0, 1, -1, -1), 4, 4)
+        painter.end()
 
 
 class Choice(QComboBox):
