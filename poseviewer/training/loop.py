@@ -231,10 +231,20 @@ class Learner(Generic[B]):
         }
 
     def save(self, file: Path) -> None:
-        """Write the checkpoint; a crash leaves the last one whole. Only the first process writes."""
-        if ranks.rank() == 0:
+        """Write the checkpoint; a crash leaves the last one whole. Only the first process writes.
+
+        Raises:
+            KnownError: it cannot be written.
+        """
+        if ranks.rank():
+            return
+        try:
             with atomic_write(file) as stream:
                 torch.save(self.state(), stream)
+        except (OSError, RuntimeError) as error:
+            # A full disk is an OSError, or a RuntimeError of torch's own writer.
+            why = getattr(error, "strerror", None) or "the disk may be full"
+            raise KnownError(f"The checkpoint {file} cannot be written: {why}.", file=file) from error
 
     def restore(self, file: Path) -> bool:
         """Go on from a checkpoint, if there is one; raises WeightsError where it is damaged or of another network."""

@@ -63,7 +63,7 @@ class RetrainConfig(msgspec.Struct, frozen=True):
     weights: Path
     out: Path
     loop: LoopConfig
-    batch: int = 32
+    batch: int = 16
     remember: float = 0.35
     keep: float = 1.0
     augment: AugmentConfig = GENTLE

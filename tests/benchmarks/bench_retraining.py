@@ -175,7 +175,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=Path("resources/weights/estimator.safetensors"))
     parser.add_argument("--other", type=Path, help="another clip to measure on")
     parser.add_argument("--remembered", type=Path, help="COCO file of other people, to see what was forgotten")
-    parser.add_argument("--rate", type=float, default=3e-4)
+    parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--keep", type=float, default=1.0)
     parser.add_argument("--out", type=Path, help="folder to keep (default: a temporary one)")
     options = parser.parse_args()
