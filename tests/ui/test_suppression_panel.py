@@ -219,3 +219,64 @@ def test_owners_follow_removers_to_a_kept_one() -> None:
 def test_a_kept_one_says_why_it_stayed() -> None:
     row = candidate_rows(poses(0, 400), report([KEPT, KEPT], [-1, -1], [-1, 0]))[1]
     assert reason_words(row, NmsConfig()) == ("similarity to 1 is 9.00, not above 22.48; 2 matched joints, 5 needed")
+
+
+def test_boxes_decide_for_one_stage_networks(qtbot: Any, desk: FakeDesk) -> None:
+    from poseviewer.pipeline.config import PipelineConfig
+
+    desk.config = desk.run_config = PipelineConfig(pipeline="onestage", iou=0.6, confidence=0.25)
+    evidence = desk.evidence.evidence  # type: ignore[union-attr]
+    report = Suppression(
+        np.array([KEPT, KEPT, BY_SIMILARITY, KEPT, 4]), np.array([-1, -1, 0, -1, -1]),
+        np.array([0, 0.1, 0.8, 0.2, 0], np.float32), np.array([-1, 0, 0, 1, -1]), np.zeros(5, int), np.array([0, 1, 3]),
+    )  # fmt: skip
+    desk.evidence = replace(desk.evidence, evidence=replace(evidence, suppression=report))
+    panel = SuppressionPanel(desk)  # type: ignore[arg-type]
+    qtbot.addWidget(panel)
+    panel.resize(344, 900)
+    panel.show()
+    assert [limit.name for limit in panel.limits if limit.box.isVisibleTo(panel)] == [
+        "Box overlap (IoU)", "Least score"
+    ]  # fmt: skip
+    assert [panel.limits[0].value, panel.limits[2].value] == [0.6, 0.25]
+    assert panel.table.isColumnHidden(MATCHES)
+    boxes = evidence.candidates.box_scores
+    assert texts(panel, 2)[1:4] == [f"{boxes[2]:.2f}", "removed by 1", "0.80"]
+    tips = [panel.table.candidates.tip(panel.table.candidates.row_at(row), 0) for row in range(5)]  # type: ignore[arg-type]
+    assert tips == [
+        "no better box overlaps its own",
+        "its box overlaps 1's by 0.10, not above 0.60",
+        "its box overlaps 1's by 0.80, above 0.60",
+        "its box overlaps 2's by 0.20, not above 0.60",
+        "score 0.30, not above 0.25",
+    ]
+    panel.limits[0].box.show_value(0.9)
+    panel.limits_moved()
+    panel.flush()
+    panel.use_limits()
+    assert (desk.config.pipeline, desk.config.iou, desk.config.confidence) == ("onestage", 0.9, 0.25)
+    assert desk.config.nms == PipelineConfig().nms
+
+
+def test_grouping_suppresses_nobody(qtbot: Any, desk: FakeDesk) -> None:
+    from poseviewer.pipeline.config import PipelineConfig
+
+    desk.config = desk.run_config = PipelineConfig(pipeline="bottomup")
+    panel = SuppressionPanel(desk)  # type: ignore[arg-type]
+    qtbot.addWidget(panel)
+    panel.show()
+    assert [limit.name for limit in panel.limits if limit.box.isVisibleTo(panel)] == ["Least score"]
+    assert not panel.strip.isVisibleTo(panel)
+    entry = panel.table.candidates.row_at(0)
+    assert entry is not None
+    assert panel.table.candidates.tip(entry, 0) == "grouping suppresses nobody whose score is above 0.20"
+
+
+def test_where_many_were_removed_only_the_selected_ones_are_numbered(panel: SuppressionPanel, desk: FakeDesk) -> None:
+    picture = panel.picture
+    picture.MOST_REMOVED = 0  # type: ignore[misc]
+    report = desk.evidence.evidence.suppression  # type: ignore[union-attr]
+    picture._selected = 0
+    assert picture._shown_removed(report, 5) == [2]
+    picture._selected = 1
+    assert picture._shown_removed(report, 5) == []

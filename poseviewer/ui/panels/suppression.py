@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QBoxLayout, QGridLayout, QSlider, QWidget
 
 from poseviewer.core.values import KEPT, Evidence, Suppression
 from poseviewer.ops.nms_config import WHOLE_BODY, NmsConfig
+from poseviewer.pipeline.config import applied_nms, with_nms
 from poseviewer.ui.panels.evidence_panel import EvidencePanel
 from poseviewer.ui.panels.suppressionviews import ROW, CandidatePicture, CandidatesTable, SimilarityStrip
 from poseviewer.ui.panels.verdicts import (
@@ -52,8 +53,25 @@ class Limit:
         self._quiet = False
         self.set_range(1.0)
 
+    def show_name(self, name: str, step: float) -> None:
+        """Call the threshold something else; the slider moves by ``step``."""
+        if name == self.name:
+            return
+        self.name, self._step = name, step
+        self.label.setText(name)
+        for control in (self.slider, self.box):
+            control.setAccessibleName(name)
+        self.set_range(self._top)
+        self.show_value(self.value)
+
+    def set_visible(self, *, shown: bool) -> None:
+        """Show or hide the threshold."""
+        for part in (self.label, self.slider, self.box):
+            part.setVisible(shown)
+
     def set_range(self, top: float) -> None:
         """Let the threshold go from 0 to ``top``."""
+        self._top = top
         quiet, self._quiet = self._quiet, True
         self.box.set_top(top)
         self.slider.setRange(0, round(top / self._step))
@@ -169,18 +187,19 @@ class SuppressionPanel(EvidencePanel):
         if not len(evidence.candidates.scores):
             self.say_empty(tr("The detector found nobody in this frame"), tr("Draw a box around a person"), "B")
             return False
-        self._follow_run(desk.evidence_config().nms)
+        self._follow_run(applied_nms(desk.evidence_config()))
         self._ask_if_due(evidence)
         original = evidence.suppression
         shown = desk.what_if[0] if desk.what_if is not None and self._touched else original
         self._follow_selection(evidence)
         nms = self.nms if shown is not original else self._run
-        rows = candidate_rows(evidence.candidates, shown, original)
+        rows = candidate_rows(evidence.candidates, shown, original, by_joints=self._by_joints)
         frame = desk.frame if desk.frame_exact else None
         self.picture.show_candidates(frame, evidence.candidates, shown, self._selected)
         self.table.show_rows(rows, shown, nms, self._selected)
         self.summary.setText(summary_words(shown))
-        top = max(self._run.gamma * 1.4, self.nms.gamma, *(row_.similarity * 1.05 for row_ in rows))
+        beyond = self._run.gamma * 1.4 if self._by_joints else 1.0
+        top = max(beyond, self.nms.gamma, *(row_.similarity * 1.05 for row_ in rows))
         self.strip.show_rows(rows, shown, self.nms.gamma, top, self._selected)
         chosen = next((entry for entry in rows if entry.index == self._selected), None)
         words = self._reason(chosen, nms) if chosen is not None else ""
@@ -189,6 +208,11 @@ class SuppressionPanel(EvidencePanel):
         self._show_warnings(evidence)
         self._show_answer(original, shown)
         return True
+
+    @property
+    def _by_joints(self) -> bool:
+        """Whether pose NMS decided, rather than boxes or the score alone."""
+        return self._run.version not in ("box", "none")
 
     def _reason(self, entry: CandidateRow, nms: NmsConfig) -> str:
         """Return why a candidate stayed or went, with the person it became."""
@@ -209,7 +233,8 @@ class SuppressionPanel(EvidencePanel):
     def _show_answer(self, original: Suppression, shown: Suppression) -> None:
         changed = self.nms != self._run
         self.reset.setVisible(changed)
-        self.use.setEnabled(self.nms != self.desk.config.nms)
+        same_pipeline = self.desk.config.pipeline == self.desk.evidence_config().pipeline
+        self.use.setEnabled(same_pipeline and self.nms != applied_nms(self.desk.config))
         if not changed:
             self.answer.setText(tr("Move a threshold to see what it would change"))
         elif shown is not original:
@@ -220,11 +245,23 @@ class SuppressionPanel(EvidencePanel):
         whole_body = self.desk.skeleton.count in WHOLE_BODY and run.version == "master"
         count = self.desk.skeleton.count
         most = 10.0 if whole_body else count * (1.0 + run.mu)
-        for limit, top in zip(self.limits, (max(most, run.gamma * 1.4), count + 1.0, 1.0), strict=True):
+        gamma = 1.0 if run.version in ("box", "none") else max(most, run.gamma * 1.4)
+        for limit, top in zip(self.limits, (gamma, count + 1.0, 1.0), strict=True):
             limit.set_range(top)
             if not self._touched:
                 limit.show_value(getattr(run, limit.field))
         self._run = run
+        similarity, matches, floor = self.limits
+        if self._by_joints:
+            similarity.show_name(tr("Pose similarity"), 0.1)
+            floor.show_name(tr("Score floor"), 0.01)
+        else:
+            similarity.show_name(tr("Box overlap (IoU)"), 0.01)
+            floor.show_name(tr("Least score"), 0.01)
+        similarity.set_visible(shown=run.version != "none")
+        matches.set_visible(shown=self._by_joints)
+        self.strip.setVisible(run.version != "none")
+        self.table.show_matches(shown=self._by_joints)
 
     def _follow_selection(self, evidence: Evidence) -> None:
         """Show the selected person's candidate; a removed one that was clicked stays until the selection changes."""
@@ -277,4 +314,4 @@ class SuppressionPanel(EvidencePanel):
 
     def use_limits(self) -> None:
         """Use these thresholds for the next run."""
-        self.desk.set_config(msgspec.structs.replace(self.desk.config, nms=self.nms))
+        self.desk.set_config(with_nms(self.desk.config, self.nms))

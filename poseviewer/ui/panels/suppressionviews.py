@@ -88,6 +88,7 @@ class CandidatePicture(QWidget):
 
     chosen = Signal(int)
     MOST = 40
+    MOST_REMOVED = 16
 
     def __init__(self) -> None:
         super().__init__()
@@ -163,23 +164,35 @@ class CandidatePicture(QWidget):
             return
         count = min(len(candidates.boxes), len(suppression.outcome), self.MOST)
         kept = [i for i in range(count) if suppression.outcome[i] == KEPT]
-        removed = [i for i in range(count) if suppression.by[i] >= 0 and suppression.outcome[i] != KEPT]
+        removed = self._shown_removed(suppression, count)
         for i in (*[i for i in range(count) if i not in kept], *kept):
             self._paint_box(painter, i, box, scale)
-        places = self._places(candidates, count, box, scale)
+        places = self._places(candidates, sorted((*removed, *kept)), box, scale)
         for i in removed:
-            if int(suppression.by[i]) < count:
+            if int(suppression.by[i]) in places:
                 self._paint_arrow(painter, places[i], places[int(suppression.by[i])], i)
         for i in (*removed, *kept):
             self._paint_badge(painter, QPointF(*places[i]), i)
             self._badges[i] = QPointF(*places[i])
 
-    def _places(self, candidates: Candidates, count: int, box: QRectF, scale: float) -> npt.NDArray[np.float64]:
+    def _shown_removed(self, suppression: Suppression, count: int) -> list[int]:
+        """Who was removed; where they are many, only those around the selected one."""
+        removed = [i for i in range(count) if suppression.by[i] >= 0 and suppression.outcome[i] != KEPT]
+        if len(removed) <= self.MOST_REMOVED:
+            return removed
+        ranks = owner_ranks(suppression)
+        rank = ranks[self._selected] if self._selected is not None and self._selected < len(ranks) else 0
+        return [i for i in removed if rank and ranks[i] == rank]
+
+    def _places(
+        self, candidates: Candidates, shown: list[int], box: QRectF, scale: float
+    ) -> dict[int, npt.NDArray[np.float64]]:
+        """Where the numbers of candidates are written."""
         corner = np.array([box.left(), box.top()])
-        boxes = candidates.boxes[:count].astype(np.float64)
+        boxes = candidates.boxes[shown].astype(np.float64)
         places: npt.NDArray[np.float64] = half_pixel((boxes[:, :2] + boxes[:, 2:]) / 2, to_scene=True) * scale + corner
         spread_out(places, 3.6 * BADGE, box)
-        return places
+        return dict(zip(shown, places, strict=True))
 
     def _paint_box(self, painter: QPainter, index: int, box: QRectF, scale: float) -> None:
         candidates, suppression = self._candidates, self._suppression
@@ -382,10 +395,16 @@ class CandidatesTable(QTableView):
         header.setSectionResizeMode(OUTCOME, QHeaderView.ResizeMode.Stretch)
         for section in (NUMBER, SCORE, SIMILARITY, MATCHES):
             header.setSectionResizeMode(section, QHeaderView.ResizeMode.Fixed)
+        self._matches = True
         self._fit(WIDE)
         self.selectionModel().currentRowChanged.connect(self._row_changed)
         self._quiet = False
         self._most = 10
+
+    def show_matches(self, *, shown: bool) -> None:
+        """Show or hide the column of matched joints."""
+        self._matches = shown
+        self._fit(self.width())
 
     def show_rows(
         self, rows: list[CandidateRow], suppression: Suppression, nms: NmsConfig, selected: int | None
@@ -414,7 +433,7 @@ class CandidatesTable(QTableView):
     def _fit(self, width: int) -> None:
         narrow = width < scaled(WIDE)
         self.candidates.narrow = narrow
-        self.setColumnHidden(MATCHES, width < scaled(VERY_NARROW))
+        self.setColumnHidden(MATCHES, not self._matches or width < scaled(VERY_NARROW))
         widths = (34, 42, 66, 58) if narrow else (38, 44, 72, 60)
         for section, size in zip((NUMBER, SCORE, SIMILARITY, MATCHES), widths, strict=True):
             self.horizontalHeader().resizeSection(section, scaled(size))

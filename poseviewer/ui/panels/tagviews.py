@@ -406,7 +406,7 @@ class GroupsModel(RowsModel[Group]):
     scene: TagScene
 
     def __init__(self) -> None:
-        heads = (tr("Group"), tr("Joints"), tr("Mean tag"), tr("Spread"), tr("Gap to next"))
+        heads = (tr("Group"), tr("Joints"), tr("Mean tag"), tr("Spread"), tr("Gap"))
         super().__init__(heads, (LEFT, RIGHT, RIGHT, RIGHT, RIGHT))
 
     def words(self, row: Group, column: int) -> str:
@@ -508,9 +508,10 @@ class TagTable(QTableView):
         for column in range(1, self.rows.columnCount()):
             cells = [self.rows.words(entry, column) for entry in rows]
             head = str(self.rows.headerData(column, Qt.Orientation.Horizontal))
-            room = 26 if column == self._named else 12
-            widest = max(QFontMetrics(theme.font(12)).horizontalAdvance(words) for words in (head, *cells))
-            self.horizontalHeader().resizeSection(column, widest + scaled(room))
+            room = 28 if column == self._named else 14
+            widest = max(QFontMetrics(theme.font(12)).horizontalAdvance(words) for words in cells or [""])
+            named = QFontMetrics(theme.font(11)).horizontalAdvance(head)
+            self.horizontalHeader().resizeSection(column, max(widest, named) + scaled(room))
         count = min(max(len(rows), 1), self._most)
         self.setFixedHeight(self.horizontalHeader().sizeHint().height() + scaled(ROW) * count + 2)
         if selected is None:

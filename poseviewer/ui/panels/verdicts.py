@@ -40,8 +40,8 @@ class CandidateRow:
 
     Attributes:
         index: 0-based; ``number`` is shown and counts from 1.
-        score: mean joint score, which decides who is looked at first.
-        best: best joint score, which the floor is compared with.
+        score: mean joint score, which decides who is looked at first; the box's where boxes decide.
+        best: best joint score, which the floor is compared with; the box's where boxes decide.
         outcome: code of :mod:`poseviewer.core.values`.
         other: candidate that similarity and matches refer to, -1 where none.
         similarity, matches: figures against ``other``.
@@ -69,16 +69,17 @@ class CandidateRow:
 
 
 def candidate_rows(
-    candidates: Candidates, shown: Suppression, original: Suppression | None = None
+    candidates: Candidates, shown: Suppression, original: Suppression | None = None, *, by_joints: bool = True
 ) -> list[CandidateRow]:
-    """Return a row for each candidate, by number."""
+    """Return a row for each candidate, by number; ``by_joints`` is False where boxes or scores alone decided."""
     rows = []
+    scores = candidates.scores if by_joints else candidates.box_scores[:, None]
     for i in range(min(len(candidates.scores), len(shown.outcome))):
         outcome, by = int(shown.outcome[i]), int(shown.by[i])
         before = int(original.outcome[i]) if original is not None and i < len(original.outcome) else outcome
         rows.append(
             CandidateRow(
-                i, float(candidates.scores[i].mean()), float(candidates.scores[i].max(initial=0.0)), outcome,
+                i, float(scores[i].mean()), float(scores[i].max(initial=0.0)), outcome,
                 by if by >= 0 else int(shown.nearest[i]), float(shown.similarity[i]), float(shown.matches[i]),
                 (outcome == KEPT) != (before == KEPT),
             )
@@ -101,6 +102,8 @@ def reason_words(row: CandidateRow, nms: NmsConfig) -> str:
     """Return why, with the figures that decided it."""
     similarity, gamma = f"{row.similarity:.2f}", f"{nms.gamma:.2f}"
     matches, least = f"{row.matches:g}", f"{nms.match_threshold:g}"
+    if nms.version in ("box", "none"):
+        return _box_reason(row, nms)
     if row.outcome == BELOW_FLOOR:
         return tr("best joint {best}, below {floor}", best=f"{row.best:.2f}", floor=f"{nms.score_floor:.2f}")
     if row.outcome == TOO_SMALL:
@@ -120,6 +123,22 @@ def reason_words(row: CandidateRow, nms: NmsConfig) -> str:
         "similarity to {number} is {value}, not above {limit}; {matches} matched joints, {least} needed",
         number=row.other + 1, value=similarity, limit=gamma, matches=matches, least=least,
     )  # fmt: skip
+
+
+def _box_reason(row: CandidateRow, nms: NmsConfig) -> str:
+    """Return why where poses are not compared: one-stage networks by boxes, bottom-up ones by the score alone."""
+    overlap, limit = f"{row.similarity:.2f}", f"{nms.gamma:.2f}"
+    if row.outcome == BELOW_FLOOR:
+        return tr("score {score}, not above {floor}", score=f"{row.best:.2f}", floor=f"{nms.score_floor:.2f}")
+    if row.outcome != KEPT:
+        return tr("its box overlaps {number}'s by {value}, above {limit}", number=row.other + 1, value=overlap,
+                  limit=limit)  # fmt: skip
+    if nms.version == "none":
+        return tr("grouping suppresses nobody whose score is above {floor}", floor=f"{nms.score_floor:.2f}")
+    if row.other < 0:
+        return tr("no better box overlaps its own")
+    return tr("its box overlaps {number}'s by {value}, not above {limit}", number=row.other + 1, value=overlap,
+              limit=limit)  # fmt: skip
 
 
 def summary_words(suppression: Suppression) -> str:
@@ -176,13 +195,14 @@ def warnings(candidates: Candidates, suppression: Suppression, skeleton: Skeleto
     """Return what looks wrong, each in two sentences, the first bold; at most three."""
     if not nms.enabled:
         return [tr("<b>Suppression was off in this run.</b> Every candidate was kept.")]
-    rows = candidate_rows(candidates, suppression)
+    by_joints = nms.version not in ("box", "none")
+    rows = candidate_rows(candidates, suppression, by_joints=by_joints)
     kept = [row.index for row in rows if row.outcome == KEPT]
     found: list[str] = []
     for row in rows:
         if row.outcome == KEPT:
             found.extend(_kept_warning(row, kept, candidates, skeleton, nms))
-        elif row.removed and row.other >= 0:
+        elif row.removed and row.other >= 0 and by_joints:
             overlap = float(box_iou(candidates.boxes[row.index], candidates.boxes[row.other])[0, 0])
             if overlap < OTHER_IOU:
                 text = tr("<b>Candidate {n} may be another person.</b> It was removed by {other}, "
@@ -204,6 +224,8 @@ def _kept_warning(
         other=row.other + 1, value=f"{row.similarity:.2f}", limit=f"{nms.gamma:.2f}", matches=f"{row.matches:g}",
         least=f"{nms.match_threshold:g}",
     )  # fmt: skip
+    if nms.version in ("box", "none"):
+        because = tr("Their boxes overlap by {value}, and nothing else is compared.", value=f"{row.similarity:.2f}")
     shared = [index for index in others if shared_joints(candidates, row.index, index) >= MIXED_SHARE]
     if len(shared) >= 2:
         return [tr("<b>Candidate {n} mixes two people.</b>", n=row.number) + " " + because]
