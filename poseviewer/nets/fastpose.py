@@ -85,7 +85,7 @@ def sniff(shapes: Shapes) -> FastPoseConfig | None:
     backbone = sniff_residual(shapes, "preact.")
     duc = size(shapes, "duc1.conv.weight"), size(shapes, "duc2.conv.weight")
     joints = size(shapes, "conv_out.weight")
-    if backbone is None or backbone.shuffle or not sane((joints, *duc), (1,)):
+    if backbone is None or backbone.shuffle or backbone.plain_start or not sane((joints, *duc), (1,)):
         return None
     fields = {name: getattr(backbone, name) for name in BACKBONE_FIELDS}
     return FastPoseConfig(joints=joints, duc=duc, laterals="lateral3.0.weight" in shapes, **fields)

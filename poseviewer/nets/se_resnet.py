@@ -38,6 +38,8 @@ class ResidualConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         planes: width of each stage before the block's expansion.
         se_reduction: SE in the first block of every stage with this reduction; 0 is none.
         deform: how many blocks of each stage, from its first, convolve deformably.
+        plain_start: the first block, where it changes neither width nor resolution, adds its input as it is, as in
+            the published ResNet of depth 18 and 34; otherwise every stage's first block has a 1x1 convolution for it.
         deform_strided: those of them that carry a stride deform as well; otherwise they convolve plainly.
         modulated, deform_groups, shuffle, stride_first: see `blocks.Spatial`.
     """
@@ -54,8 +56,9 @@ class ResidualConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     shuffle: bool = False
     stride_first: bool = False
     deform_strided: bool = True
+    plain_start: bool = False
 
-    def arguments(self) -> tuple[str, int, str, Sequence[int], Sequence[int], int, Sequence[int], Spatial]:
+    def arguments(self) -> tuple[str, int, str, Sequence[int], Sequence[int], int, Sequence[int], Spatial, bool]:
         """What `ResidualTrunk` is built from."""
         spatial = Spatial(
             modulated=self.modulated,
@@ -65,7 +68,7 @@ class ResidualConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             deform_strided=self.deform_strided,
         )
         sizes = self.depths, self.planes, self.se_reduction, self.deform
-        return self.stem, self.stem_width, self.block, *sizes, spatial
+        return self.stem, self.stem_width, self.block, *sizes, spatial, self.plain_start
 
 
 class ResidualTrunk(nn.Module):
@@ -88,6 +91,7 @@ class ResidualTrunk(nn.Module):
         se_reduction: int,
         deform: Sequence[int] = (0, 0, 0, 0),
         spatial: Spatial = PLAIN,
+        plain_start: bool = False,
         strides: Sequence[int] = STRIDES,
     ) -> None:
         super().__init__()
@@ -108,7 +112,8 @@ class ResidualTrunk(nn.Module):
         self.widths = [plane * kind.expansion for plane in planes]
         for number, (plane, depth) in enumerate(zip(planes, depths, strict=True), start=1):
             stride, deformed = strides[number - 1], deform[number - 1]
-            stage = _stage(kind, width, plane, depth, stride, se_reduction, deformed, spatial)
+            plain = plain_start and number == 1 and width == self.widths[0]
+            stage = _stage(kind, width, plane, depth, stride, se_reduction, deformed, spatial, plain)
             self.add_module(f"layer{number}", stage)
             width = self.widths[number - 1]
 
@@ -146,9 +151,10 @@ def sniff_residual(shapes: Shapes, prefix: str = "") -> ResidualConfig | None:
     planes = tuple(size(shapes, f"{block}.conv1.weight") for block in first)
     if not sane((stem_width, *planes), depths) or (kernel, f"{prefix}conv2.weight" in shapes) not in STEMS:
         return None
-    if any(f"{block}.downsample.0.weight" not in shapes for block in first):
-        return None
     bottleneck = f"{first[0]}.conv3.weight" in shapes
+    plain_start = f"{first[0]}.downsample.0.weight" not in shapes
+    if any(f"{block}.downsample.0.weight" not in shapes for block in first[1:]) or (plain_start and bottleneck):
+        return None
     hidden = size(shapes, f"{first[0]}.se.fc.0.weight")
     deform = _sniff_deform(shapes, prefix, planes)
     if deform is None:
@@ -160,6 +166,7 @@ def sniff_residual(shapes: Shapes, prefix: str = "") -> ResidualConfig | None:
         depths=(depths[0], depths[1], depths[2], depths[3]),
         planes=(planes[0], planes[1], planes[2], planes[3]),
         se_reduction=planes[0] * (4 if bottleneck else 1) // hidden if hidden else 0,
+        plain_start=plain_start,
         shuffle=any(f"{block}.conv2.1{rest}" in shapes for block in first for rest in (".weight", ".conv.weight")),
         **deform,
     )
@@ -219,12 +226,12 @@ def _stage(
     se: int,
     deformed: int,
     spatial: Spatial,
+    plain_start: bool,
 ) -> nn.Sequential:
     """One stage; only its first block changes width or stride, and only that one carries SE."""
     outputs = planes * kind.expansion
-    downsample = nn.Sequential(
-        nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs, eps=BN_EPS)
-    )
+    conv = nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False)
+    downsample = None if plain_start else nn.Sequential(conv, nn.BatchNorm2d(outputs, eps=BN_EPS))
     plain = 1 if stride > 1 and not spatial.deform_strided else 0
     how = [replace(spatial, deform=plain <= number < deformed) for number in range(depth)]
     first = kind(inputs, planes, stride, downsample, se, how[0])

@@ -97,6 +97,12 @@ SMALL: list[tuple[str, Any]] = [
     ),
     ("simplepose", simplepose.SimplePoseConfig(7, TINY, (8, 8, 16))),
     ("simplebaseline", simplepose.SimplePoseConfig(7, TINY, (8, 8, 16), 3)),
+    (
+        "simplebaseline",
+        simplepose.SimplePoseConfig(
+            7, ResidualConfig("pool", 8, "basic", (2, 2, 1, 1), (8, 8, 8, 16), plain_start=True), (8, 8, 16)
+        ),
+    ),
     ("hrnet", hrnet.HRNetConfig(14, TRUNK)),
     ("hrnet", hrnet.HRNetConfig(133, TRUNK, 3)),
     ("higher_hrnet", higher_hrnet.HigherHRNetConfig(5, 5, TRUNK, 4, 8, 2)),
