@@ -171,7 +171,9 @@ def onnx_spec(path: Path, network: OnnxNetwork) -> tuple[EstimatorSpec, dict[str
         try:
             return msgspec.json.decode(text, type=EstimatorSpec), {"everything": "description in the file"}, ()
         except msgspec.MsgspecError as error:
-            raise WeightsError(f"The description in {path.name} is damaged.", file=path) from error
+            raise WeightsError(
+                f"The description in {path.name} is damaged, so it cannot be opened.", file=path
+            ) from error
     hints = hints_of(path, {})
     input_wh = _input(path, network, hints)
     joints, convention, maps = _answer(path, network, input_wh, hints)

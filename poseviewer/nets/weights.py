@@ -68,9 +68,10 @@ def load_estimator(path: Path, device: str | torch.device = "cpu") -> LoadedEsti
         return _load_own(path, device)
     report, found = read_checkpoint(path)
     if found is None or report.spec is None:
-        what = f"holds {report.network}, which is known but not built" if report.network else "is not a pose estimator"
+        if report.network:
+            raise WeightsError(f"{path.name} holds {report.network}, which is known but not built.", file=path)
         raise WeightsError(
-            f"{path.name} {what}{'' if report.network else ' that this program knows'}.",
+            f"{path.name} is not a pose estimator that this program knows.",
             file=path,
             remedy=f"poseviewer models inspect {path} says what it holds.",
         )
@@ -87,13 +88,13 @@ def load_estimator(path: Path, device: str | torch.device = "cpu") -> LoadedEsti
 
 def _refuse_unfit(report: Checkpoint, path: Path) -> None:
     """Say in one sentence how a recognised file differs from its network."""
-    words = (("lacks", report.missing), ("also holds", report.unexpected), ("has in another size", report.misshapen))
-    for verb, names in words:
-        if names:
-            raise WeightsError(
-                f"{path.name} looks like {report.network} but {verb} {first_names(names)}, so it does not fit.",
-                file=path,
-            )
+    looks = f"{path.name} looks like {report.network}"
+    if report.missing:
+        raise WeightsError(f"{looks}, but it lacks {first_names(report.missing)}.", file=path)
+    if report.unexpected:
+        raise WeightsError(f"{looks}, but it also holds {first_names(report.unexpected)}.", file=path)
+    if report.misshapen:
+        raise WeightsError(f"{looks}, but {first_names(report.misshapen)} are of another size.", file=path)
 
 
 def save_estimator(
