@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from poseviewer.core.errors import FormatError
+from poseviewer.formats.whole_body import completed
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -107,7 +108,7 @@ class Annotations(msgspec.Struct, frozen=True):
 
 
 def read_annotations(path: str | Path) -> Annotations:
-    """Read and check a COCO annotation file.
+    """Read and check a COCO annotation file; COCO-WholeBody's and Halpe's come as plain COCO with all joints named.
 
     Raises:
         FormatError: naming the file and the field that is missing or wrong.
@@ -116,6 +117,10 @@ def read_annotations(path: str | Path) -> Annotations:
     raw = read_json(path)
     if isinstance(raw, list):
         raise FormatError(f"{path.name} is a results list, but an annotation file is needed here.", file=path)
+    try:
+        raw = completed(raw)
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"{path.name}: its whole-body joints cannot be read: {error}.", file=path) from error
     file = _convert(raw, CocoFile, path)
     if not file.categories:
         raise FormatError(f"{path.name} has no categories, so its joints have no names.", file=path)

@@ -13,6 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from poseviewer.formats.whole_body import SEEN_FROM, whole_body
+
 Array = npt.NDArray[np.float64]
 Reader = Literal[
     "halpe_136",
@@ -23,9 +25,6 @@ Reader = Literal[
     "halpe_coco_wholebody_136",
     "halpe_coco_wholebody_26",
 ]
-WHOLE_BODY_PARTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
-WHOLE_BODY_SIZES = (17, 6, 68, 21, 21)
-SEEN_FROM = 0.35
 SEEN_FROM_NO_FACE = 0.25
 """Joints whose annotated score reaches it are visible; the set without faces asks for less."""
 BODY, HAND = 26, 21
@@ -41,21 +40,6 @@ class ReadPerson:
 
     box: Array
     joints: Array
-
-
-def whole_body(entry: Mapping[str, Any]) -> Array:
-    """The ``(133, 3)`` joints of a WholeBody annotation; parts that it does not have are zeros.
-
-    Raises:
-        ValueError: if a part has another length than it should.
-    """
-    parts = []
-    for name, size in zip(WHOLE_BODY_PARTS, WHOLE_BODY_SIZES, strict=True):
-        values = np.asarray(entry.get(name) or np.zeros(3 * size), dtype=np.float64)
-        if values.size != 3 * size:
-            raise ValueError(f"{name} has {values.size} numbers, {3 * size} are expected")
-        parts.append(values.reshape(size, 3))
-    return np.concatenate(parts)
 
 
 def read_people(

@@ -16,7 +16,7 @@ from poseviewer.core.files import inside
 from poseviewer.core.geometry import box_iou
 from poseviewer.core.joint_conversion import conversion, conversion_of_names, converted
 from poseviewer.core.skeleton import Skeleton, skeleton
-from poseviewer.training.alphapose_people import SEEN_FROM, whole_body
+from poseviewer.formats.whole_body import SEEN_FROM, UNNAMED_SETS, WHOLE_BODY, is_parted, whole_body
 
 Float = npt.NDArray[np.float32]
 # A teacher's joint counts from this score on; below it the teacher itself is not sure.
@@ -26,8 +26,6 @@ SAME_PERSON_IOU = 0.5
 MIN_JOINTS = 5
 # A box that comes this close to the picture's edge, in pixels, is cut off by it.
 EDGE = 2.0
-UNNAMED_SETS = {136: "halpe_136", 26: "halpe_26"}
-"""Sets whose files often name no joints, by how many they have."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -261,9 +259,8 @@ class _Layout:
 
 def _layout(data: dict[str, Any], target: Skeleton) -> _Layout:
     names = next((c["keypoints"] for c in data["categories"] if c.get("keypoints")), None)
-    parted = any("foot_kpts" in a or "face_kpts" in a for a in data["annotations"])
-    if parted and (names is None or len(names) == len(skeleton("coco_17").joints)):
-        return _Layout(conversion(skeleton("coco_wholebody_133"), target), parted=True, seen_from=SEEN_FROM)
+    if is_parted(data["annotations"], names):
+        return _Layout(conversion(skeleton(WHOLE_BODY), target), parted=True, seen_from=SEEN_FROM)
     if names is not None:
         return _Layout(conversion_of_names([str(name) for name in names], target))
     lengths = {len(a["keypoints"]) // 3 for a in data["annotations"] if a.get("keypoints")}

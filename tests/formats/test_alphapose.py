@@ -15,6 +15,7 @@ from poseviewer.core.progress import Note
 from poseviewer.core.skeleton import skeleton
 from poseviewer.core.values import Pose
 from poseviewer.formats.joint_sets import skeleton_of_file
+from poseviewer.formats.whole_body import WHOLE_BODY_PARTS, WHOLE_BODY_SIZES
 from poseviewer.jobs.export import AlphaPoseOptions, export
 from poseviewer.jobs.importing import import_into
 from poseviewer.jobs.video_out import video_writer
@@ -165,6 +166,31 @@ def test_a_project_gets_the_joints_of_its_file(tmp_path: Path) -> None:
     with Project.open(tmp_path / "r.poseproj") as opened:
         assert opened.skeleton == skeleton("coco_wholebody_133")
         np.testing.assert_allclose(opened.people(1, 1)[0].pose.keypoints, whole.keypoints, atol=1e-3)
+
+
+def test_whole_body_files_come_in_with_all_their_joints(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "p", NAMES)
+    triples = np.column_stack([whole_pose(133, 4).keypoints.round(2), np.full(133, 2)])
+    triples[23:91, 2], triples[91:, 2] = 0.9, 0.1
+    parts = np.split(triples, np.cumsum(WHOLE_BODY_SIZES)[:-1])
+    fields = {name: part.ravel().tolist() for name, part in zip(WHOLE_BODY_PARTS, parts, strict=True)}
+    source = dataset([image(1, "a.png")], [annotation(1, 1, **fields)])
+    finish(import_into(write_json(tmp_path / "w.json", source), tmp_path / "p", tmp_path / "w.poseproj"))
+    with Project.open(tmp_path / "w.poseproj") as opened:
+        assert opened.skeleton.name == "coco_wholebody_133"
+        person = opened.people(1, 0)[0]
+    assert person.visibility.tolist() == [2] * 91 + [0] * 42
+    np.testing.assert_allclose(person.pose.keypoints[:91], triples[:91, :2], atol=1e-3)
+    source["annotations"][0]["foot_kpts"] = [1.0, 2.0]
+    with pytest.raises(FormatError, match="foot_kpts has 2 numbers"):
+        skeleton_of_file(write_json(tmp_path / "w.json", source))
+
+
+def test_halpe_files_come_in_though_they_name_no_joints(tmp_path: Path) -> None:
+    joints = np.column_stack([whole_pose(136, 5).keypoints, np.full(136, 0.9)])
+    source = dataset([image(1, "a.png")], [annotation(1, 1, keypoints=joints.ravel().tolist())])
+    source["categories"] = [{"id": 1, "name": "person"}]
+    assert skeleton_of_file(write_json(tmp_path / "h.json", source)).name == "halpe_136"
 
 
 def test_joints_that_nobody_knows_make_a_set_of_their_own(tmp_path: Path) -> None:

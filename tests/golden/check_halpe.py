@@ -9,7 +9,8 @@ from goldenfolder import Comparison, Vectors, check, close, same
 
 from poseviewer.core.joint_conversion import conversion, converted
 from poseviewer.core.skeleton import skeleton
-from poseviewer.training.alphapose_people import SEEN_FROM, read_people, whole_body
+from poseviewer.formats.whole_body import SEEN_FROM, whole_body
+from poseviewer.training.alphapose_people import read_people
 
 FILE = "alphapose/halpe_convert.json"
 PICTURE_WH = (640, 480)

@@ -11,7 +11,7 @@ import pytest
 
 from poseviewer.core.errors import FormatError
 from poseviewer.core.skeleton import Skeleton, skeleton
-from poseviewer.training.alphapose_people import WHOLE_BODY_PARTS, WHOLE_BODY_SIZES
+from poseviewer.formats.whole_body import WHOLE_BODY_PARTS, WHOLE_BODY_SIZES
 from poseviewer.training.datasets import Annotation, read_annotations
 
 
