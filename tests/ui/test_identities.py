@@ -102,3 +102,24 @@ def test_somebody_without_a_track_gets_one_in_this_frame(two, qtbot):
     menu.actions()[2].trigger()
     menu.close()
     assert tracks_in(two, 5) == [1, 2]
+
+
+def test_trails_follow_the_track_through_gaps_and_never_somebody_else(two, qtbot):
+    """Track 1 is away in two frames, and the other person stands where it was then."""
+    desk = two.desk
+    store(two, {at: (walker(at, 46, 2),) for at in (7, 8)})
+    desk.select(frame=5)
+    desk.show(trails=True)
+    qtbot.waitUntil(lambda: len(desk.people) == 2)
+    desk.select(person=desk.people[0].key, joint=9)
+    before, after = two.canvas.trail()
+    assert len(before) == 6
+    assert len(after) == 15 - 2
+    assert after[:, 0].max() < 120, "nobody of track 2, who walks further right"
+
+
+def test_the_legend_has_no_side_colours_where_people_have_their_own(two):
+    bar = two.canvas.legend_bar
+    sides = bar.grab().toImage()
+    two.desk.show(colour_by="track")
+    assert bar.grab().toImage() != sides

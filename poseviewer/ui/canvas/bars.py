@@ -145,10 +145,13 @@ class DisplayBar(Bar):
 
 
 class LegendBar(Bar):
-    """Bottom left: the three visibilities and the shapes of the sides."""
+    """Bottom left: the three visibilities and the shapes of the sides, which have no colour of their own where
+    people are coloured by track."""
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, desk: Desk, parent: QWidget) -> None:
         super().__init__(parent)
+        self._desk = desk
+        desk.display_changed.connect(self.refresh)
         self._items = (
             ("", VISIBLE, tr("visible")),
             ("", OCCLUDED, tr("occluded")),
@@ -160,6 +163,10 @@ class LegendBar(Bar):
         self.setFixedWidth(self._width())
         self.setAccessibleName(tr("Legend"))
         theme.notifier().changed.connect(self._new_theme)
+
+    def refresh(self) -> None:
+        """Show the display's state."""
+        self.update()
 
     def _width(self) -> int:
         from PySide6.QtGui import QFontMetrics
@@ -183,7 +190,8 @@ class LegendBar(Bar):
                 if index == 3:
                     painter.fillRect(QRect(round(x - 8), 8, 1, self.height() - 16), theme.current().colour("line"))
                     x += 8
-                colour = theme.data_colour(side) if side else theme.current().colour("t1")
+                by_side = side and self._desk.display.colour_by == "side"
+                colour = theme.data_colour(side) if by_side else theme.current().colour("t1")
                 if not side and seen == OCCLUDED:
                     painter.setBrush(Qt.BrushStyle.NoBrush)
                     pen = painter.pen()

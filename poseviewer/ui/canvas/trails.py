@@ -33,10 +33,22 @@ def _walk(desk: Desk, person: Person, joint: int, step: int) -> list[list[float]
         frame = desk.selection.frame + step * offset
         if not 0 <= frame < desk.info.frame_count:
             break
-        found = nearest_person(now, tuple(desk.project.people(desk.media_id, frame)))
+        found = _same(now, tuple(desk.project.people(desk.media_id, frame)))
         if found is None:
+            if now.pose.track is not None:
+                # A track may be away for some frames and come back.
+                continue
             break
         now = found
         if found.visibility[joint] != ABSENT:
             places.append(found.pose.keypoints[joint].tolist())
     return places
+
+
+def _same(now: Person, others: tuple[Person, ...]) -> Person | None:
+    """Who of ``others`` is the same: whoever has the track, nobody of another one; without tracks the nearest."""
+    track = now.pose.track
+    if track is None:
+        return nearest_person(now, others)
+    with_track = next((other for other in others if other.pose.track == track), None)
+    return with_track or nearest_person(now, tuple(other for other in others if other.pose.track is None))

@@ -97,7 +97,7 @@ class Canvas(QGraphicsView):
         self.setMinimumSize(240, 180)
         self.setAccessibleName(tr("Canvas"))
         self.display_bar = DisplayBar(self.desk, self.viewport())
-        self.legend_bar = LegendBar(self.viewport())
+        self.legend_bar = LegendBar(self.desk, self.viewport())
         self.zoom_bar = ZoomBar(self.viewport())
         self.zoom_bar.asked.connect(self.desk.do)
         self._new_theme()
