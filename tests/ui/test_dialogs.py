@@ -52,7 +52,7 @@ def test_the_form_of_a_run_returns_what_it_was_given(qtbot: QtBot) -> None:
     config = PipelineConfig(
         detector="a.pt", estimator="b.safetensors", confidence=0.4, iou=0.55, enlargement=0.25, stn=False, flip=True,
         nms=NmsConfig(version="old", gamma=20.5, match_threshold=7, score_floor=0.15, mu=1.1), device="cpu",
-        precision="bf16", batch_frames=3, batch_people=17,
+        precision="bf16", backend="eager", batch_frames=3, batch_people=17,
     )  # fmt: skip
     form = RunSettings(PipelineConfig())
     qtbot.addWidget(form)

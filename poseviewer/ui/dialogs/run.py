@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QPoint, Qt
@@ -41,7 +42,7 @@ class RunDialog(Dialog):
     def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
         super().__init__(tr("Run"), 760, parent)
         self.desk = desk
-        self.settings = RunSettings(desk.config)
+        self.settings = RunSettings(desk.config, partial(desk.start_job, tell_errors=False))
         self.settings.changed.connect(self._say_problem)
         self.progress = RunProgress()
         self.progress.cancel.clicked.connect(self._cancel)

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from poseviewer.pipeline.config import PipelineConfig
 from poseviewer.ui.dialogs.base import Fields
+from poseviewer.ui.dialogs.weights_line import StartJob, WeightsLine
 from poseviewer.ui.panels.widgets import Choice, Heading, Tick
 from poseviewer.ui.text import tr
 
@@ -39,6 +40,13 @@ TRACKERS = (
     ("", "None"),
 )
 DEVICES = (("auto", "Automatic"), ("cpu", "CPU"), ("cuda", "CUDA"))
+BACKENDS = (
+    ("auto", "Automatic"),
+    ("torch", "torch"),
+    ("eager", "torch, plain"),
+    ("onnxruntime", "ONNX Runtime"),
+    ("openvino", "OpenVINO"),
+)
 PRECISIONS = (("auto", "Automatic"), ("float32", "float32"), ("bf16", "bfloat16"), ("fp16", "float16"))
 
 
@@ -65,7 +73,10 @@ class WeightsField(QWidget):
     def _browse(self) -> None:
         start = str(Path(self.field.text()).parent) if self.field.text() else ""
         path, _ = QFileDialog.getOpenFileName(
-            self, self._title, start, tr("Weights") + " (*.safetensors *.pt *.pth);;" + tr("All files") + " (*)"
+            self,
+            self._title,
+            start,
+            tr("Weights") + " (*.safetensors *.pt *.pth *.tar *.onnx);;" + tr("All files") + " (*)",
         )
         if path:
             self.field.setText(path)
@@ -75,17 +86,22 @@ class WeightsField(QWidget):
 class RunSettings(QWidget):
     """Edits a PipelineConfig.
 
+    Args:
+        config: to begin with.
+        start: runs a job on a thread of its own, so that a chosen estimator can be described; None describes nothing.
+
     Signals:
         changed: a person changed something; ``config()`` gives the new value.
     """
 
     changed = Signal()
 
-    def __init__(self, config: PipelineConfig) -> None:
+    def __init__(self, config: PipelineConfig, start: StartJob | None = None) -> None:
         super().__init__()
         self._base = config
         self.detector = WeightsField(tr("Detector"))
         self.estimator = WeightsField(tr("Estimator"))
+        self.about = WeightsLine(start)
         self.confidence = _number(0, 1, 0.05, 2)
         self.iou = _number(0, 1, 0.05, 2)
         self.enlargement = _number(-0.5, 4, 0.05, 2)
@@ -99,6 +115,7 @@ class RunSettings(QWidget):
         self.tracker = _choices(TRACKERS)
         self.device = _choices(DEVICES)
         self.precision = _choices(PRECISIONS)
+        self.backend = _choices(BACKENDS)
         self.batch_frames, self.batch_people = QSpinBox(), QSpinBox()
         for box in (self.batch_frames, self.batch_people):
             box.setRange(1, 512)
@@ -113,6 +130,7 @@ class RunSettings(QWidget):
         find.add(tr("Least score"), self.confidence)
         find.add(tr("Box overlap (IoU)"), self.iou)
         pose.add(tr("Estimator"), self.estimator)
+        pose.addWidget(self.about, pose.rowCount(), 1)
         pose.add(tr("Enlarge boxes by"), self.enlargement, tr("0.3 as in RMPE: 15 % on each side"))
         pose.addWidget(self.stn, pose.rowCount(), 1)
         pose.addWidget(self.flip, pose.rowCount(), 1)
@@ -124,6 +142,7 @@ class RunSettings(QWidget):
         nms.add(tr("Score floor"), self.floor)
         device.add(tr("Device"), self.device)
         device.add(tr("Precision"), self.precision)
+        device.add(tr("Backend"), self.backend)
         device.add(tr("Frames at once"), self.batch_frames)
         device.add(tr("People at once"), self.batch_people)
         row = QHBoxLayout(self)
@@ -151,13 +170,16 @@ class RunSettings(QWidget):
             whole.valueChanged.connect(self._edited)
         for check in (self.stn, self.flip, self.suppress):
             check.toggled.connect(self._edited)
-        for choice in (self.version, self.tracker, self.device, self.precision):
+        for choice in (self.version, self.tracker, self.device, self.precision, self.backend):
             choice.currentIndexChanged.connect(self._edited)
 
     def _edited(self) -> None:
         on = self.suppress.isChecked()
         for control in (self.version, self.gamma, self.matches, self.floor):
             control.setEnabled(on)
+        # Weights of one-stage pipelines are ultralytics' own.
+        whole = self._base.pipeline == "onestage"
+        self.about.look_at("" if whole else self.estimator.field.text().strip())
         self.changed.emit()
 
     def show_config(self, config: PipelineConfig) -> None:
@@ -179,6 +201,7 @@ class RunSettings(QWidget):
         _pick(self.tracker, config.tracker)
         _pick(self.device, config.device)
         _pick(self.precision, config.precision)
+        _pick(self.backend, config.backend)
         self.batch_frames.setValue(config.batch_frames)
         self.batch_people.setValue(config.batch_people)
         self._edited()
@@ -207,6 +230,7 @@ class RunSettings(QWidget):
             tracker=self.tracker.currentData(),
             device=self.device.currentData(),
             precision=self.precision.currentData(),
+            backend=self.backend.currentData(),
             batch_frames=self.batch_frames.value(),
             batch_people=self.batch_people.value(),
         )
