@@ -7,7 +7,8 @@ from typing import Literal
 
 import msgspec
 
-from poseviewer.core.errors import CallError
+from poseviewer.core.errors import CallError, MissingPartError
+from poseviewer.core.resources import resource_folder
 from poseviewer.ops.nms_config import NmsConfig, NmsVersion, reference_nms
 
 PipelineName = Literal["topdown", "bottomup", "onestage"]
@@ -15,6 +16,7 @@ PrecisionName = Literal["auto", "float32", "bf16", "fp16"]
 BackendName = Literal["auto", "eager", "torch", "onnxruntime", "openvino"]
 TrackerName = Literal["auto", "", "oks", "poseflow", "kalman"]
 LARGEST_INPUT = 4096
+BUNDLED_BOTTOM_UP = "weights/bottomup.safetensors"
 
 __all__ = ["NmsConfig", "NmsVersion", "PipelineConfig", "applied_nms", "config_hash", "reference_nms", "with_nms"]
 
@@ -89,6 +91,28 @@ def check_config(config: PipelineConfig) -> None:
         raise CallError("Several scales must hold 1, because the tags are taken from it.")
     if config.nms.version in ("box", "none"):
         raise CallError(f"Pose NMS has no form called {config.nms.version!r}: it is what other pipelines do instead.")
+
+
+def check_weights(config: PipelineConfig) -> None:
+    """Check that a network is named where none comes with PoseViewer.
+
+    Raises:
+        MissingPartError: none is; the sentence says which file is needed.
+    """
+    if config.estimator or config.pipeline == "topdown":
+        return
+    if config.pipeline == "onestage":
+        raise MissingPartError(
+            "The one-stage pipeline needs pose weights of ultralytics, such as yolov8n-pose.pt; none come with "
+            "PoseViewer.",
+            remedy="Name the file as estimator.",
+        )
+    if not (resource_folder() / BUNDLED_BOTTOM_UP).is_file():
+        raise MissingPartError(
+            "The bottom-up pipeline needs a network with tags, such as HigherHRNet's pose_higher_hrnet_w32_512.pth or "
+            "pose-ae-train's checkpoint; none comes with PoseViewer.",
+            remedy="Name the file as estimator.",
+        )
 
 
 def applied_nms(config: PipelineConfig) -> NmsConfig:

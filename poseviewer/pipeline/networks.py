@@ -11,13 +11,12 @@ import torch
 from torch import Tensor
 
 from poseviewer import __version__
-from poseviewer.core.errors import MissingPartError
 from poseviewer.core.resources import resource
 from poseviewer.core.skeleton import skeleton
 from poseviewer.nets.catalogue import located
 from poseviewer.nets.weights import EstimatorSpec, LoadedEstimator, load_estimator
 from poseviewer.pipeline.backends import Backend, prepare
-from poseviewer.pipeline.config import PipelineConfig, PrecisionName
+from poseviewer.pipeline.config import BUNDLED_BOTTOM_UP, PipelineConfig, PrecisionName, check_weights
 from poseviewer.pipeline.decoding import Answer, floats, merged
 from poseviewer.pipeline.detector import Detector
 from poseviewer.pipeline.devices import (
@@ -30,7 +29,6 @@ from poseviewer.pipeline.devices import (
 )
 
 BUNDLED_ESTIMATOR = "weights/estimator.safetensors"
-BUNDLED_BOTTOM_UP = "weights/bottomup.safetensors"
 
 
 class Networks:
@@ -161,7 +159,7 @@ def load_networks(config: PipelineConfig, device: torch.device | None = None) ->
     if config.pipeline == "onestage":
         from poseviewer.pipeline.onestage import load_one_stage
 
-        return load_one_stage(config.estimator, device)
+        return load_one_stage(_estimator_path(config), device)
     path = _estimator_path(config)
     try:
         estimator = load_estimator(path, device)
@@ -191,18 +189,10 @@ def _estimator_path(config: PipelineConfig) -> Path:
         MissingPartError: none is named, and the pipeline's own does not come with the program.
         WeightsError: a model of the catalogue is named that was not fetched.
     """
+    check_weights(config)
     if config.estimator:
         return located(config.estimator)
-    if config.pipeline == "topdown":
-        return resource(BUNDLED_ESTIMATOR)
-    try:
-        return resource(BUNDLED_BOTTOM_UP)
-    except MissingPartError as error:
-        raise MissingPartError(
-            "The bottom-up pipeline needs a network with tags, such as HigherHRNet's pose_higher_hrnet_w32_512.pth or "
-            "pose-ae-train's checkpoint; none comes with PoseViewer.",
-            remedy="Name the file as estimator.",
-        ) from error
+    return resource(BUNDLED_ESTIMATOR if config.pipeline == "topdown" else BUNDLED_BOTTOM_UP)
 
 
 def _stamp(path: str) -> tuple[int, int]:

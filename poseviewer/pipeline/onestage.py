@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from poseviewer.core.errors import MissingPartError, WeightsError
+from poseviewer.core.errors import WeightsError
 from poseviewer.core.progress import Note
 from poseviewer.core.values import Candidates
 from poseviewer.nets.weights import EstimatorSpec, LoadedEstimator
@@ -59,20 +59,14 @@ class OneStageNetworks(Networks):
         self.weights = weights
 
 
-def load_one_stage(path: str, device: torch.device) -> OneStageNetworks:
+def load_one_stage(path: Path, device: torch.device) -> OneStageNetworks:
     """Load a pose network of ultralytics.
 
     Raises:
         WeightsError: the file is missing, refused, or no pose network.
-        MissingPartError: no file is named, or ultralytics is missing.
+        MissingPartError: ultralytics is missing.
     """
-    if not path:
-        raise MissingPartError(
-            "The one-stage pipeline needs pose weights of ultralytics, such as yolov8n-pose.pt; none come with "
-            "PoseViewer.",
-            remedy="Name the file as estimator.",
-        )
-    weights = load_yolo(Path(path))
+    weights = load_yolo(path)
     if weights.joint_shape is None:
         raise WeightsError(
             f"{weights.name} finds boxes but no joints, so it is a detector, not a one-stage pose network.",

@@ -166,7 +166,7 @@ class ToolBar(QToolBar):
 
     def _show_config(self) -> None:
         config = self._desk.config
-        kinds = {"topdown": tr("Top-down"), "bottomup": tr("Bottom-up")}
+        kinds = {"topdown": tr("Top-down"), "bottomup": tr("Bottom-up"), "onestage": tr("One-stage")}
         weights = " + ".join(Path(name).stem for name in (config.detector, config.estimator) if name)
         words = f"{kinds.get(config.pipeline, config.pipeline)} · {weights or tr('bundled weights')}"
         if not config.stn:

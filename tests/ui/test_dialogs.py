@@ -145,3 +145,32 @@ def test_what_was_exported_can_be_imported_again(qtbot: QtBot, desk: Desk, tmp_p
 
 def test_time_left_is_worded_like_everywhere() -> None:
     assert [time_left(seconds) for seconds in (4.2, 130, 3905)] == ["4 s left", "2 min 10 s left", "1 h 5 min left"]
+
+
+def test_the_run_form_offers_the_three_pipelines(qtbot: QtBot, desk: Desk) -> None:
+    form = RunSettings(PipelineConfig(pipeline="bottomup", estimator="tags.pth", scales=(1.0, 2.0), input_size=512))
+    qtbot.addWidget(form)
+    config = form.config()
+    assert (config.pipeline, config.scales, config.input_size) == ("bottomup", (1.0, 2.0), 512)
+    assert not form.detector.isEnabled()
+    assert not form.iou.isEnabled()
+    assert form.scales.isEnabled()
+    form.pipeline.setCurrentIndex(form.pipeline.findData("onestage"))
+    assert form.config().pipeline == "onestage"
+    assert form.iou.isEnabled()
+    assert not form.flip.isEnabled()
+    assert not form.gamma.isEnabled()
+    form.pipeline.setCurrentIndex(form.pipeline.findData("topdown"))
+    assert form.detector.isEnabled()
+    assert not form.input_size.isEnabled()
+    assert form.gamma.isEnabled()
+    dialog = RunDialog(desk)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    settings = dialog.settings
+    for name, file in (("bottomup", "pose_higher_hrnet_w32_512.pth"), ("onestage", "yolov8n-pose.pt")):
+        settings.pipeline.setCurrentIndex(settings.pipeline.findData(name))
+        assert file in dialog.problem.text()
+        assert not dialog.start.isEnabled()
+    settings.pipeline.setCurrentIndex(settings.pipeline.findData("topdown"))
+    assert dialog.problem.text() == ""

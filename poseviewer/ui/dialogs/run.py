@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 
 from poseviewer.core.errors import KnownError
 from poseviewer.core.framerange import frame_range_text, parse_frames
-from poseviewer.pipeline.config import PipelineConfig, check_config
+from poseviewer.pipeline.config import PipelineConfig, check_config, check_weights
 from poseviewer.ui.dialogs.base import Dialog, Rule
 from poseviewer.ui.dialogs.run_progress import RunProgress
 from poseviewer.ui.dialogs.run_settings import RunSettings
@@ -126,6 +126,7 @@ class RunDialog(Dialog):
         problem = ""
         try:
             check_config(self.settings.config())
+            check_weights(self.settings.config())
             if not self.frames():
                 problem = tr("There is no frame to run.")
         except KnownError as error:

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from poseviewer.pipeline.config import PipelineConfig
+from poseviewer.pipeline.config import LARGEST_INPUT, PipelineConfig
 from poseviewer.ui.dialogs.base import Fields
 from poseviewer.ui.dialogs.weights_line import StartJob, WeightsLine
 from poseviewer.ui.panels.widgets import Choice, Heading, Tick
@@ -39,6 +39,12 @@ TRACKERS = (
     ("oks", "Pose alone (OKS)"),
     ("", "None"),
 )
+PIPELINES = (
+    ("topdown", "Top-down: detector, then joints"),
+    ("bottomup", "Bottom-up: joints, then people"),
+    ("onestage", "One-stage: ultralytics pose"),
+)
+SCALES = (("1", "1"), ("1 2", "1, 2"), ("0.5 1 2", "0.5, 1, 2"))
 DEVICES = (("auto", "Automatic"), ("cpu", "CPU"), ("cuda", "CUDA"))
 BACKENDS = (
     ("auto", "Automatic"),
@@ -99,12 +105,19 @@ class RunSettings(QWidget):
     def __init__(self, config: PipelineConfig, start: StartJob | None = None) -> None:
         super().__init__()
         self._base = config
+        self.pipeline = _choices(PIPELINES)
         self.detector = WeightsField(tr("Detector"))
         self.estimator = WeightsField(tr("Estimator"))
         self.about = WeightsLine(start)
         self.confidence = _number(0, 1, 0.05, 2)
         self.iou = _number(0, 1, 0.05, 2)
         self.enlargement = _number(-0.5, 4, 0.05, 2)
+        self.input_size = QSpinBox()
+        self.input_size.setRange(0, LARGEST_INPUT)
+        self.input_size.setSingleStep(64)
+        self.input_size.setSpecialValueText(tr("As trained"))
+        _pad(self.input_size)
+        self.scales = _choices(SCALES)
         self.stn = Tick(tr("Spatial transformer, where the estimator has one"))
         self.flip = Tick(tr("Average with the mirrored crop (slower)"))
         self.suppress = Tick(tr("Suppress doubled people"))
@@ -126,12 +139,15 @@ class RunSettings(QWidget):
 
     def _lay_out(self) -> None:
         find, pose, track, nms, device = Fields(), Fields(), Fields(), Fields(), Fields()
+        find.add(tr("Pipeline"), self.pipeline)
         find.add(tr("Detector"), self.detector)
         find.add(tr("Least score"), self.confidence)
         find.add(tr("Box overlap (IoU)"), self.iou)
         pose.add(tr("Estimator"), self.estimator)
         pose.addWidget(self.about, pose.rowCount(), 1)
         pose.add(tr("Enlarge boxes by"), self.enlargement, tr("0.3 as in RMPE: 15 % on each side"))
+        pose.add(tr("Input size (px)"), self.input_size)
+        pose.add(tr("Scales"), self.scales)
         pose.addWidget(self.stn, pose.rowCount(), 1)
         pose.addWidget(self.flip, pose.rowCount(), 1)
         track.add(tr("Tracker"), self.tracker, tr("Automatic: motion and pose in videos, none in pictures"))
@@ -166,26 +182,43 @@ class RunSettings(QWidget):
             field.changed.connect(self._edited)
         for number in (self.confidence, self.iou, self.enlargement, self.gamma, self.matches, self.floor):
             number.valueChanged.connect(self._edited)
-        for whole in (self.batch_frames, self.batch_people):
+        for whole in (self.batch_frames, self.batch_people, self.input_size):
             whole.valueChanged.connect(self._edited)
         for check in (self.stn, self.flip, self.suppress):
             check.toggled.connect(self._edited)
-        for choice in (self.version, self.tracker, self.device, self.precision, self.backend):
+        choices = (self.pipeline, self.scales, self.version, self.tracker, self.device, self.precision, self.backend)
+        for choice in choices:
             choice.currentIndexChanged.connect(self._edited)
 
     def _edited(self) -> None:
-        on = self.suppress.isChecked()
-        for control in (self.version, self.gamma, self.matches, self.floor):
-            control.setEnabled(on)
+        self._enable()
         # Weights of one-stage pipelines are ultralytics' own.
-        whole = self._base.pipeline == "onestage"
+        whole = self.pipeline.currentData() == "onestage"
         self.about.look_at("" if whole else self.estimator.field.text().strip())
         self.changed.emit()
+
+    def _enable(self) -> None:
+        """Let a person touch only what the chosen pipeline uses."""
+        pipeline = self.pipeline.currentData()
+        top_down, bottom_up = pipeline == "topdown", pipeline == "bottomup"
+        for control in (self.detector, self.enlargement, self.stn, self.batch_people):
+            control.setEnabled(top_down)
+        self.iou.setEnabled(not bottom_up)
+        self.flip.setEnabled(pipeline != "onestage")
+        self.input_size.setEnabled(not top_down)
+        self.scales.setEnabled(bottom_up)
+        on = top_down and self.suppress.isChecked()
+        for control in (self.version, self.gamma, self.matches, self.floor):
+            control.setEnabled(on)
+        self.estimator.field.setPlaceholderText(tr("Bundled") if top_down else tr("A file is needed"))
 
     def show_config(self, config: PipelineConfig) -> None:
         """Show ``config`` in the form without a signal."""
         self._base = config
         before = self.blockSignals(True)
+        _pick(self.pipeline, config.pipeline)
+        self.input_size.setValue(config.input_size)
+        _pick(self.scales, _scales_key(config.scales))
         self.detector.field.setText(config.detector)
         self.estimator.field.setText(config.estimator)
         self.confidence.setValue(config.confidence)
@@ -219,6 +252,9 @@ class RunSettings(QWidget):
         )
         return msgspec.structs.replace(
             self._base,
+            pipeline=self.pipeline.currentData(),
+            input_size=self.input_size.value(),
+            scales=tuple(float(part) for part in self.scales.currentData().split()),
             detector=self.detector.field.text().strip(),
             estimator=self.estimator.field.text().strip(),
             confidence=self.confidence.value(),
@@ -234,6 +270,11 @@ class RunSettings(QWidget):
             batch_frames=self.batch_frames.value(),
             batch_people=self.batch_people.value(),
         )
+
+
+def _scales_key(scales: tuple[float, ...]) -> str:
+    """Scales as the choice has them."""
+    return " ".join(f"{scale:g}" for scale in scales)
 
 
 def _number(low: float, high: float, step: float, decimals: int) -> QDoubleSpinBox:
