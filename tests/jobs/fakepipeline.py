@@ -14,6 +14,7 @@ from poseviewer.core.errors import MediaError
 from poseviewer.core.values import FrameResult, Pose
 from poseviewer.jobs.video_out import video_writer
 from poseviewer.media import frame_fingerprint
+from poseviewer.pipeline.backends import Backend
 
 
 class FakeNetworks:
@@ -22,6 +23,7 @@ class FakeNetworks:
     skeleton = "coco_17"
     joints = 17
     detector = None
+    backend = Backend()
 
     def describe(self) -> dict[str, Any]:
         return {"device": "cpu", "precision": "float32", "detector": {"name": "fake"}, "estimator": {"name": "fake"}}
