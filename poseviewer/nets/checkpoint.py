@@ -281,12 +281,24 @@ def _unprefixed(tensors: Mapping[str, Tensor], about: dict[str, Any], taken: lis
         if any(key.startswith(old) for key in named):
             named = {new + key.removeprefix(old) if key.startswith(old) else key: v for key, v in named.items()}
             taken.append(f"{old} (now {new})")
+    if single := _single_final(named):
+        named = {key.replace(single, "head.final_layer."): value for key, value in named.items()}
+        taken.append(f"{single} (now head.final_layer.)")
     for name in ("mean", "std"):
         value = named.pop(PREPROCESSOR + name, None)
         if value is not None and value.numel() == 3:
             about[PREPROCESSOR + name] = value.flatten().tolist()
     kept = {key: value for key, value in named.items() if key.rpartition(".")[2] not in DROPPED}
     return Content(kept, about, ", ".join(taken))
+
+
+def _single_final(named: Mapping[str, Tensor]) -> str:
+    """How MMPose before 1.0 numbered the one last convolution of a head without others; "" where it did not."""
+    for stem in ("head.final_layers.", "head.final_layer."):
+        numbers = {key.removeprefix(stem).partition(".")[0] for key in named if key.startswith(stem)}
+        if numbers == {"0"} and not any(key.startswith("head.deconv_layers.0.0.") for key in named):
+            return f"{stem}0."
+    return ""
 
 
 def recognise(tensors: Mapping[str, Tensor]) -> Recognised | None:

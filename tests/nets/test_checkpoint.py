@@ -187,6 +187,11 @@ def test_mmpose_before_one_dot_zero_is_renamed(tmp_path: Path) -> None:
     report = inspect(path)
     assert (report.publisher, report.fits) == ("MMPose", True)
     assert "keypoint_head." in report.wrapper
+    for old in ("keypoint_head.final_layers.0.", "keypoint_head.final_layer.0."):
+        path = saved(
+            tmp_path / "old.pth", net, {"meta": {}}, lambda key, old=old: key.replace("head.final_layer.", old)
+        )
+        assert inspect(path).fits
 
     def named(key: str) -> str:
         return ("keypoint_head." if key.startswith(("final_layers", "deconv_layers")) else "backbone.") + key
