@@ -137,6 +137,8 @@ def _swatch(track: int) -> QIcon:
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme.track_colour(track))
         painter.drawEllipse(4, 4, 16, 16)
+        if theme.track_repeats(track):
+            painter.fillRect(4, 10, 16, 4, theme.data_colour("mark"))
     finally:
         painter.end()
     return QIcon(picture)

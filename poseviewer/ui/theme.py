@@ -70,6 +70,11 @@ def track_colour(track: int | None) -> QColor:
     return _colour(tracks[(track - 1) % len(tracks)])
 
 
+def track_repeats(track: int | None) -> bool:
+    """Return whether an earlier track has the same colour: then it gets a white stripe."""
+    return track is not None and track > len(_tokens("data")["tracks"])
+
+
 class _Keeper(QObject):
     changed = Signal()
 

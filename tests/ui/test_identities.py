@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from desk_tools import pose_at
+from PySide6.QtGui import QImage
 
 from poseviewer.core.values import FrameResult, Pose
+from poseviewer.ui import theme
 from poseviewer.ui.identities import ask_swap, offers
 from poseviewer.ui.window import Window
 
@@ -123,3 +125,20 @@ def test_the_legend_has_no_side_colours_where_people_have_their_own(two):
     sides = bar.grab().toImage()
     two.desk.show(colour_by="track")
     assert bar.grab().toImage() != sides
+
+
+def test_a_thirteenth_track_is_told_from_the_first(two, qtbot, monkeypatch):
+    """Twelve colours repeat; the second round has a white stripe in lines and swatches."""
+    desk = two.desk
+    desk.show(colour_by="track", labels=False)
+
+    def picture(track: int) -> QImage:
+        store(two, {5: (walker(5, 40, track),)})
+        qtbot.waitUntil(lambda: [person.pose.track for person in desk.people] == [track])
+        return two.canvas.grab().toImage()
+
+    first, again = picture(1), picture(13)
+    assert theme.track_colour(1) == theme.track_colour(13)
+    assert first != again
+    monkeypatch.setattr(theme, "track_repeats", lambda track: False)
+    assert picture(1) == picture(13)

@@ -19,7 +19,7 @@ GAP = 16.0
 def person_parts(person: Person, number: int, *, selected: bool) -> list[Part]:
     """Return what a person's pill says: swatch and number, for the selected one also score and track."""
     track = person.pose.track
-    parts = [Part(colour=theme.track_colour(track)), Part(str(number), strong=True)]
+    parts = [Part(colour=theme.track_colour(track), striped=theme.track_repeats(track)), Part(str(number), strong=True)]
     if selected:
         words = [f"{mean_score(person):.2f}"] if mean_score(person) > 0 else []
         if track is not None:

@@ -34,6 +34,8 @@ class Look:
     joint: float
 
 
+STRIPE = 0.35
+"""Width of the stripe of repeated track colours, as a share of the limb's."""
 SELECTED = Look(3.0, 5.2)
 OTHER = Look(2.0, 3.2)
 
@@ -118,6 +120,10 @@ def _paint_limbs(painter: QPainter, figure: Figure, skeleton: Skeleton, look: Lo
             pen.setDashPattern(DASH)
         painter.setPen(pen)
         painter.drawLines(lines)
+    if colour_by == "track" and theme.track_repeats(figure.track):
+        for fine, lines in every.items():
+            painter.setPen(QPen(theme.data_colour("mark"), max(look.limb * (FINE if fine else 1.0) * STRIPE, 0.8)))
+            painter.drawLines(lines)
 
 
 def _paint_joints(painter: QPainter, figure: Figure, skeleton: Skeleton, look: Look, colour_by: ColourBy) -> None:
@@ -341,11 +347,13 @@ def paint_peak(painter: QPainter, at: QPointF, *, held: bool, radius: float = 11
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One piece of a pill: text, or a swatch of ``colour`` (of ``side`` for a joint's glyph)."""
+    """One piece of a pill: text, or a swatch of ``colour`` (of ``side`` for a joint's glyph, with a white stripe where
+    an earlier track has the colour)."""
 
     text: str = ""
     colour: QColor | None = None
     side: str = ""
+    striped: bool = False
     strong: bool = False
     dim: bool = False
 
@@ -390,4 +398,6 @@ def paint_pill(painter: QPainter, rect: QRectF, parts: Sequence[Part], *, outlin
                 shape(painter, at, 4.0, part.side)
             else:
                 painter.drawRoundedRect(QRectF(at.x() - 4, at.y() - 4, 8, 8), 2, 2)
+                if part.striped:
+                    painter.fillRect(QRectF(at.x() - 4, at.y() - 1, 8, 2), theme.data_colour("mark"))
             x += 13

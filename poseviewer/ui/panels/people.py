@@ -174,6 +174,8 @@ def _paint_words(painter: QPainter, entry: PersonRow, area: QRectF, *, chosen: b
         painter.setPen(Qt.PenStyle.NoPen if looks.dark else QPen(theme.data_colour("edge_light", 0.5), 1))
         painter.setBrush(theme.track_colour(entry.track))
         painter.drawRoundedRect(QRectF(x, lower.center().y() - 4, 9, 9), 2, 2)
+        if theme.track_repeats(entry.track):
+            painter.fillRect(QRectF(x, lower.center().y() - 0.5, 9, 2), theme.data_colour("mark"))
         words = tr("track {number}", number=entry.track) + " · "
         painter.setPen(looks.colour("t2"))
         painter.drawText(QRectF(x + 13, lower.top(), room, lower.height()), middle, words)

@@ -289,7 +289,7 @@ def paint_tracks(
             painter.setPen(QPen(edge, 1.4) if chosen or not looks.dark else QPen(Qt.PenStyle.NoPen))
             painter.setBrush(theme.track_colour(track))
             painter.drawRoundedRect(box.adjusted(0.5, 0.5, -0.5, -0.5), 2, 2)
-            if track > 12:
+            if theme.track_repeats(track):
                 stripe = QRectF(left + 2, y + TRACK / 2 - 0.75, max(wide - 4, 0), 1.5)
                 painter.fillRect(stripe, theme.data_colour("mark"))
     for place, track in enumerate(order[scroll : scroll + fits]):
