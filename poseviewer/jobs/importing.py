@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from pathlib import Path
 
-from poseviewer.core.errors import CallError
+from poseviewer.core.errors import CallError, FormatError
+from poseviewer.core.joint_conversion import conversion
 from poseviewer.core.progress import JobEvent
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.formats.coco_import import ImportReport, Looked, import_coco
+from poseviewer.formats.coco_model import read_json
 from poseviewer.formats.joint_sets import skeleton_of_file
 from poseviewer.jobs.confirming import confirm
 from poseviewer.jobs.frames import picture_names
@@ -18,17 +20,22 @@ from poseviewer.project import Project
 __all__ = ["ImportReport", "import_file", "import_into"]
 
 
-def import_file(path: str | Path, images: str | Path, project: Project) -> Generator[JobEvent, None, ImportReport]:
+def import_file(
+    path: str | Path, images: str | Path, project: Project, *, fit: bool = True
+) -> Generator[JobEvent, None, ImportReport]:
     """Take a COCO annotation file, results list or AlphaPose's results into an open project.
 
     Args:
         path: the file.
         images: folder of the pictures, or the video that they are frames of.
         project: gets media and people.
+        fit: a project that holds nobody takes the file's joint set where its own would lose joints.
 
     Raises:
         FormatError, MediaError: one sentence naming file and field.
     """
+    if fit:
+        _fit(Path(path), project)
     if Path(images).is_file():
         with open_media(images) as media:
             # The settled table is cached, so the import's own look is quick.
@@ -62,11 +69,24 @@ def import_into(
         )
     try:
         with opened:
-            return (yield from import_file(path, images, opened))
+            return (yield from import_file(path, images, opened, fit=kit is None))
     except BaseException:
         if fresh:
             target.unlink(missing_ok=True)
         raise
+
+
+def _fit(path: Path, project: Project) -> None:
+    """Give a project that holds nobody the joint set of a file, where its own has no place for some of the joints."""
+    try:
+        kit = skeleton_of_file(path)
+    except FormatError:
+        # What is wrong is said by the import itself, and an unknown number of joints may be the project's own.
+        return
+    placed = int((conversion(kit, project.skeleton) >= 0).sum())
+    nameless = isinstance(read_json(path), list)
+    if placed < kit.count and not (nameless and kit.count == project.skeleton.count):
+        project.use_skeleton(kit)
 
 
 def look(path: Path) -> Looked:

@@ -15,6 +15,7 @@ import numpy as np
 from poseviewer.core.errors import CallError, KnownError, MediaError, WeightsError
 from poseviewer.core.progress import FrameDone, JobEvent, Note, ProgressMeter
 from poseviewer.core.values import Array, FrameResult, FrameSource
+from poseviewer.jobs.fitting import fit_joints
 from poseviewer.jobs.recalling import tracker_for
 from poseviewer.pipeline.config import PipelineConfig
 from poseviewer.project import Project
@@ -99,6 +100,8 @@ def predict(
         # Loaded now, so that the run's record names the detector too.
         _ = networks.detector
     described = networks.describe()
+    if project is not None:
+        fit_joints(project, networks)
     sink = _Sink(project, media_id, into)
     frames = sink.begin(config, described, frames, continue_run)
     notes: deque[Note] = deque()

@@ -15,10 +15,11 @@ from poseviewer.core.drawing import alphapose_drawing
 from poseviewer.core.errors import CallError, FormatError, MediaError
 from poseviewer.core.framerange import frame_range_text, parse_frames
 from poseviewer.core.progress import JobEvent, Note
-from poseviewer.core.skeleton import Skeleton, skeleton, skeleton_names
+from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.values import Frame, FrameResult, MediaInfo
 from poseviewer.jobs.confirming import confirm
 from poseviewer.jobs.continuing import check_same_weights, stopped_run
+from poseviewer.jobs.fitting import skeleton_of
 from poseviewer.jobs.frames import picture_names
 from poseviewer.jobs.overlay import overlay_video
 from poseviewer.jobs.predict import Compute, config_of_run, predict
@@ -191,22 +192,6 @@ def _check_media(order: PredictOrder) -> None:
 
 def _open_project(path: str, kit: Skeleton) -> Project:
     return Project.open(path) if Path(path).exists() else Project.create(path, skeleton=kit)
-
-
-def skeleton_of(networks: Networks) -> Skeleton:
-    """Return the skeleton that the estimator was trained for; plain numbered joints where nobody says which."""
-    if networks.skeleton in skeleton_names() and skeleton(networks.skeleton).count == networks.joints:
-        return skeleton(networks.skeleton)
-    count = networks.joints
-    return Skeleton(
-        name=f"joints_{count}",
-        title=f"{count} joints without names",
-        joints=tuple(f"joint {number}" for number in range(1, count + 1)),
-        limbs=(),
-        flip=tuple(range(count)),
-        sides=tuple("centre" for _ in range(count)),
-        sigmas=(1 / count,) * count,
-    )
 
 
 def _predict_one(

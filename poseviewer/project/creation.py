@@ -55,6 +55,16 @@ def _fill(path: Path, skeleton: Skeleton) -> None:
         connection.close()
 
 
+def replace_skeleton(db: sqlite3.Connection, skeleton: Skeleton) -> bool:
+    """Write another joint set into a project in which nobody is or was; return whether it was written."""
+    for table in ("prediction", "correction", "journal"):
+        if db.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0]:
+            return False
+    text = msgspec.json.encode(skeleton).decode()
+    db.execute("INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)", (SKELETON_KEY, text))
+    return True
+
+
 def read_project_skeleton(db: sqlite3.Connection, path: Path) -> Skeleton:
     """Return the skeleton that the project was made with; it is kept whole, so that no installation can change it.
 

@@ -39,7 +39,7 @@ from poseviewer.project import (
 )
 from poseviewer.project.between import Gap, find_gaps
 from poseviewer.project.connection import Database
-from poseviewer.project.creation import make_file, read_project_skeleton
+from poseviewer.project.creation import make_file, read_project_skeleton, replace_skeleton
 from poseviewer.project.edits import AnyEdit, edit_joint, edit_name, edit_person
 from poseviewer.project.header import read_header
 from poseviewer.project.journal import Grouping, RowWriter
@@ -520,6 +520,15 @@ class Project:
                 "INSERT OR REPLACE INTO setting (key, value) VALUES (?, ?)", (key, msgspec.json.encode(value).decode())
             )
         self._emit(Changes(frozenset({"settings"}), transaction.revision, "view", frames=frozenset()))
+
+    def use_skeleton(self, skeleton: Skeleton) -> bool:
+        """Take another joint set; only a project in which nobody is or was can. Returns whether it did."""
+        with self._database.write() as transaction:
+            if taken := replace_skeleton(transaction.db, skeleton):
+                self.skeleton = skeleton
+        if taken:
+            self._emit(Changes(frozenset({"settings"}), transaction.revision, "job", frames=frozenset()))
+        return taken
 
     def export_rows(self, include: Include, media: int | None = None) -> Iterator[ExportRow]:
         """Yield frames with their people, by media and frame, read page by page.

@@ -515,6 +515,10 @@ class Desk(QObject):
         if self.project is None or self.media_id is None:
             return
         frame = self.selection.frame
+        if changes.touches("settings") and self._skeleton != self.project.skeleton:
+            self._skeleton = self.project.skeleton
+            self.session.select(joint=None)
+            self.people_changed.emit()
         if any(changes.touches(kind, self.media_id, frame) for kind in ("predictions", "corrections", "tracks")):
             self._read_people()
         self.changes.emit(changes)

@@ -17,7 +17,7 @@ from poseviewer.core.values import Pose
 from poseviewer.formats.joint_sets import skeleton_of_file
 from poseviewer.formats.whole_body import WHOLE_BODY_PARTS, WHOLE_BODY_SIZES
 from poseviewer.jobs.export import AlphaPoseOptions, export
-from poseviewer.jobs.importing import import_into
+from poseviewer.jobs.importing import import_file, import_into
 from poseviewer.jobs.video_out import video_writer
 from poseviewer.media import open_media
 from poseviewer.project import Project, edits
@@ -220,9 +220,8 @@ def test_results_of_an_unknown_number_of_joints_need_a_name(tmp_path: Path) -> N
 
 def test_another_set_comes_in_where_the_sets_coincide(tmp_path: Path) -> None:
     file = exported(predicted(tmp_path, joints=136), tmp_path / "out")
-    with Project.create(tmp_path / "small.poseproj"):
-        pass
-    finish(import_into(file, tmp_path / "p", tmp_path / "small.poseproj"))
+    with Project.create(tmp_path / "small.poseproj") as project:
+        finish(import_file(file, tmp_path / "p", project, fit=False))
     before, after = people_of(tmp_path / "p.poseproj")[1][0], people_of(tmp_path / "small.poseproj")[1][0]
     np.testing.assert_allclose(after.pose.keypoints, before.pose.keypoints[:17], atol=1e-3)
 
