@@ -16,6 +16,7 @@ from poseviewer.core.values import (
     Candidates,
     Evidence,
     FrameResult,
+    Grouping,
     Person,
     Pose,
     Suppression,
@@ -75,8 +76,17 @@ def append(result: FrameResult, extra: FrameResult) -> FrameResult:
         np.concatenate([old.matches, np.zeros(count, dtype=np.int64)]),
         np.concatenate([old.kept, new]),
     )
-    evidence = Evidence((*a.crops, *b.crops), candidates, suppression, a.seconds)
+    grouping = _joined(a.grouping, b.grouping)
+    evidence = Evidence((*a.crops, *b.crops), candidates, suppression, a.seconds, grouping)
     return replace(result, poses=(*result.poses, *_poses(b.candidates)), evidence=evidence)
+
+
+def _joined(first: Grouping | None, second: Grouping | None) -> Grouping | None:
+    """Why all of these people were grouped; both looked at one picture, so that the maps are the first one's."""
+    if first is None or second is None:
+        return first
+    names = ("joint_tags", "person_tags", "distance", "how")
+    return replace(first, **{name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in names})
 
 
 def _poses(candidates: Candidates) -> tuple[Pose, ...]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -11,7 +14,14 @@ from tag_people import OWN, TAGS, TagReader, hide, tag_networks, tag_of
 
 from poseviewer.core.errors import CallError, MissingPartError, WeightsError
 from poseviewer.core.progress import Note
+from poseviewer.core.skeleton import skeleton
 from poseviewer.core.values import BELOW_FLOOR, BY_TAG, KEPT, NO_JOINT, REFINED, STARTED, Frame, FrameResult
+from poseviewer.nets.families import IMAGENET_MEAN, IMAGENET_STD
+from poseviewer.nets.header import EstimatorHeader
+from poseviewer.nets.higher_hrnet import HigherHRNet, HigherHRNetConfig
+from poseviewer.nets.hrnet import TrunkConfig
+from poseviewer.nets.weights import EstimatorSpec, save_estimator
+from poseviewer.ops import grouping, higher
 from poseviewer.pipeline.bottomup import BottomUp, centred, rules_of
 from poseviewer.pipeline.config import PipelineConfig, applied_nms, check_config
 from poseviewer.pipeline.networks import load_networks
@@ -266,3 +276,58 @@ def test_what_does_not_fit_is_refused_in_one_sentence() -> None:
         with pytest.raises(CallError):
             check_config(changed(**fields))
     assert TAGS[1] - TAGS[0] > 1.0
+
+
+def test_our_own_files_with_tags_run(tmp_path: Path) -> None:
+    """A small HigherHRNet of ours: what the pipeline groups is what the network and the published steps give."""
+    torch.manual_seed(4)
+    trunk = TrunkConfig(width=4)
+    config = HigherHRNetConfig(joints=17, tags=17, trunk=trunk, width=4, blocks=1)
+    spec = EstimatorSpec(
+        family="higher_hrnet",
+        skeleton="coco_17",
+        joints=17,
+        input_wh=(64, 64),
+        heatmap_wh=(32, 32),
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        decode="higher",
+        output="tags",
+    )
+    path = tmp_path / "small.safetensors"
+    save_estimator(path, HigherHRNet(config).eval(), EstimatorHeader(spec, config), half=False)
+    chosen = changed(estimator=str(path), flip=True, confidence=0.0, backend="eager")
+    networks = load_networks(chosen)
+    assert (networks.precision, networks.describe()["estimator"]["name"]) == ("float32", "small.safetensors")
+    pixels = np.random.default_rng(2).integers(0, 255, (64, 96, 3), dtype=np.uint8)
+    result = make_worker(networks, chosen).process([Frame(0, 0.0, pixels)], keep_evidence=True)[0]
+    assert result.evidence is not None
+    why, crop = result.evidence.grouping, result.evidence.crops
+    assert why is not None
+    window = higher.scaled_input((96, 64), 64, 1.0, 1.0)
+    assert window.size_wh == (128, 64)
+    with torch.inference_mode():
+        fed = networks.normalise(_fed(window, pixels))
+        rules = higher.StageRules(17, skeleton("coco_17").flip)
+        plain = rules.read(networks.estimator.module(fed))
+        mirrored = rules.read(networks.estimator.module(fed.flip(3)), mirrored=True)
+        total = higher.Scales((1.0,), project_wh=window.size_wh)
+        total.add(1.0, [plain, mirrored])
+        heat, tags = total.result()
+        people, scores = grouping.group_people(heat[0], tags[0])
+    found = result.evidence.candidates
+    np.testing.assert_allclose(why.tags, tags[0].numpy(), atol=1e-4)
+    assert len(found.box_scores) == len(scores) > 3
+    np.testing.assert_allclose(np.sort(found.box_scores), np.sort(scores.numpy()), atol=1e-4)
+    np.testing.assert_allclose(crop[0].heatmaps, heat[0].numpy(), atol=1e-4)
+    places = window.to_picture(people[..., :2], (128, 64)).numpy()
+    seen = people[..., 2].numpy() > 0
+    np.testing.assert_allclose(found.keypoints[seen], places[seen], atol=0.51)
+
+
+def _fed(window: higher.ScaledInput, pixels: np.ndarray) -> torch.Tensor:
+    """The input as OpenCV cuts it, ``(1, 3, h, w)``."""
+    matrix = window.matrix(window.size_wh).numpy()
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    cut = cv2.warpAffine(pixels.astype(np.float32), matrix, window.size_wh, flags=flags)
+    return torch.from_numpy(cut).permute(2, 0, 1)[None]

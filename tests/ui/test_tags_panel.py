@@ -266,3 +266,20 @@ def test_tag_pictures_go_from_low_to_high() -> None:
     assert image.pixelColor(1, 1).green() > image.pixelColor(1, 0).green() > image.pixelColor(0, 0).green()
     assert short_joint("left knee") == "l knee"
     assert short_joint("nose") == "nose"
+
+
+def test_who_is_added_by_hand_keeps_its_reasons(desk: FakeDesk) -> None:
+    from poseviewer.ui.evidence import append
+
+    first = desk.evidence
+    assert first is not None
+    why = first.evidence.grouping  # type: ignore[union-attr]
+    assert why is not None
+    both = append(first, first).evidence
+    assert both is not None
+    assert both.grouping is not None
+    assert len(both.grouping.how) == len(both.crops) == 2 * len(why.how)
+    np.testing.assert_array_equal(both.grouping.joint_tags[len(why.how) :], why.joint_tags)
+    assert both.grouping.tags is why.tags
+    give(desk, None)
+    assert append(first, desk.evidence).evidence.grouping is why  # type: ignore[arg-type, union-attr]
