@@ -8,12 +8,16 @@ is told from others by those who were beside them.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterable
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import msgspec
 
+from poseviewer.core.changes import Changes, Kind
+from poseviewer.core.errors import ProjectError
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.project import doubts
+from poseviewer.project.connection import Database
 from poseviewer.project.journal import Image
 from poseviewer.project.people import read_people, read_predictions
 from poseviewer.project.summary import refresh
@@ -24,6 +28,46 @@ FRAMES_AT_ONCE = 32
 
 _INDEXES = (("doubt_by_prediction", "prediction"), ("doubt_by_other", "other"))
 """Deleting a prediction looks for doubts about it; without these indexes it would read all doubts each time."""
+
+
+def discard(
+    database: Database, skeleton: Skeleton, run: int, emit: Callable[[Changes], object]
+) -> Iterator[tuple[int, int]]:
+    """Do what ``Project.discard_run`` says, telling ``emit`` of each transaction."""
+    begun = time.time()
+    with database.write(job=True) as transaction:
+        row = transaction.db.execute("SELECT media FROM run WHERE id = ?", (run,)).fetchone()
+        if row is None:
+            raise ProjectError(f"The project has no run {run}.")
+        media, total = int(row[0]), begin(transaction.db, run)
+    kept = _edited_before(database, run)
+    done, left = 0, True
+    while left:
+        with database.write(job=True) as transaction:
+            db = transaction.db
+            # What was edited, and perhaps undone, since this began.
+            new = db.execute("SELECT images FROM journal WHERE at >= ?", (begun,)).fetchall()
+            frames = step(db, skeleton, run, media, kept | edited_frames(new, run))
+            left = bool(frames)
+            if not left:
+                end(db, run)
+        kinds: frozenset[Kind] = frozenset({"predictions", "tracks"} if left else {"runs"})
+        emit(Changes(kinds, transaction.revision, "job", media, frozenset(frames)))
+        done += len(frames)
+        if left:
+            yield min(done, total), total
+
+
+def _edited_before(database: Database, run: int) -> set[int]:
+    """Return the frames of a run's predictions that the journal names, read page by page."""
+    kept, last = set[int](), 0
+    while True:
+        with database.read() as db:
+            page = db.execute("SELECT id, images FROM journal WHERE id > ? ORDER BY id LIMIT 200", (last,)).fetchall()
+        if not page:
+            return kept
+        kept |= edited_frames([(images,) for _, images in page], run)
+        last = page[-1][0]
 
 
 def begin(db: sqlite3.Connection, run: int) -> int:

@@ -108,9 +108,23 @@ def by_content(db: sqlite3.Connection, info: MediaInfo) -> MediaMatch | None:
 
 
 def samples(db: sqlite3.Connection, info: MediaInfo) -> list[Sample]:
-    """Return for each media some of its frame fingerprints, to be compared without holding the project up."""
-    medias = db.execute("SELECT id, path FROM media ORDER BY id").fetchall()
+    """Return for each media some of its frame fingerprints, to be compared without holding the project up.
+
+    Only media of as many frames and of that size are compared: a file that was cut or scaled shows the same pictures
+    under other numbers or at other places, so nothing that is stored would fit it as it is.
+    """
+    medias = db.execute(
+        "SELECT id, path FROM media WHERE frame_count = ? AND json_extract(info, '$.size_wh[0]') = ?"
+        " AND json_extract(info, '$.size_wh[1]') = ? ORDER BY id",
+        (info.frame_count, *info.size_wh),
+    ).fetchall()
     return [(media, path, _spread(db, media, info.frame_count)) for media, path in medias]
+
+
+def has_prints(db: sqlite3.Connection, media: int) -> bool:
+    """Return whether the fingerprint of any frame of a media is stored."""
+    row = db.execute("SELECT 1 FROM frame WHERE media = ? AND fingerprint != '' LIMIT 1", (media,)).fetchone()
+    return row is not None
 
 
 def by_frames(taken: list[Sample], info: MediaInfo, frame_fingerprint: Callable[[int], str]) -> MediaMatch:

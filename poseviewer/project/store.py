@@ -10,13 +10,13 @@ import dataclasses
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 
-from poseviewer.core.changes import Changes, Kind, Origin
+from poseviewer.core.changes import Changes, Origin
 from poseviewer.core.errors import ProjectError
 from poseviewer.core.events import Event
 from poseviewer.core.skeleton import Skeleton
@@ -62,6 +62,7 @@ from poseviewer.project.rows import (
     TrackChange,
     UndoResult,
 )
+from poseviewer.project.shifts import Shift, find_shift, stored_prints
 
 T = TypeVar("T")
 JOB_TURN_S = 0.02
@@ -197,6 +198,17 @@ class Project:
         if frame_fingerprint is None:
             return MediaMatch(None, "none")
         return media_rows.by_frames(taken, info, frame_fingerprint)
+
+    def find_shift(self, media: int, told: Mapping[int, str]) -> Shift | None:
+        """Tell how the frames of a file (frame -> fingerprint) lie to those of a media; None if they show others."""
+        with self._database.read() as db:
+            frames, prints = stored_prints(db, media)
+        return find_shift(media, frames, prints, told)
+
+    def has_prints(self, media: int) -> bool:
+        """Return whether anything is stored about frames of a media, so that another file could contradict it."""
+        with self._database.read() as db:
+            return media_rows.has_prints(db, media)
 
     # --- people and edits ---
 
@@ -419,35 +431,7 @@ class Project:
         Raises:
             ProjectError: if there is no such run.
         """
-        begun = time.time()
-        with self._database.write(job=True) as transaction:
-            media = runs.media_of(transaction.db, run)
-            total = discarding.begin(transaction.db, run)
-        kept, last = set[int](), 0
-        while True:
-            with self._database.read() as db:
-                page = db.execute(
-                    "SELECT id, images FROM journal WHERE id > ? ORDER BY id LIMIT 200", (last,)
-                ).fetchall()
-            if not page:
-                break
-            kept |= discarding.edited_frames([(images,) for _, images in page], run)
-            last = page[-1][0]
-        done, left = 0, True
-        while left:
-            with self._database.write(job=True) as transaction:
-                db = transaction.db
-                # What was edited, and perhaps undone, since this began.
-                new = db.execute("SELECT images FROM journal WHERE at >= ?", (begun,)).fetchall()
-                frames = discarding.step(db, self.skeleton, run, media, kept | discarding.edited_frames(new, run))
-                left = bool(frames)
-                if not left:
-                    discarding.end(db, run)
-            kinds: frozenset[Kind] = frozenset({"predictions", "tracks"} if left else {"runs"})
-            self._emit(Changes(kinds, transaction.revision, "job", media, frozenset(frames)))
-            done += len(frames)
-            if left:
-                yield min(done, total), total
+        return discarding.discard(self._database, self.skeleton, run, self._emit)
 
     # --- the timeline and finding things ---
 

@@ -14,13 +14,14 @@ from poseviewer.core.errors import KnownError
 from poseviewer.core.values import MediaInfo
 from poseviewer.ui import settings
 from poseviewer.ui.messages import Message
-from poseviewer.ui.opening import Opened, belongs, confirm_job, one_target, open_job
+from poseviewer.ui.opening import Opened, belongs, carry_job, compare_job, confirm_job, one_target, open_job
 from poseviewer.ui.text import tr, tr_sentence
 from poseviewer.ui.threads import JobThread
 
 if TYPE_CHECKING:
     from poseviewer.media import Media
     from poseviewer.project import Project
+    from poseviewer.project.shifts import Shift
     from poseviewer.ui.desk import Desk
 
 log = logging.getLogger("poseviewer.opener")
@@ -43,6 +44,7 @@ class Opener(QObject):
         self._desk = desk
         self._ticket = 0
         self._counting: JobThread | None = None
+        self._work: list[JobThread] = []
         self.confirmed_share = 1.0
         self.opening = ""
 
@@ -94,6 +96,10 @@ class Opener(QObject):
         desk.start_looking(frame)
         if opened.missing:
             self._tell_missing(Path(opened.missing), foreign=opened.foreign)
+        if opened.foreign and opened.media_id is not None:
+            self._compare(opened.media_id, opened.missing)
+        elif opened.kin is not None and desk.info is not None:
+            self._compare(opened.kin, desk.info.path)
 
     def _tell_missing(self, path: Path, *, foreign: bool) -> None:
         name = path.name
@@ -105,6 +111,51 @@ class Opener(QObject):
             actions.append((tr("Use it anyway"), partial(self.relink, path, anyway=True)))
         remedy = tr("Show where it is; what you corrected is kept.")
         self._desk.tell(Message(sentence, remedy, "warning", tuple(actions), key="missing"))
+
+    def _compare(self, media_id: int, path: str) -> None:
+        """Look in the background whether a file shows what was corrected, but cut or in another size."""
+        if self._desk.project is None:
+            return
+        thread = self._desk.start_job(compare_job(self._desk.project, media_id, path), tell_errors=False)
+        ticket = self._ticket
+        thread.result.connect(lambda shift: self._compared(shift, path) if ticket == self._ticket else None)
+        self._work.append(thread)
+        thread.finished.connect(lambda: self._work.remove(thread) if thread in self._work else None)
+
+    def _compared(self, shift: Shift | None, path: str) -> None:
+        """Ask whether corrections should be taken over to a file that shows the same."""
+        if shift is None:
+            return
+        name = Path(path).name
+        if shift.offset > 0:
+            sentence = tr("{file} shows the same, but begins {n} frames later.", file=name, n=shift.offset)
+        elif shift.offset < 0:
+            sentence = tr("{file} shows the same, but begins {n} frames earlier.", file=name, n=-shift.offset)
+        else:
+            sentence = tr("{file} shows the same, in another size or length.", file=name)
+        remedy = tr("Corrections can be taken over to the frames that show the same; the old ones stay in the project.")
+        carry = partial(self._carry, shift, path)
+        self._desk.tell(Message(sentence, remedy, "warning", ((tr("Take them over"), carry),), key="missing"))
+
+    def _carry(self, shift: Shift, path: str) -> None:
+        """Take corrections over in the background, then show them."""
+        if self._desk.project is None:
+            return
+        thread = self._desk.start_job(carry_job(self._desk.project, shift, path))
+        ticket = self._ticket
+        thread.result.connect(lambda done: self._carried(*done) if ticket == self._ticket else None)
+
+    def _carried(self, media_id: int, taken: int, left: int) -> None:
+        desk = self._desk
+        words = tr("The corrections of {n} frames were taken over.", n=taken)
+        if taken == 1:
+            words = tr("The corrections of one frame were taken over.")
+        rest = tr("{n} frames are not in this file or look different there.", n=left) if left > 1 else ""
+        if left == 1:
+            rest = tr("One frame is not in this file or looks different there.")
+        desk.tell(Message(words, rest, "done" if taken else "warning", key="missing"))
+        if media_id != desk.media_id:
+            self.show_media(media_id)
 
     def _count(self) -> None:
         """Settle the frame table in the background; edits bind to frames only after it."""
@@ -178,6 +229,7 @@ class Opener(QObject):
             with open_media(path) as media:
                 if not anyway and not belongs(desk.project, desk.media_id, media):
                     self._tell_missing(Path(path), foreign=True)
+                    self._compare(desk.media_id, str(path))
                     return
                 desk.project.relink_media(desk.media_id, str(path), media.info)
         except KnownError as error:
@@ -204,6 +256,9 @@ class Opener(QObject):
         if self._counting is not None:
             self._counting.cancel()
             self._counting = None
+        for thread in self._work:
+            thread.cancel()
+        self._work.clear()
         desk.session.play(playing=False)
         desk.runs.end()
         project = desk.project

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from poseviewer.media import Media
     from poseviewer.project import Project
     from poseviewer.project.rows import MediaMatch, MediaRow
+    from poseviewer.project.shifts import Shift
 
 log = logging.getLogger("poseviewer.opening")
 PROJECT_SUFFIX = ".poseproj"
@@ -31,7 +33,8 @@ class Opened:
         media_id: of the media to show, or None for a project without media.
         media: open, or None where it is not at its place any more.
         missing: where the media should have been, or "".
-        foreign: a file is there, but its pictures are not those that were corrected.
+        foreign: a file is there, but its frames are not those that were corrected.
+        kin: another media of the project, with corrections, that may show the same in other frames, or None.
     """
 
     project: Project
@@ -39,6 +42,7 @@ class Opened:
     media: Media | None
     missing: str = ""
     foreign: bool = False
+    kin: int | None = None
 
 
 def is_project(path: Path) -> bool:
@@ -105,12 +109,13 @@ def _open_media(path: Path) -> Generator[JobEvent, None, Opened]:
         raise
     try:
         media_id = media_id_of(project, media)
+        kin = kin_of(project, media_id, media)
     except BaseException:
         project.close()
         media.close()
         raise
     yield Note(f"Opened {path.name}")
-    return Opened(project, media_id, media)
+    return Opened(project, media_id, media, kin=kin)
 
 
 def media_id_of(project: Project, media: Media) -> int:
@@ -119,14 +124,14 @@ def media_id_of(project: Project, media: Media) -> int:
     A file that was encoded again keeps its corrections: some of the stored frames' fingerprints are compared.
     """
     info = media.info
-    found, compared = compare(project, media)
+    found = compare(project, media)
     if found.media is not None:
         if found.moved or found.by == "frames":
             project.relink_media(found.media, info.path, info)
         return found.media
     for row in project.media_list():
         # Another file of that name, and nothing is stored that could belong to the old one.
-        if Path(row.path) == Path(info.path) and not compared:
+        if Path(row.path) == Path(info.path) and not project.has_prints(row.id):
             project.relink_media(row.id, info.path, info)
             return row.id
     return project.add_media(info)
@@ -144,19 +149,51 @@ def fingerprint_of(media: Media, index: int) -> str:
 
 def belongs(project: Project, row_id: int, media: Media) -> bool:
     """Return whether ``media`` is media ``row_id`` of ``project``, by content or by its pictures."""
-    found, compared = compare(project, media)
-    return found.media == row_id or (found.media is None and not compared)
+    found = compare(project, media)
+    return found.media == row_id or (found.media is None and not project.has_prints(row_id))
 
 
-def compare(project: Project, media: Media) -> tuple[MediaMatch, bool]:
-    """Return which media of ``project`` this one is, and whether stored frames were compared to find out."""
-    asked: list[int] = []
+def compare(project: Project, media: Media) -> MediaMatch:
+    """Return which media of ``project`` this one is: of the same content, or with the same pictures."""
+    return project.match_media(media.info, partial(fingerprint_of, media))
 
-    def told(index: int) -> str:
-        asked.append(index)
-        return fingerprint_of(media, index)
 
-    return project.match_media(media.info, told), bool(asked)
+def kin_of(project: Project, media_id: int, media: Media) -> int | None:
+    """Return which corrected media a new one may be a cut or scaled copy of: of the same place, or the only other."""
+    if project.corrected_frames(media_id) or project.runs(media_id):
+        return None
+    others = [row for row in project.media_list() if row.id != media_id and project.corrected_frames(row.id)]
+    same = [row for row in others if Path(row.path) == Path(media.info.path)] or others
+    return same[0].id if len(same) == 1 else None
+
+
+def compare_job(project: Project, media_id: int, path: str) -> Generator[JobEvent, None, Shift | None]:
+    """Find out how the frames of a file lie to those of a media of the project; None if they show something else.
+
+    Raises:
+        KnownError: if the file cannot be read.
+    """
+    from poseviewer.jobs.carrying import look_for_shift
+    from poseviewer.media import open_media
+
+    with open_media(path) as media:
+        return (yield from look_for_shift(project, media_id, media))
+
+
+def carry_job(project: Project, shift: Shift, path: str) -> Generator[JobEvent, None, tuple[int, int, int]]:
+    """Take the corrections of a media over to a file; returns as ``carry_over``.
+
+    Raises:
+        KnownError: if the file cannot be read.
+    """
+    from poseviewer.jobs.carrying import carry_over
+    from poseviewer.jobs.confirming import confirm
+    from poseviewer.media import open_media
+
+    with open_media(path) as media:
+        # Corrections are bound to frames only when it is certain which those are.
+        yield from confirm(media)
+        return (yield from carry_over(project, shift, media))
 
 
 def _open_project(path: Path) -> Generator[JobEvent, None, Opened]:
