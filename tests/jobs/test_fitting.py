@@ -37,6 +37,23 @@ def test_an_empty_project_takes_the_networks_joints(tmp_path: Path) -> None:
         assert project.skeleton == skeleton("halpe_136")
 
 
+def test_as_many_joints_are_not_always_the_same_joints(tmp_path: Path) -> None:
+    networks = Networks()
+    networks.skeleton, networks.joints = "coco_17", 17
+    write_pictures(tmp_path / "p", ["a.png"])
+    with Project.create(tmp_path / "p.poseproj", "h36m_17") as project, open_media(tmp_path / "p") as media:
+        number = project.add_media(media.info)
+        project.store_results(project.start_run(number, {}, {}, [0]), [result(0, pose())])
+        with pytest.raises(ProjectError, match="Human3"):
+            fit_joints(project, networks)  # type: ignore[arg-type]
+    with Project.create(tmp_path / "e.poseproj", "h36m_17") as project:
+        fit_joints(project, networks)  # type: ignore[arg-type]
+        assert project.skeleton.name == "coco_17"
+    with Project.create(tmp_path / "t.poseproj", "humanart_17") as project:
+        fit_joints(project, networks)  # type: ignore[arg-type]
+        assert project.skeleton.name == "humanart_17"
+
+
 @pytest.mark.parametrize("corrected", [False, True])
 def test_a_project_with_people_keeps_its_joints(tmp_path: Path, *, corrected: bool) -> None:
     write_pictures(tmp_path / "p", ["a.png"])
