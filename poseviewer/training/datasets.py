@@ -149,7 +149,9 @@ def gather(name: str, people: Sequence[Annotation], absent: Sequence[npt.NDArray
     """Pack annotations into arrays; each picture is listed once. `absent` holds (K,) for everybody."""
     order: dict[Path, int] = {}
     index = np.array([order.setdefault(p.image, len(order)) for p in people], dtype=np.int64)
-    joints = np.array([p.joints for p in people], dtype=np.float32).reshape(len(people), -1, 3)
+    # The -1 of an empty set would be anything.
+    count = people[0].joints.shape[0] if people else 0
+    joints = np.array([p.joints for p in people], dtype=np.float32).reshape(len(people), count, 3)
     boxes = np.array([p.box for p in people], dtype=np.float32).reshape(-1, 4)
     weights = (joints[..., 2] > 0).astype(np.float32)
     gone = np.zeros(weights.shape, dtype=np.bool_) if absent is None else np.array(absent).reshape(weights.shape)

@@ -36,6 +36,7 @@ from poseviewer.training.results import STOP, Comparison
 
 CHECKPOINT = "checkpoint.pt"
 PIXELS = "pixels"
+SAVE_SECONDS = 30.0
 GENTLE = AugmentConfig(
     scale=0.25, rotation=30.0, box_noise=0.05, half_body=0.15, low_resolution=0.2, erase=0.2, flip=0.5
 )
@@ -135,9 +136,9 @@ def retrain(config: RetrainConfig, data: RetrainData) -> Generator[JobEvent, Non
     best = _Best(config, old, shape, data.held)
     hooks: list[Hook[JobEvent]] = [
         StopFile(config.out / STOP),
+        Save(SAVE_SECONDS, config.out / CHECKPOINT),
         _Tell(learner),
         best,
-        Save(30.0, config.out / CHECKPOINT),
     ]
     batches = partial(_batches, mixture, config, old.spec.input_wh)
     yield from run(learner, batches, hooks)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from poseviewer.core.skeleton import skeleton
 
@@ -20,7 +21,14 @@ FIGURE = np.array(
 )  # fmt: skip
 
 
-def draw_people(folder: Path, split: str, count: int = 12, seed: int = 0) -> Path:
+# The same figure with both arms up: to a network that only saw the other one, a surprise.
+ARMS_UP = FIGURE.copy()
+ARMS_UP[7:11] = [[0.85, 0.3], [0.15, 0.3], [0.8, 0.02], [0.2, 0.02]]
+
+
+def draw_people(
+    folder: Path, split: str, count: int = 12, seed: int = 0, *, figure: npt.NDArray[np.float64] = FIGURE
+) -> Path:
     """Write `count` pictures with one drawn person each and their annotations; returns the annotation file."""
     rng = np.random.default_rng(seed)
     shape = skeleton()
@@ -30,7 +38,7 @@ def draw_people(folder: Path, split: str, count: int = 12, seed: int = 0) -> Pat
         picture = rng.integers(90, 130, (120, 100, 3), dtype=np.uint8)
         size = float(rng.uniform(30, 45))
         start = rng.uniform((5, 5), (95 - size, 115 - 2 * size))
-        joints = FIGURE * size + start
+        joints = figure * size + start
         for a, b in shape.limbs:
             ends = [tuple(int(v) for v in joints[j].round()) for j in (a, b)]
             cv2.line(picture, ends[0], ends[1], (230, 230, 230), 2)

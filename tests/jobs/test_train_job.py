@@ -1,0 +1,255 @@
+"""The closed loop in small: corrections of a project become weights that are better on frames nobody corrected."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from poseviewer.cli.main import run_command
+from poseviewer.cli.progress import drive
+from poseviewer.core.errors import CallError, FormatError, KnownError, MediaError
+from poseviewer.core.progress import Note, Point, Progress
+from poseviewer.core.skeleton import skeleton
+from poseviewer.core.values import FrameResult, Pose
+from poseviewer.jobs.retrain import (
+    RetrainOrder,
+    RetrainOutcome,
+    ask_to_stop,
+    event_line,
+    read_event,
+    retrain_project,
+    take_snapshot,
+)
+from poseviewer.jobs.train import TrainOrder, train_files
+from poseviewer.media import open_media
+from poseviewer.nets.fastpose import FastPose, FastPoseConfig, initialise
+from poseviewer.nets.weights import EstimatorHeader, EstimatorSpec, load_estimator, read_own, save_estimator
+from poseviewer.project import Project, edits
+from poseviewer.training.augment import AugmentConfig
+from poseviewer.training.batches import Mixture
+from poseviewer.training.datasets import gather, read_annotations
+from poseviewer.training.holdout import HoldOut
+from poseviewer.training.loop import Learner, LoopConfig
+from poseviewer.training.objectives import HeatmapObjective
+from tests.training.people import ARMS_UP, draw_people
+
+SHAPE = skeleton()
+TINY = FastPoseConfig(
+    stem="strided", stem_width=8, block="basic", depths=(1, 1, 1, 1), planes=(16, 24, 32, 48), se_reduction=4,
+    duc=(64, 64), laterals=True,
+)  # fmt: skip
+SPEC = EstimatorSpec(
+    family="fastpose", skeleton="coco_17", joints=17, input_wh=(64, 96), heatmap_wh=(16, 24),
+    mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), decode="master",
+)  # fmt: skip
+FRAMES, CORRECTED = 20, (0, 2, 4, 6, 8, 10, 12, 14)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A tiny network that knows drawn people with their arms down, and others whose arms are up."""
+    folder = tmp_path_factory.mktemp("world")
+    torch.manual_seed(0)
+    net = FastPose(TINY)
+    initialise(net)
+    file = draw_people(folder / "known", "train", 12)
+    known = gather("known", read_annotations(file, folder / "known" / "images", SHAPE))
+    gentle = AugmentConfig(0.1, 5.0, 0.02, 0.0, 0.0, 0.0, 0.0)
+    mixture = Mixture([(1.0, known)], folder / "pixels", SHAPE, gentle)
+    config = LoopConfig(steps=110, rate=5e-3, warm_up=10, average=0.9, precision="float32")
+    learner: Learner[Any] = Learner(net, HeatmapObjective(SPEC, torch.ones(17), 1.0), config)
+    for number in range(110):
+        learner.learn(mixture.batch(number, 12, SPEC.input_wh, 1.0))
+    weights = folder / "old.safetensors"
+    save_estimator(weights, learner.average.module, EstimatorHeader(spec=SPEC, network=TINY, licence="none"))
+    truth = draw_people(folder / "clip", "frame", FRAMES, seed=9, figure=ARMS_UP)
+    return {"weights": weights, "truth": truth, "clip": folder / "clip" / "images", "known": file}
+
+
+@pytest.fixture
+def project(world: dict[str, Path], tmp_path: Path) -> Iterator[Project]:
+    """People with their arms up as a media: predicted wrongly, corrected in some frames."""
+    people = read_annotations(world["truth"], world["clip"], SHAPE)
+    with Project.create(tmp_path / "clip.poseproj") as made, open_media(world["clip"]) as media:
+        number = made.add_media(media.confirm())
+        run = made.start_run(number, {}, {"estimator": {"name": "old"}}, range(FRAMES))
+        results = [
+            FrameResult(
+                frame, 0.0, (Pose(p.joints[:, :2] + 9, np.full(17, 0.5, np.float32), p.box, 0.5),), f"{frame:016x}"
+            )
+            for frame, p in enumerate(people)
+        ]
+        made.store_results(run, results)
+        made.finish_run(run, "done")
+        for frame in CORRECTED:
+            joints = tuple((float(x), float(y)) for x, y in people[frame].joints[:, :2])
+            key = made.people(number, frame)[0].key
+            made.apply(edits.ReplacePose(number, frame, person=key, keypoints=joints, visibility=(2,) * 17))
+        yield made
+
+
+def others(world: dict[str, Path], folder: Path) -> Path:
+    """The frames that nobody corrected, with the truth."""
+    data = json.loads(world["truth"].read_text())
+    data["images"] = [image for image in data["images"] if image["id"] - 1 not in CORRECTED]
+    kept = {image["id"] for image in data["images"]}
+    data["annotations"] = [entry for entry in data["annotations"] if entry["image_id"] in kept]
+    (folder / "images").symlink_to(world["clip"])
+    file = folder / "others.json"
+    file.write_text(json.dumps(data))
+    return file
+
+
+def order_for(world: dict[str, Path], data: str, out: Path, **changes: Any) -> TrainOrder:
+    fields: dict[str, Any] = {"start": str(world["weights"]), "steps": 3, "hold_out": ("none",), "precision": "float32"}
+    return TrainOrder((data,), str(out), **{**fields, **changes})
+
+
+def test_the_corrections_come_back_as_a_better_model(
+    world: dict[str, Path], project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = [(row.frame, row.people[0].pose.keypoints.tobytes()) for row in project.export_rows("corrections")]
+    validate = others(world, tmp_path)
+    project.close()
+    arguments = ["train", str(project.path), "--from", str(world["weights"]), "--out", str(tmp_path / "better")]
+    arguments += ["--steps", "160", "--rate", "5e-3", "--hold-out", "none", "--validate", str(validate)]
+    assert run_command([*arguments, "--precision", "float32", "--json"]) == 0
+    outcome = msgspec.json.decode(capsys.readouterr().out.encode(), type=RetrainOutcome)
+    found = outcome.comparison
+    assert found is not None
+    assert found.people == FRAMES - len(CORRECTED)
+    assert found.before.pck is not None
+    assert found.after.pck is not None
+    assert found.after.pck > found.before.pck + 0.1
+    assert found.after.ap > found.before.ap + 0.1
+    arms = [joint for joint in found.joints if "wrist" in joint.joint or "elbow" in joint.joint]
+    assert all(joint.pck_after > joint.pck_before for joint in arms if joint.pck_before is not None)
+    assert [joint.joint for joint in found.joints] == list(SHAPE.joints)
+    assert all(first.oks_after <= then.oks_after for first, then in zip(found.worst, found.worst[1:], strict=False))
+    assert load_estimator(Path(outcome.weights)).spec == SPEC
+    assert read_own(Path(outcome.weights))[0].licence == "none"
+    folder = tmp_path / "better"
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "comparison.json", "estimator.md", "estimator.safetensors", "snapshot",
+    ]  # fmt: skip
+    assert "PCK@0.2 by joint" in (folder / "estimator.md").read_text()
+    with Project.open(project.path) as again:
+        after = [(row.frame, row.people[0].pose.keypoints.tobytes()) for row in again.export_rows("corrections")]
+    assert after == before
+
+
+def test_held_out_frames_are_never_learnt_from(project: Project, tmp_path: Path) -> None:
+    taken = drive(take_snapshot(project, tmp_path / "a", HoldOut(last=0.25)))
+    parts = {
+        name: {image["frame_index"] for image in json.loads((tmp_path / "a" / f"{name}.json").read_text())["images"]}
+        for name in ("train", "held", "remember")
+    }
+    assert parts["train"] == set(CORRECTED[:6])
+    assert parts["held"] == set(CORRECTED[6:])
+    # What comes after the first held-out frame is not even looked at.
+    assert max(parts["remember"]) < CORRECTED[6]
+    assert (taken.frames, taken.held_frames) == (6, 2)
+    name = Path(project.media_list()[0].path).name
+    drive(take_snapshot(project, tmp_path / "b", HoldOut(last=0.0, spans=((name, 2, 5),))))
+    kept = json.loads((tmp_path / "b" / "train.json").read_text())["images"]
+    assert {image["frame_index"] for image in kept} == {0, 6, 8, 10, 12, 14}
+    with pytest.raises(FormatError, match="outside the frames that are held out"):
+        drive(take_snapshot(project, tmp_path / "c", HoldOut(last=0.0, media=(name,))))
+    with pytest.raises(CallError, match="no media other"):
+        drive(take_snapshot(project, tmp_path / "d", HoldOut(last=0.0, media=("other.mp4",))))
+
+
+def test_a_training_that_was_cut_off_goes_on(world: dict[str, Path], project: Project, tmp_path: Path) -> None:
+    drive(take_snapshot(project, tmp_path / "snapshot", HoldOut(last=0.0)))
+    straight = drive(train_files(order_for(world, str(tmp_path / "snapshot"), tmp_path / "one", steps=6)))
+    job = train_files(order_for(world, str(tmp_path / "snapshot"), tmp_path / "two", steps=6))
+    from poseviewer.training import retraining
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(retraining, "SAVE_SECONDS", 0.0)
+        while not isinstance(next(job), Point):
+            pass
+        job.close()
+        assert (tmp_path / "two" / "checkpoint.pt").exists()
+        other = order_for(world, str(tmp_path / "snapshot"), tmp_path / "two", steps=6, batch=3)
+        with pytest.raises(CallError, match="other weights or data"):
+            drive(train_files(other))
+        notes: list[str] = []
+        rest = train_files(order_for(world, str(tmp_path / "snapshot"), tmp_path / "two", steps=6))
+        try:
+            while True:
+                event = next(rest)
+                notes += [event.text] if isinstance(event, Note) else []
+        except StopIteration as end:
+            outcome = end.value
+    assert any(note.startswith("Going on from step") for note in notes)
+    first, second = (read_own(Path(path))[1] for path in (straight.weights, outcome.weights))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    with pytest.raises(CallError, match="finished training"):
+        drive(train_files(order_for(world, str(tmp_path / "snapshot"), tmp_path / "two")))
+
+
+def test_what_cannot_be_trained_on_is_one_sentence(world: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="is not there"):
+        drive(train_files(order_for(world, str(tmp_path / "nothing.json"), tmp_path / "out")))
+    data = json.loads(world["known"].read_text())
+    (tmp_path / "images").symlink_to(world["known"].parent / "images")
+    empty = tmp_path / "empty.json"
+    empty.write_text(json.dumps({**data, "annotations": []}))
+    with pytest.raises(FormatError, match="nobody with labelled joints"):
+        drive(train_files(order_for(world, str(empty), tmp_path / "out")))
+    data["images"][0]["file_name"] = "gone.png"
+    missing = tmp_path / "missing.json"
+    missing.write_text(json.dumps(data))
+    with pytest.raises(MediaError, match=r"gone\.png is missing"):
+        drive(train_files(order_for(world, str(missing), tmp_path / "out2")))
+    with pytest.raises(CallError, match="budget"):
+        drive(train_files(order_for(world, str(missing), tmp_path / "out3", steps=0)))
+
+
+def test_events_travel_as_lines() -> None:
+    for event in (Progress(1, 2, "%", 3.0, None, "x"), Note("a", "warning", 3), Point("loss", 0.5, 0.25)):
+        assert read_event(event_line(event)) == event
+    outcome = RetrainOutcome("w.safetensors", None)
+    assert read_event(event_line(outcome)) == outcome
+    for line in ("", "noise", "[1]", "{}", '{"event": "Elephant"}', '{"event": "Progress"}'):
+        assert read_event(line) is None
+
+
+def test_the_window_trains_in_a_child_that_can_be_stopped(
+    world: dict[str, Path], project: Project, tmp_path: Path
+) -> None:
+    order = RetrainOrder(tmp_path / "better", str(world["weights"]), 5.0, HoldOut(last=0.25), "cpu")
+    curves: set[str] = set()
+    job = retrain_project(project, order)
+    try:
+        while True:
+            event = next(job)
+            if isinstance(event, Point):
+                curves.add(event.curve)
+                if event.curve == "loss":
+                    ask_to_stop(order.out)
+    except StopIteration as end:
+        outcome = end.value
+    assert {"loss", "held-out OKS AP", "held-out PCK"} <= curves
+    assert outcome.comparison is not None
+    assert outcome.comparison.people == 2
+    assert outcome.comparison.worst[0].frame in CORRECTED[6:]
+    assert Path(outcome.weights).exists()
+
+
+def test_what_the_child_complains_of_is_the_windows_sentence(tmp_path: Path) -> None:
+    from poseviewer.jobs import retrain
+
+    order = RetrainOrder(tmp_path, "nothing.safetensors")
+    words = "import sys; sys.stderr.write('poseviewer: The weights are gone.\\n'); sys.exit(1)"
+    with pytest.raises(KnownError, match=r"^The weights are gone\.$"):
+        drive(retrain._child([sys.executable, "-c", words], order))
