@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from poseviewer.core.values import Frame, MediaInfo, Pose
+from poseviewer.pipeline.appearance import appearance_for
 from poseviewer.pipeline.config import PipelineConfig
 from poseviewer.pipeline.tracking import Tracker, make_tracker
 from poseviewer.project import Project
@@ -36,13 +37,14 @@ def tracker_for(
         frames: that are left to be computed.
         run: that is continued, or None for a new one.
     """
+    look = appearance_for(config)
     if project is None:
-        return make_tracker(config.tracker, joints, kind=media.kind)
+        return make_tracker(config.tracker, joints, kind=media.kind, appearance=look)
     highest = 0
     if len(set(frames)) < media.frame_count:
         taken = project.tracks(media_id, 0, max(media.frame_count - 1, *frames, 0))
         highest = max((span.track for span in taken), default=0)
-    inner = make_tracker(config.tracker, joints, kind=media.kind, highest=highest)
+    inner = make_tracker(config.tracker, joints, kind=media.kind, highest=highest, appearance=look)
     return None if inner is None else _Recalling(inner, project, media_id, run)
 
 

@@ -9,8 +9,11 @@ import numpy.typing as npt
 import torch
 
 from poseviewer.core.values import Frame, Pose
-from poseviewer.nets.reid import INPUT_WH, LoadedReID
+from poseviewer.nets.catalogue import located
+from poseviewer.nets.reid import INPUT_WH, LoadedReID, load_reid
 from poseviewer.ops.reference_crops import master_crop
+from poseviewer.pipeline.config import PipelineConfig
+from poseviewer.pipeline.devices import pick_device
 
 
 class NetworkAppearance:
@@ -40,3 +43,16 @@ class NetworkAppearance:
             ]
         features: npt.NDArray[np.floating] = torch.cat(parts).float().cpu().numpy()
         return features
+
+
+def appearance_for(config: PipelineConfig) -> NetworkAppearance | None:
+    """The features that the tracker of ``config`` compares, or None where it names no re-ID network.
+
+    Raises:
+        WeightsError: the network is missing, refused or does not fit.
+        DeviceError: the device is not there.
+    """
+    if not config.reid:
+        return None
+    device = pick_device(config.device)
+    return NetworkAppearance(load_reid(located(config.reid), device), device, config.batch_people)

@@ -43,6 +43,7 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         nms: pose NMS, top-down only (see :func:`applied_nms`).
         tracker: who is who from frame to frame: "kalman" (motion and pose), "poseflow", "oks" (pose alone), "" for
             nobody, "auto" for "kalman" in videos and nobody in pictures.
+        reid: path of re-identification weights, by which "kalman" also compares what people look like; "" for none.
         device: "auto", "cpu", "cuda" or "cuda:N".
         precision: "auto" is float32 on a CPU and bf16 where the accelerator has it.
         backend: what computes the estimator: "eager" is plain torch in float32, "torch" has the faster layout and
@@ -63,6 +64,7 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scales: tuple[float, ...] = (1.0,)
     nms: NmsConfig = NmsConfig()
     tracker: TrackerName = "auto"
+    reid: str = ""
     device: str = "auto"
     precision: PrecisionName = "auto"
     backend: BackendName = "auto"
@@ -89,6 +91,8 @@ def check_config(config: PipelineConfig) -> None:
         raise CallError("The pipeline's scales must be one or more numbers between 0.1 and 4.")
     if len(config.scales) > 1 and 1.0 not in config.scales:
         raise CallError("Several scales must hold 1, because the tags are taken from it.")
+    if config.reid and config.tracker not in ("auto", "kalman"):
+        raise CallError(f"Only the tracker kalman compares what people look like, not {config.tracker or 'none'}.")
     if config.nms.version in ("box", "none"):
         raise CallError(f"Pose NMS has no form called {config.nms.version!r}: it is what other pipelines do instead.")
 
@@ -137,5 +141,5 @@ def with_nms(config: PipelineConfig, nms: NmsConfig) -> PipelineConfig:
 
 def config_hash(config: PipelineConfig) -> str:
     """Return 16 hexadecimal digits that change when a frame's answers may: batch sizes and tracker are left out."""
-    same = msgspec.structs.replace(config, batch_frames=1, batch_people=1, tracker="")
+    same = msgspec.structs.replace(config, batch_frames=1, batch_people=1, tracker="", reid="")
     return hashlib.sha256(msgspec.json.encode(same)).hexdigest()[:16]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from poseviewer.core.progress import Note
 from poseviewer.core.values import Frame, FrameResult, FrameSource
+from poseviewer.pipeline.appearance import appearance_for
 from poseviewer.pipeline.config import PipelineConfig, check_config
 from poseviewer.pipeline.devices import BatchSize
 from poseviewer.pipeline.networks import Networks
@@ -54,7 +55,8 @@ def run(
     check_config(config)
     worker = make_worker(networks, config, on_note)
     if tracker is None:
-        tracker = make_tracker(config.tracker, networks.skeleton, kind=media.info.kind)
+        look = appearance_for(config)
+        tracker = make_tracker(config.tracker, networks.skeleton, kind=media.info.kind, appearance=look)
     reader = _Reader(media, frames, AHEAD * worker.frames_at_once.value)
     try:
         for batch in _batches(reader, worker.frames_at_once):

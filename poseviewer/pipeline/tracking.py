@@ -58,7 +58,14 @@ class Tracker(Protocol):
         ...
 
 
-def make_tracker(name: TrackerName, joints: str = "", *, kind: MediaKind = "video", highest: int = 0) -> Tracker | None:
+def make_tracker(
+    name: TrackerName,
+    joints: str = "",
+    *,
+    kind: MediaKind = "video",
+    highest: int = 0,
+    appearance: Appearance | None = None,
+) -> Tracker | None:
     """Return a new tracker, or None where nobody is to be tracked.
 
     Args:
@@ -66,6 +73,7 @@ def make_tracker(name: TrackerName, joints: str = "", *, kind: MediaKind = "vide
         joints: name of the poses' skeleton, for the sigmas of OKS; "" where nobody knows it.
         kind: of the media: "auto" tracks in videos only.
         highest: new tracks are numbered from the next one on.
+        appearance: features that "kalman" compares; the others know none.
     """
     if name == "auto":
         name = AUTO if kind == "video" else ""
@@ -75,7 +83,7 @@ def make_tracker(name: TrackerName, joints: str = "", *, kind: MediaKind = "vide
         return PoseFlowTracker(highest=highest)
     sigmas = skeleton(joints).sigma_array if joints in skeleton_names() else None
     if name == "kalman":
-        return KalmanTracker(sigmas, highest=highest)
+        return KalmanTracker(sigmas, appearance=appearance, highest=highest)
     return OksTracker(sigmas, highest=highest)
 
 
