@@ -8,9 +8,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontMetrics, QImage, QPainter
 
 from poseviewer.core.skeleton import skeleton
-from poseviewer.core.values import Person, Pose
+from poseviewer.core.values import CropEvidence, Person, Pose
 from poseviewer.ui import text, theme
 from poseviewer.ui.canvas.paint import FINE, OTHER, SELECTED, Figure, fine_radius, paint_figure
+from poseviewer.ui.panels.gallery import Gallery
 from poseviewer.ui.panels.joints import elide_mode, fitted, joint_rows
 
 WHOLE = ("coco_wholebody_133", "halpe_136")
@@ -82,3 +83,23 @@ def test_every_joint_has_a_row_and_a_chinese_name(name):
     assert [row.name for row in joint_rows(person, kit, None)] == list(kit.joints)
     known = text.read_catalogue("zh_CN")
     assert [joint for joint in kit.joints if joint not in known] == []
+
+
+def test_the_gallery_scrolls_to_the_chosen_tile(qtbot):
+    theme.start()
+    kit = skeleton("halpe_136")
+    none = np.zeros((2, 3))
+    picture = np.zeros((48, 32, 3), np.uint8)
+    maps = np.zeros((kit.count, 12, 8), np.float32)
+    box = np.array([0, 0, 9, 9], np.float32)
+    affine = np.array([[1.0, 0, 0], [0, 1, 0]])
+    crop = CropEvidence(box, affine, affine, none, none, picture, picture, maps, affine)
+    gallery = Gallery()
+    qtbot.addWidget(gallery)
+    gallery.resize(330, 180)
+    gallery.show()
+    gallery.show_crop(crop, kit, shared=True, colours="inferno")
+    for joint in (130, 3, 100):
+        gallery.choose(joint)
+        place = gallery.tiles.index(joint)
+        qtbot.waitUntil(lambda place=place: gallery.viewport().rect().contains(gallery.visualRect(place).center()))

@@ -13,6 +13,7 @@ from PySide6.QtCore import (
     QRectF,
     QSize,
     Qt,
+    QTimer,
     Signal,
 )
 from PySide6.QtGui import QImage, QPainter, QPainterPath, QPaintEvent, QPen, QPixmap, QResizeEvent
@@ -203,6 +204,10 @@ class Gallery(QListView):
         self.setMouseTracking(True)
         self.setSpacing(0)
         self.selectionModel().currentChanged.connect(self._current_changed)
+        # Tiles are laid out by the event loop, so a place to scroll to is known only after that.
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.timeout.connect(self._show_chosen)
         self._quiet = False
 
     def show_crop(self, crop: CropEvidence | None, skeleton: Skeleton, *, shared: bool, colours: str) -> None:
@@ -221,6 +226,7 @@ class Gallery(QListView):
         else:
             self.setCurrentIndex(self.tiles.index(joint))
         self._quiet = False
+        self._soon.start()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint, with a ring while the keyboard is here."""
@@ -253,6 +259,12 @@ class Gallery(QListView):
         tile = QSize(cell - GAP, round(min(max(room, 0.82 * (cell - GAP)), 1.2 * (cell - GAP))))
         self.tiles.set_tile(tile, self.devicePixelRatioF())
         self.setGridSize(QSize(cell, tile.height() + LABEL + 5))
+        self._soon.start()
+
+    def _show_chosen(self) -> None:
+        """Scroll to the chosen tile; among a hundred it is mostly elsewhere."""
+        if self.currentIndex().isValid():
+            self.scrollTo(self.currentIndex(), QAbstractItemView.ScrollHint.EnsureVisible)
 
     def _current_changed(self, index: QModelIndex, _before: QModelIndex) -> None:
         if not self._quiet and index.isValid() and index.row() < self.tiles.rowCount() - 1:
