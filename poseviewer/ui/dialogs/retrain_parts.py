@@ -240,10 +240,10 @@ def verdict(found: Comparison) -> str:
     worse = [(name, change) for name, change in changes if change <= -LEVEL]
     level = len(changes) - better - len(worse)
     if not worse:
-        return tr("Better on {better} joints, level on {level}.", better=better, level=level)
+        return tr("Joints: {better} better, {level} level.", better=better, level=level)
     name, change = min(worse, key=lambda pair: pair[1])
     return tr(
-        "Better on {better} joints, level on {level}, worse on {worse}: {joint} by {change}.",
+        "Joints: {better} better, {level} level, {worse} worse, most {joint} by {change}.",
         better=better,
         level=level,
         worse=len(worse),

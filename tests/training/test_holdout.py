@@ -1,0 +1,62 @@
+"""What is held out of a training: whole media or time spans, never single frames between learnt ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from poseviewer.core.errors import CallError
+from poseviewer.training.datasets import Annotation
+from poseviewer.training.holdout import HoldOut, held_spans, is_held, parse_hold_out, split_people
+
+
+def person(media: str, frame: int | None, image: str = "") -> Annotation:
+    name = Path(image or f"{media}_{frame}.png")
+    return Annotation(name, 1, 1, np.zeros(4, np.float32), np.ones((17, 3), np.float32), {}, media, frame)
+
+
+def test_words_of_the_command_line() -> None:
+    assert parse_hold_out([]) == HoldOut(last=0.25)
+    assert parse_hold_out(["none"]) == HoldOut(last=0.0)
+    assert parse_hold_out(["last:0.4"]) == HoldOut(last=0.4)
+    both = parse_hold_out(["a.mp4", "b c.mp4:10-20"])
+    assert both == HoldOut(last=0.0, media=("a.mp4",), spans=(("b c.mp4", 10, 20),))
+    for wrong in ("last:2", "last:x", "a.mp4:9-3"):
+        with pytest.raises(CallError):
+            parse_hold_out([wrong])
+
+
+@given(st.sets(st.integers(0, 500), min_size=2, max_size=40), st.floats(0.01, 0.9))
+def test_the_last_share_is_one_span_to_the_end(frames: set[int], share: float) -> None:
+    spans = held_spans(HoldOut(last=share), {"m": frames})
+    held = {frame for frame in frames if is_held(spans, "m", frame)}
+    assert held
+    assert held != frames
+    assert min(held) > max(frames - held)
+    assert is_held(spans, "m", max(frames) + 1000)
+
+
+def test_media_and_spans_are_held_as_named_and_unknown_ones_are_told() -> None:
+    spans = held_spans(HoldOut(last=0.0, media=("a",), spans=(("b", 5, 9),)), {"a": [1, 2], "b": [4, 5, 9, 10]})
+    assert [is_held(spans, "b", frame) for frame in (4, 5, 9, 10)] == [False, True, True, False]
+    assert is_held(spans, "a", 12345)
+    assert not is_held(spans, "c", 5)
+    with pytest.raises(CallError, match="no media c"):
+        held_spans(HoldOut(media=("c",)), {"a": [1]})
+
+
+def test_pictures_without_a_media_are_split_by_name_with_all_their_people() -> None:
+    people = [person("", None, f"{number % 10}.png") for number in range(20)]
+    kept, held = split_people(people, HoldOut(last=0.3))
+    assert {p.image for p in kept}.isdisjoint({p.image for p in held})
+    assert len({p.image for p in held}) == 3
+    more = [*people, person("", None, "new.png")]
+    again = {p.image for p in split_people(more, HoldOut(last=0.3))[1]}
+    assert len(again & {p.image for p in held}) >= 2
+    single, nobody = split_people(people[:1], HoldOut(last=0.3))
+    assert len(single) == 1
+    assert nobody == []
