@@ -81,6 +81,11 @@ class Checkpoint(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
     @property
+    def unclear(self) -> bool:
+        """Whether something was guessed that a person may settle."""
+        return "guess" in self.known_by.values()
+
+    @property
     def fits(self) -> bool:
         """Whether a network can be built and filled from it."""
         return self.spec is not None and not (self.missing or self.unexpected or self.misshapen)
@@ -144,7 +149,7 @@ def _inspect_onnx(path: Path) -> Checkpoint:
     """The report on an ONNX file; it is opened by the program that would run it."""
     from poseviewer.nets.onnx_network import OnnxNetwork, onnx_spec
 
-    spec, known_by, notes = onnx_spec(path, OnnxNetwork(path))
+    spec, known_by, notes = onnx_spec(path, OnnxNetwork(path), guess=True)
     publisher = "PoseViewer" if "everything" in known_by else "unknown"
     return Checkpoint(
         file=str(path),

@@ -303,6 +303,7 @@ def _joint_set(joints: int, hints: Hints, sources: dict[str, str], notes: list[s
         return ""
     sources["skeleton"] = "number of joints"
     if joints in AMBIGUOUS:
+        sources["skeleton"] = "guess"
         notes.append(f"Several joint sets have {joints} joints: {name} is a guess.")
     return name
 

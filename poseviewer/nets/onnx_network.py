@@ -161,8 +161,13 @@ def load_onnx(path: Path, device: torch.device) -> tuple[OnnxNetwork, EstimatorS
     return network.to(device), spec
 
 
-def onnx_spec(path: Path, network: OnnxNetwork) -> tuple[EstimatorSpec, dict[str, str], tuple[str, ...]]:
+def onnx_spec(
+    path: Path, network: OnnxNetwork, *, guess: bool = False
+) -> tuple[EstimatorSpec, dict[str, str], tuple[str, ...]]:
     """Facts of an ONNX file, where each comes from, and notes.
+
+    Args:
+        guess: take the usual size where the graph takes any and nobody settled one; the source says "guess".
 
     Raises:
         WeightsError: as :func:`load_onnx`.
@@ -175,10 +180,11 @@ def onnx_spec(path: Path, network: OnnxNetwork) -> tuple[EstimatorSpec, dict[str
                 f"The description in {path.name} is damaged, so it cannot be opened.", file=path
             ) from error
     hints = hints_of(path, {})
-    input_wh = _input(path, network, hints)
+    input_wh = _input(path, network, hints, guess=guess)
     joints, convention, maps = _answer(path, network, input_wh, hints)
     name, sources, notes = named_joints(joints, hints)
-    sources.update(input_wh="graph", mean="file name", decode="file name")
+    free = min(network.input_shape[2:]) <= 0
+    sources.update(input_wh="guess" if free else "graph", mean="guess", crop="guess", decode="guess")
     notes += (
         f"An ONNX file does not say how it was trained: it is taken for {convention.title}'s. "
         "Colours, normalisation, crop and decoding can be settled with poseviewer models inspect --set.",
@@ -200,7 +206,7 @@ def onnx_spec(path: Path, network: OnnxNetwork) -> tuple[EstimatorSpec, dict[str
     return settled_spec(spec, hints, sources, path), sources, notes
 
 
-def _input(path: Path, network: OnnxNetwork, hints: Hints) -> tuple[int, int]:
+def _input(path: Path, network: OnnxNetwork, hints: Hints, *, guess: bool) -> tuple[int, int]:
     shape = network.input_shape
     if len(shape) != 4 or shape[1] != 3:
         raise WeightsError(f"{path.name} takes no pictures of three colour planes, so it is no estimator.", file=path)
@@ -208,6 +214,8 @@ def _input(path: Path, network: OnnxNetwork, hints: Hints) -> tuple[int, int]:
     wish = hints.settled.get("input_wh")
     if width <= 0 or height <= 0:
         if not isinstance(wish, list | tuple) or len(wish) != 2:
+            if guess:
+                return HRNET.input_wh
             raise WeightsError(
                 f"{path.name} takes pictures of any size, so its input size must be settled.",
                 file=path,

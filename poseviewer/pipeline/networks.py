@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from poseviewer import __version__
 from poseviewer.core.resources import resource
 from poseviewer.core.skeleton import skeleton
 from poseviewer.nets.catalogue import located
+from poseviewer.nets.conventions import REMEMBERED_SUFFIX
 from poseviewer.nets.weights import EstimatorSpec, LoadedEstimator, load_estimator
 from poseviewer.pipeline.backends import Backend, prepare
 from poseviewer.pipeline.config import BUNDLED_BOTTOM_UP, PipelineConfig, PrecisionName, check_weights
@@ -143,7 +145,9 @@ class Networks:
     def weights_hash(self) -> str:
         """Return a short name for the weights: detector and estimator."""
         detector = self._detector.spec.sha256 if self._detector is not None else self._detector_path
-        computed = f"{self.backend.name}-{self.precision}-{self.device.type}"
+        # What a person settled about a file changes its answers as another file would.
+        fed = f"{zlib.crc32(msgspec.json.encode(self.spec)):08x}"
+        computed = f"{fed}-{self.backend.name}-{self.precision}-{self.device.type}"
         return f"{detector[:16]}-{self.estimator.sha256[:16]}-{computed}"
 
 
@@ -178,7 +182,8 @@ def load_networks(config: PipelineConfig, device: torch.device | None = None) ->
 
 def networks_key(config: PipelineConfig) -> str:
     """Return what two configurations must share to share loaded networks; a file written anew counts as another."""
-    files = [[path, *_stamp(path)] for path in (config.detector, config.estimator)]
+    beside = config.estimator and config.estimator + REMEMBERED_SUFFIX
+    files = [[path, *_stamp(path)] for path in (config.detector, config.estimator, beside)]
     return msgspec.json.encode([config.pipeline, files, config.device, config.precision, config.backend]).decode()
 
 

@@ -27,6 +27,7 @@ GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
 IMAGENET = (0.485, 0.456, 0.406)
 TRUNK = hrnet.TrunkConfig(width=4, modules=(1, 1, 1), blocks=1)
 SMALL_HRNET = hrnet.HRNetConfig(trunk=TRUNK)
+LAST = "head.final_layer."
 NOT_ESTIMATORS = ("reid/", "mm_rtmo", "x/simplepose_r18", "coco/hardnet")
 """Other networks of the lists: re-identification, what is named but not built, what the reference cannot build."""
 

@@ -67,6 +67,8 @@ def test_a_graph_of_any_size_needs_its_size_settled(tmp_path: Path) -> None:
     graph = Graph((-1, 3, -1, -1), ((-1, 17, -1, -1),))
     with pytest.raises(WeightsError, match="input_wh=192,256"):
         spec_of(path, graph)
+    guessed, sources, _ = onnx_spec(path, graph, guess=True)  # type: ignore[arg-type]
+    assert (guessed.input_wh, sources["input_wh"]) == ((192, 256), "guess")
     remember(path, {"input_wh": [192, 256]})
     assert spec_of(path, graph).heatmap_wh == (48, 64)
 

@@ -12,6 +12,7 @@ import torch
 
 from poseviewer.core.errors import CallError, MissingPartError
 from poseviewer.nets import hrnet
+from poseviewer.nets.conventions import remember
 from poseviewer.nets.weights import load_estimator
 from poseviewer.pipeline import backends
 from poseviewer.pipeline.config import PipelineConfig
@@ -95,3 +96,16 @@ def test_auto_takes_what_is_installed_and_agrees(weights: Path, monkeypatch: pyt
     refused = networks(weights)
     assert refused.backend.name == "torch"
     assert "differs" in refused.backend.note
+
+
+def test_what_is_settled_beside_a_file_counts_as_another_network(weights: Path) -> None:
+    config = PipelineConfig(estimator=str(weights), device="cpu", backend="torch")
+    before, hash_before = networks_key(config), load_networks(config).weights_hash()
+    remember(weights, {"bgr": True})
+    assert networks_key(config) != before
+    made = load_networks(config)
+    assert made.weights_hash() != hash_before
+    red = torch.zeros(1, 3, 256, 192)
+    red[:, 0] = 255
+    inputs = made.normalise(red)
+    assert inputs[0, 2].mean() > inputs[0, 0].mean()

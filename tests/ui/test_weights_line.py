@@ -6,13 +6,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
 from poseviewer.jobs.models import inspect_weights
 from poseviewer.nets import hrnet
+from poseviewer.nets.checkpoint import Checkpoint
+from poseviewer.nets.conventions import settled
+from poseviewer.nets.estimator_spec import EstimatorSpec
 from poseviewer.pipeline.config import PipelineConfig
 from poseviewer.ui import text
 from poseviewer.ui.dialogs.run_settings import RunSettings
+from poseviewer.ui.dialogs.settle import SettleDialog
 from poseviewer.ui.dialogs.weights_line import WeightsLine, report_words
 from poseviewer.ui.threads import JobThread
 
@@ -109,3 +115,55 @@ def list_end(job):
             next(job)
         except StopIteration as end:
             return end.value
+
+
+def unclear(path: Path, **changes):
+    """The report on an ONNX file that says nothing about itself."""
+    spec = EstimatorSpec(
+        "onnx", "coco_17", 17, (192, 256), (48, 64), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "hrnet", crop="hrnet"
+    )
+    known = {"input_wh": "graph", "mean": "guess", "crop": "guess", "decode": "guess", **changes}
+    return Checkpoint(str(path), "0" * 64, "ONNX", publisher="unknown", network="ONNX graph", spec=spec, known_by=known)
+
+
+def test_what_a_file_does_not_say_is_asked_once_and_remembered(qtbot: QtBot, tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    path.write_bytes(b"x")
+    form = RunSettings(PipelineConfig())
+    qtbot.addWidget(form)
+    form.show()
+    form.about.described.emit(unclear(path))
+    dialog = form.findChild(SettleDialog)
+    assert dialog is not None
+    assert dialog.isVisible()
+    assert not dialog.input_size.isEnabled(), "the graph says its size"
+    assert dialog.system.currentText() == "HRNet, SimpleBaseline"
+    dialog.system.setCurrentText("MMPose, UDP; ViTPose")
+    qtbot.mouseClick(dialog.colours.button("bgr"), Qt.MouseButton.LeftButton)
+    dialog.joints.setCurrentIndex(dialog.joints.findData("ap10k_17"))
+    with qtbot.waitSignal(form.changed):
+        dialog.accepted.disconnect(form.about.look_again)
+        qtbot.mouseClick(dialog.findChildren(QPushButton)[-1], Qt.MouseButton.LeftButton)
+    remembered = settled(path)
+    assert (remembered["crop"], remembered["decode"], remembered["flip_shift"]) == ("mmpose_udp", "udp", False)
+    assert (remembered["bgr"], remembered["skeleton"]) == (True, "ap10k_17")
+    assert "input_wh" not in remembered
+
+
+def test_what_was_settled_is_not_asked_again(qtbot: QtBot, tmp_path: Path) -> None:
+    form = RunSettings(PipelineConfig())
+    qtbot.addWidget(form)
+    form.about.described.emit(unclear(tmp_path / "net.onnx", decode="settled by hand"))
+    assert form.findChild(SettleDialog) is None
+    assert not form.settle.isHidden()
+    qtbot.mouseClick(form.settle, Qt.MouseButton.LeftButton)
+    assert form.findChild(SettleDialog) is not None
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_the_dialog(qtbot: QtBot, tmp_path: Path) -> None:
+    dialog = SettleDialog(str(tmp_path / "nowhere" / "net.onnx"), unclear(tmp_path / "net.onnx"))
+    qtbot.addWidget(dialog)
+    dialog.show()
+    qtbot.mouseClick(dialog.findChildren(QPushButton)[-1], Qt.MouseButton.LeftButton)
+    assert dialog.isVisible()
+    assert "No such file" in dialog.problem.text()

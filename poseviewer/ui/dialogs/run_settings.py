@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from PySide6.QtCore import QLocale, Signal
@@ -20,9 +21,13 @@ from PySide6.QtWidgets import (
 
 from poseviewer.pipeline.config import LARGEST_INPUT, PipelineConfig
 from poseviewer.ui.dialogs.base import Fields
+from poseviewer.ui.dialogs.settle import SettleDialog
 from poseviewer.ui.dialogs.weights_line import StartJob, WeightsLine
-from poseviewer.ui.panels.widgets import Choice, Heading, Tick
+from poseviewer.ui.panels.widgets import Choice, Heading, SmallButton, Tick
 from poseviewer.ui.text import tr
+
+if TYPE_CHECKING:
+    from poseviewer.nets.checkpoint import Checkpoint
 
 NMS_VERSIONS = (
     ("master", "AlphaPose, current"),
@@ -109,6 +114,13 @@ class RunSettings(QWidget):
         self.detector = WeightsField(tr("Detector"))
         self.estimator = WeightsField(tr("Estimator"))
         self.about = WeightsLine(start)
+        self.about.described.connect(self._weights_described)
+        self.settle = SmallButton(tr("Settle…"), flat=True)
+        self.settle.setToolTip(tr("Say what the file does not: joints, colours, decoding"))
+        self.settle.clicked.connect(self.ask_about_weights)
+        self.settle.hide()
+        self._settling = ""
+        self._report: Checkpoint | None = None
         self.confidence = _number(0, 1, 0.05, 2)
         self.iou = _number(0, 1, 0.05, 2)
         self.enlargement = _number(-0.5, 4, 0.05, 2)
@@ -144,7 +156,10 @@ class RunSettings(QWidget):
         find.add(tr("Least score"), self.confidence)
         find.add(tr("Box overlap (IoU)"), self.iou)
         pose.add(tr("Estimator"), self.estimator)
-        pose.addWidget(self.about, pose.rowCount(), 1)
+        told = QHBoxLayout()
+        told.addWidget(self.about, 1)
+        told.addWidget(self.settle)
+        pose.addLayout(told, pose.rowCount(), 1)
         pose.add(tr("Enlarge boxes by"), self.enlargement, tr("0.3 as in RMPE: 15 % on each side"))
         pose.add(tr("Input size (px)"), self.input_size)
         pose.add(tr("Scales"), self.scales)
@@ -193,8 +208,11 @@ class RunSettings(QWidget):
     def _edited(self) -> None:
         self._enable()
         # Weights of one-stage pipelines are ultralytics' own.
-        whole = self.pipeline.currentData() == "onestage"
-        self.about.look_at("" if whole else self.estimator.field.text().strip())
+        path = "" if self.pipeline.currentData() == "onestage" else self.estimator.field.text().strip()
+        if path != self._settling:
+            self._settling, self._report = path, None
+            self.settle.hide()
+        self.about.look_at(path)
         self.changed.emit()
 
     def _enable(self) -> None:
@@ -211,6 +229,23 @@ class RunSettings(QWidget):
         for control in (self.version, self.gamma, self.matches, self.floor):
             control.setEnabled(on)
         self.estimator.field.setPlaceholderText(tr("Bundled") if top_down else tr("A file is needed"))
+
+    def _weights_described(self, report: Checkpoint) -> None:
+        """Offer to settle what the file does not say; ask at once where something was guessed and nothing settled."""
+        self._report = report
+        self.settle.setVisible(report.spec is not None)
+        if report.unclear and "settled by hand" not in report.known_by.values():
+            self.ask_about_weights()
+
+    def ask_about_weights(self) -> None:
+        """Ask what the chosen weights do not say, and remember it beside the file."""
+        if self._report is None or self._report.spec is None:
+            return
+        dialog = SettleDialog(self._report.file, self._report, self)
+        dialog.accepted.connect(self.about.look_again)
+        dialog.accepted.connect(self.changed)
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
 
     def show_config(self, config: PipelineConfig) -> None:
         """Show ``config`` in the form without a signal."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QWidget
 
 from poseviewer.core.errors import KnownError
@@ -29,7 +30,12 @@ class WeightsLine(Label):
     Args:
         start: runs a job on a thread of its own and returns the thread, as ``Desk.start_job`` does; None describes
             nothing.
+
+    Signals:
+        described: the report, once the file was read.
     """
+
+    described = Signal(object)
 
     def __init__(self, start: StartJob | None, parent: QWidget | None = None) -> None:
         super().__init__("", token="t2", wrap=True)
@@ -54,6 +60,11 @@ class WeightsLine(Label):
         thread.result.connect(lambda report: self._show(path, report))
         thread.error.connect(lambda error: self._refuse(path, error))
 
+    def look_again(self) -> None:
+        """Describe the same file anew."""
+        path, self._path = self._path, ""
+        self.look_at(path)
+
     def _show(self, path: str, report: Checkpoint) -> None:
         # A slow file may be answered after another was chosen.
         if path != self._path:
@@ -63,6 +74,7 @@ class WeightsLine(Label):
         self.set_token("t2" if report.fits else "err")
         self.setText(report_words(report))
         self.setToolTip("\n".join(report_lines(report)))
+        self.described.emit(report)
 
     def _refuse(self, path: str, error: BaseException) -> None:
         if path == self._path:
