@@ -20,10 +20,11 @@ from poseviewer.core.skeleton import skeleton
 from poseviewer.core.values import NO_JOINT, REFINED, Array, Candidates, Grouping
 from poseviewer.ops import codec_ae_mmpose, grouping, higher, multiscale_ae, warp_mmpose
 from poseviewer.ops.crops import FrameSampler
+from poseviewer.pipeline.batches import Clock
 from poseviewer.pipeline.config import PipelineConfig
 from poseviewer.pipeline.devices import autocast
 from poseviewer.pipeline.networks import Networks
-from poseviewer.pipeline.whole import Clock, Seen, WholePicture, picture_evidence
+from poseviewer.pipeline.whole import Seen, WholePicture, picture_evidence
 
 CROWDPOSE = 14
 """Joint count for which the published code groups in the first entries of COCO's order."""

@@ -19,10 +19,11 @@ from poseviewer.core.progress import Note
 from poseviewer.core.values import Candidates
 from poseviewer.nets.weights import EstimatorSpec, LoadedEstimator
 from poseviewer.nets.yolo import DEFAULT_INPUT_SIZE, YoloWeights, load_yolo
+from poseviewer.pipeline.batches import Clock
 from poseviewer.pipeline.config import PipelineConfig
 from poseviewer.pipeline.detector import Letterbox
 from poseviewer.pipeline.networks import Networks
-from poseviewer.pipeline.whole import Clock, Matrix, Seen, WholePicture, picture_evidence
+from poseviewer.pipeline.whole import Matrix, Seen, WholePicture, picture_evidence
 
 SHOWN_FROM = 0.05
 """Anchors below the least score are shown as candidates from here on, so that another least score can be tried."""

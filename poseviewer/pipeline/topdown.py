@@ -6,7 +6,6 @@ joints of a whole batch back, and pose NMS decides on them. Evidence is copied o
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -27,15 +26,12 @@ from poseviewer.ops.crops import (
     transformed_matrices,
 )
 from poseviewer.ops.suppression import suppress_poses
+from poseviewer.pipeline.batches import Batched, Boxes, Clock, upload
 from poseviewer.pipeline.config import NmsConfig, PipelineConfig
 from poseviewer.pipeline.decoding import Decoded, Maps, decode, maps_of
-from poseviewer.pipeline.devices import BatchSize, is_out_of_memory, out_of_memory, release_memory
+from poseviewer.pipeline.devices import BatchSize, is_out_of_memory
 from poseviewer.pipeline.networks import Networks
 from poseviewer.pipeline.windows import Windows, windows_of
-
-Boxes = npt.NDArray[np.floating]
-MOST_FRAMES_ON_CPU = 2
-"""A CPU gains little from larger batches, and somebody who looks at a frame waits for the batch that runs."""
 
 
 @dataclass
@@ -55,24 +51,6 @@ class _Found:
     keypoints: list[Tensor] = field(default_factory=list)
     scores: list[Tensor] = field(default_factory=list)
     crops: list[CropEvidence] = field(default_factory=list)
-
-
-class _Clock:
-    """Seconds by step; waits for the device only where somebody looks at the figures."""
-
-    def __init__(self, device: torch.device, *, exact: bool) -> None:
-        self.seconds: dict[str, float] = {}
-        self._device = device
-        self._exact = exact and device.type == "cuda"
-        self._last = time.perf_counter()
-
-    def mark(self, step: str) -> None:
-        """Count the time since the last mark as ``step``."""
-        if self._exact:
-            torch.cuda.synchronize(self._device)
-        now = time.perf_counter()
-        self.seconds[step] = self.seconds.get(step, 0.0) + now - self._last
-        self._last = now
 
 
 @dataclass(frozen=True)
@@ -109,64 +87,20 @@ class _Places:
         return self.crops if self.windows.input_to_frame is None else self.windows.input_to_frame
 
 
-class TopDown:
-    """Turns batches of frames into results.
-
-    Args:
-        networks: detector and estimator.
-        config: thresholds and batch sizes; its weights and device are ``networks``' business.
-        on_note: told when a batch had to be halved.
-    """
+class TopDown(Batched):
+    """Detector and estimator; see :class:`Batched`. Boxes that are given stand for the detector's."""
 
     def __init__(
         self, networks: Networks, config: PipelineConfig, on_note: Callable[[Note], None] | None = None
     ) -> None:
-        self.networks = networks
-        self.config = config
-        most = MOST_FRAMES_ON_CPU if networks.device.type == "cpu" else config.batch_frames
-        self.frames_at_once = BatchSize(min(config.batch_frames, most), "frame", "frames")
+        super().__init__(networks, config, on_note)
         self.people_at_once = BatchSize(config.batch_people, "person", "people")
-        self._on_note = on_note or (lambda note: None)
-
-    @torch.inference_mode()
-    def process(
-        self, frames: Sequence[Frame], *, boxes: Mapping[int, Boxes] | None = None, keep_evidence: bool = False
-    ) -> list[FrameResult]:
-        """Return the results of ``frames``, which have one size, in their order.
-
-        Args:
-            frames: any number; they go through in batches.
-            boxes: by frame index, ``(n, 4)`` xyxy or ``(n, 5)`` with scores, instead of the detector; frames that are
-                not in it have none.
-            keep_evidence: keep all candidates' crops and heatmaps.
-
-        Raises:
-            DeviceError: if the memory does not suffice for one person of one frame.
-        """
-        results: list[FrameResult] = []
-        while len(results) < len(frames):
-            batch = frames[len(results) : len(results) + self.frames_at_once.value]
-            try:
-                results += self._batch(batch, boxes, keep_evidence)
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                self._shrink(self.frames_at_once, error)
-        return results
-
-    def _shrink(self, size: BatchSize, error: BaseException) -> None:
-        """Make the batch smaller and say so, or give up."""
-        release_memory(self.networks.device)
-        device = self.networks.device
-        if not size.halve():
-            raise out_of_memory(device, "even for one frame and one person at a time") from error
-        self._on_note(Note(f"The memory of {device} ran out: going on with {size}.", "warning"))
 
     def _batch(
         self, frames: Sequence[Frame], boxes: Mapping[int, Boxes] | None, keep_evidence: bool
     ) -> list[FrameResult]:
-        clock = _Clock(self.networks.device, exact=keep_evidence)
-        pixels = self._upload(frames)
+        clock = Clock(self.networks.device, exact=keep_evidence)
+        pixels = upload(frames, self.networks.device)
         clock.mark("upload")
         people = self._given(frames, boxes) if boxes is not None else self._detect(pixels)
         clock.mark("detector")
@@ -181,21 +115,6 @@ class TopDown:
             evidence = Evidence(crops, candidates[number], suppression, clock.seconds) if keep_evidence else None
             results.append(FrameResult(frame.index, frame.timestamp_s, poses, evidence=evidence))
         return results
-
-    def _upload(self, frames: Sequence[Frame]) -> Tensor:
-        """``(B, 3, H, W)`` uint8 on the device; channels last in memory, as decoded."""
-        device = self.networks.device
-        if len(frames) == 1:
-            # from_numpy warns about read-only arrays; nothing here writes to frames.
-            stacked = np.ascontiguousarray(frames[0].pixels)[None]
-            if not stacked.flags.writeable:
-                stacked = stacked.copy()
-        else:
-            stacked = np.stack([frame.pixels for frame in frames])
-        batch = torch.from_numpy(stacked)
-        if device.type == "cuda":
-            batch = batch.pin_memory().to(device, non_blocking=True)
-        return batch.permute(0, 3, 1, 2)
 
     def _detect(self, pixels: Tensor) -> _People:
         found = self.networks.detector(pixels, confidence=self.config.confidence, iou=self.config.iou)
@@ -213,7 +132,7 @@ class TopDown:
         joined = torch.from_numpy(np.concatenate(rows)).to(self.networks.device)
         return _people([len(row) for row in rows], joined[:, :4], joined[:, 4])
 
-    def _estimate(self, pixels: Tensor, people: _People, keep_evidence: bool, clock: _Clock) -> _Found:
+    def _estimate(self, pixels: Tensor, people: _People, keep_evidence: bool, clock: Clock) -> _Found:
         """Crop, transform, estimate and decode everybody, at most ``people_at_once`` at a time."""
         found = _Found()
         total = len(people.boxes)
@@ -247,7 +166,7 @@ class TopDown:
         part: slice,
         found: _Found,
         keep_evidence: bool,
-        clock: _Clock,
+        clock: Clock,
     ) -> None:
         networks, spec = self.networks, self.networks.spec
         index, matrices = people.frame_index[part], windows.proposals

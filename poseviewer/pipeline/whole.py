@@ -6,8 +6,7 @@ copy. All candidates of a frame share one crop: the whole picture as the network
 
 from __future__ import annotations
 
-import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -30,13 +29,11 @@ from poseviewer.core.values import (
     Suppression,
 )
 from poseviewer.ops.box_nms import suppress_boxes
+from poseviewer.pipeline.batches import Batched, Boxes, Clock, upload
 from poseviewer.pipeline.config import NmsConfig, PipelineConfig, applied_nms
-from poseviewer.pipeline.devices import BatchSize, is_out_of_memory, out_of_memory, release_memory
 from poseviewer.pipeline.networks import Networks
 
-Boxes = npt.NDArray[np.floating]
 Matrix = npt.NDArray[np.float64]
-MOST_FRAMES_ON_CPU = 2
 LEAST_OVERLAP = 0.3
 """A box drawn by hand is answered by the candidate that overlaps it most, if by at least this IoU."""
 
@@ -56,80 +53,21 @@ class Seen:
     grouping: Grouping | None = None
 
 
-class Clock:
-    """Seconds by step; waits for the device only where somebody looks at the figures."""
+class WholePicture(Batched):
+    """Turns batches of frames into results with a network that sees whole pictures; see :class:`Batched`.
 
-    def __init__(self, device: torch.device, *, exact: bool) -> None:
-        self.seconds: dict[str, float] = {}
-        self._device = device
-        self._exact = exact and device.type == "cuda"
-        self._last = time.perf_counter()
-
-    def mark(self, step: str) -> None:
-        """Count the time since the last mark as ``step``."""
-        if self._exact:
-            torch.cuda.synchronize(self._device)
-        now = time.perf_counter()
-        self.seconds[step] = self.seconds.get(step, 0.0) + now - self._last
-        self._last = now
-
-
-class WholePicture(ABC):
-    """Turns batches of frames into results with a network that sees whole pictures.
-
-    Args:
-        networks: the network, as :func:`poseviewer.pipeline.networks.load_networks` made it.
-        config: thresholds and batch sizes; its weights and device are ``networks``' business.
-        on_note: told when a batch had to be halved.
+    Of boxes that are asked for, each gets the candidate that overlaps it most, if by enough, and nobody is suppressed.
     """
 
     def __init__(
         self, networks: Networks, config: PipelineConfig, on_note: Callable[[Note], None] | None = None
     ) -> None:
-        self.networks = networks
-        self.config = config
+        super().__init__(networks, config, on_note)
         self.nms = applied_nms(config)
-        most = MOST_FRAMES_ON_CPU if networks.device.type == "cpu" else config.batch_frames
-        self.frames_at_once = BatchSize(min(config.batch_frames, most), "frame", "frames")
-        self._on_note = on_note or (lambda note: None)
 
     @abstractmethod
     def look(self, pixels: Tensor, clock: Clock, *, keep_evidence: bool) -> list[Seen]:
         """Return what is in each of the pictures ``(B, 3, H, W)`` uint8."""
-
-    @torch.inference_mode()
-    def process(
-        self, frames: Sequence[Frame], *, boxes: Mapping[int, Boxes] | None = None, keep_evidence: bool = False
-    ) -> list[FrameResult]:
-        """Return the results of ``frames``, which have one size, in their order.
-
-        Args:
-            frames: any number; they go through in batches.
-            boxes: by frame index, ``(n, 4)`` xyxy: only the candidates that overlap these most are wanted, at most
-                one for each, in their order, and nobody is suppressed.
-            keep_evidence: keep all candidates, the picture and the maps.
-
-        Raises:
-            DeviceError: if the memory does not suffice for one frame.
-        """
-        results: list[FrameResult] = []
-        while len(results) < len(frames):
-            batch = frames[len(results) : len(results) + self.frames_at_once.value]
-            try:
-                results += self._batch(batch, boxes, keep_evidence)
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                self._shrink(error)
-        return results
-
-    def _shrink(self, error: BaseException) -> None:
-        """Take fewer frames at once and say so, or give up."""
-        device = self.networks.device
-        release_memory(device)
-        if not self.frames_at_once.halve():
-            raise out_of_memory(device, "even for one frame at a time") from error
-        self._on_note(Note(f"The memory of {device} ran out: going on with {self.frames_at_once}.", "warning"))
 
     def _batch(
         self, frames: Sequence[Frame], boxes: Mapping[int, Boxes] | None, keep_evidence: bool
@@ -204,21 +142,6 @@ def _rows(candidates: Candidates, chosen: list[int]) -> Candidates:
         candidates.boxes[chosen],
         candidates.box_scores[chosen],
     )
-
-
-def upload(frames: Sequence[Frame], device: torch.device) -> Tensor:
-    """Bring frames of one size to the device: ``(B, 3, H, W)`` uint8, channels last in memory, as decoded."""
-    if len(frames) == 1:
-        # from_numpy warns about read-only arrays; nothing here writes to frames.
-        stacked = np.ascontiguousarray(frames[0].pixels)[None]
-        if not stacked.flags.writeable:
-            stacked = stacked.copy()
-    else:
-        stacked = np.stack([frame.pixels for frame in frames])
-    batch = torch.from_numpy(stacked)
-    if device.type == "cuda":
-        batch = batch.pin_memory().to(device, non_blocking=True)
-    return batch.permute(0, 3, 1, 2)
 
 
 def picture_evidence(fed: Tensor, to_frame: Matrix, maps: Array, maps_to_frame: Matrix) -> CropEvidence:

@@ -15,7 +15,7 @@ from poseviewer.core import geometry
 from poseviewer.core.errors import CallError, DeviceError, MediaError, WeightsError
 from poseviewer.core.progress import Note
 from poseviewer.core.values import KEPT, Frame
-from poseviewer.pipeline import topdown
+from poseviewer.pipeline import batches
 from poseviewer.pipeline.config import NmsConfig, PipelineConfig, config_hash
 from poseviewer.pipeline.run import AHEAD, run
 from poseviewer.pipeline.topdown import TopDown, suppress
@@ -70,7 +70,7 @@ def test_models_of_2018_get_the_crops_of_2018(dots) -> None:
 
 
 def test_batches_cross_frames(dots, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topdown, "MOST_FRAMES_ON_CPU", 8)
+    monkeypatch.setattr(batches, "MOST_FRAMES_ON_CPU", 8)
     networks = make_networks()
     list(run(dots, range(9), CONFIG, networks=networks))
     assert networks.detector.calls == [3, 3, 3]
