@@ -11,7 +11,7 @@ from poseviewer.core.skeleton import skeleton
 from poseviewer.core.values import CropEvidence, Person, Pose
 from poseviewer.ui import text, theme
 from poseviewer.ui.canvas.paint import FINE, OTHER, SELECTED, Figure, fine_radius, paint_figure
-from poseviewer.ui.panels.gallery import Gallery
+from poseviewer.ui.panels.gallery import Gallery, short_name
 from poseviewer.ui.panels.joints import elide_mode, fitted, joint_rows
 
 WHOLE = ("coco_wholebody_133", "halpe_136")
@@ -103,3 +103,9 @@ def test_the_gallery_scrolls_to_the_chosen_tile(qtbot):
         gallery.choose(joint)
         place = gallery.tiles.index(joint)
         qtbot.waitUntil(lambda place=place: gallery.viewport().rect().contains(gallery.visualRect(place).center()))
+
+
+def test_finger_joints_have_short_names_in_tiles():
+    assert short_name("right middle finger 4") == "r mid 4"
+    assert short_name("left forefinger 3") == "l fore 3"
+    assert short_name("face 55") == "face 55"

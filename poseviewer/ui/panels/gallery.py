@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 LABEL = 15
 GAP = 5
+FINGERS = {"forefinger": "fore", "middle": "mid", "pinky": "little", "finger": "", "thumb": "thum"}
+"""English words of finger joints as a tile has room for them; other languages have short ones."""
 TILE_ROLE = Qt.ItemDataRole.UserRole + 1
 NAME_ROLE = Qt.ItemDataRole.UserRole + 2
 Index = QModelIndex | QPersistentModelIndex
@@ -44,7 +46,9 @@ def short_name(name: str) -> str:
     translated = tr(name)
     if translated != name:
         return translated
-    return " ".join(words.get(word, word) for word in name.split())
+    if name[-1:].isdigit():
+        words |= FINGERS
+    return " ".join(short for word in name.split() if (short := words.get(word, word)))
 
 
 class GalleryModel(QAbstractListModel):
@@ -263,8 +267,11 @@ class Gallery(QListView):
 
     def _show_chosen(self) -> None:
         """Scroll to the chosen tile; among a hundred it is mostly elsewhere."""
-        if self.currentIndex().isValid():
-            self.scrollTo(self.currentIndex(), QAbstractItemView.ScrollHint.EnsureVisible)
+        chosen = self.currentIndex()
+        # The panel may show only the upper rows of this list, so "visible" is what is seen of it.
+        seen = self.viewport().visibleRegion().boundingRect()
+        if chosen.isValid() and not seen.contains(self.visualRect(chosen).center()):
+            self.scrollTo(chosen, QAbstractItemView.ScrollHint.PositionAtTop)
 
     def _current_changed(self, index: QModelIndex, _before: QModelIndex) -> None:
         if not self._quiet and index.isValid() and index.row() < self.tiles.rowCount() - 1:
