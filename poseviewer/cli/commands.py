@@ -26,11 +26,7 @@ def predict(args: argparse.Namespace) -> int:
     media = [*args.media, *args.alias_media]
     if not media:
         raise CallError("Name at least one MEDIA to predict.", remedy="See poseviewer predict --help.")
-    changes = {
-        name: value
-        for name in TUNING
-        if (value := getattr(args, name)) is not None
-    }
+    changes = {name: value for name in TUNING if (value := getattr(args, name)) is not None}
     changes["tracker"] = "" if args.tracker == "none" else args.tracker
     order = PredictOrder(
         media=tuple(media),

@@ -291,12 +291,12 @@ def _assembled(
 
 
 def _joint_shape(network: nn.Module) -> tuple[int, int] | None:
-    shape = getattr(network.model[-1], "kpt_shape", None)  # type: ignore[union-attr, index]
+    shape = getattr(network.model[-1], "kpt_shape", None)  # type: ignore[index]
     return (int(shape[0]), int(shape[1])) if shape is not None else None
 
 
 def _class_names(names: object, network: nn.Module) -> dict[int, str]:
-    count = int(network.model[-1].nc)  # type: ignore[union-attr, index]
+    count = int(network.model[-1].nc)  # type: ignore[index]
     pairs = names.items() if isinstance(names, dict) else enumerate(names if isinstance(names, list) else [])
     found = {int(number): str(name) for number, name in pairs if str(number).isdigit()}
     return {number: found.get(number, f"class {number}") for number in range(count)}

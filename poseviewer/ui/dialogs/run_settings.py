@@ -226,8 +226,8 @@ class RunSettings(QWidget):
         self.input_size.setEnabled(not top_down)
         self.scales.setEnabled(bottom_up)
         on = top_down and self.suppress.isChecked()
-        for control in (self.version, self.gamma, self.matches, self.floor):
-            control.setEnabled(on)
+        for part in (self.version, self.gamma, self.matches, self.floor):
+            part.setEnabled(on)
         self.estimator.field.setPlaceholderText(tr("Bundled") if top_down else tr("A file is needed"))
 
     def _weights_described(self, report: Checkpoint) -> None:
