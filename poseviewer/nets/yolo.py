@@ -291,7 +291,8 @@ def _assembled(
 
 
 def _joint_shape(network: nn.Module) -> tuple[int, int] | None:
-    shape = getattr(network.model[-1], "kpt_shape", None)  # type: ignore[index]
+    layers: Any = network.model
+    shape = getattr(layers[-1], "kpt_shape", None)
     return (int(shape[0]), int(shape[1])) if shape is not None else None
 
 
