@@ -297,7 +297,8 @@ def _joint_shape(network: nn.Module) -> tuple[int, int] | None:
 
 
 def _class_names(names: object, network: nn.Module) -> dict[int, str]:
-    count = int(network.model[-1].nc)  # type: ignore[index]
+    layers: Any = network.model
+    count = int(layers[-1].nc)
     pairs = names.items() if isinstance(names, dict) else enumerate(names if isinstance(names, list) else [])
     found = {int(number): str(name) for number, name in pairs if str(number).isdigit()}
     return {number: found.get(number, f"class {number}") for number in range(count)}
