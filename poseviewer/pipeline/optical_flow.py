@@ -20,7 +20,7 @@ MOST_POINTS = 1500
 APART = 4
 """Least distance of two corners in pixels."""
 QUALITY = 0.002
-WINDOW = (15, 15)
+WINDOW = (11, 11)
 LEVELS = 3
 RETURN = 1.0
 """A point that does not come back to within so many pixels was lost."""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loop_tracking import loop_kalman, loop_poses
 
 from poseviewer.ops import kalman, poseflow
 from poseviewer.ops.assignment import cosine_distances, limited_assignment, pixel_iou, pose_likeness
@@ -47,21 +48,28 @@ def test_impossible_and_meaningless_costs_are_never_taken() -> None:
         assert (empty.pairs, len(empty.rows), len(empty.columns)) == ((), *shape)
 
 
+def test_overlaps_are_those_of_plain_loops() -> None:
+    rng = np.random.default_rng(3)
+    poses, others = people(3) + rng.normal(0, 8, (3, 17, 2)), people(4, 1)
+    places = rng.uniform(0, 400, (80, 2))
+    points = poseflow.Correspondences(places, places + rng.normal(0, 5, places.shape))
+    np.testing.assert_allclose(poseflow.pose_overlaps(poses, others, FLOW), loop_poses(poses, others, None, FLOW))
+    found = poseflow.pose_shared_points(poses, others, points, FLOW)
+    np.testing.assert_allclose(found, loop_poses(poses, others, points, FLOW))
+    assert found.max() > 0
+
+
 def test_many_at_once_is_one_by_one() -> None:
     rng = np.random.default_rng(0)
     corners = rng.uniform(0, 200, (5, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(30, 90, (5, 2))], axis=1)
     measured = kalman.measurements(boxes)
     np.testing.assert_allclose(kalman.state_boxes(np.pad(measured, ((0, 0), (0, 4)))), boxes)
-    means, spreads = kalman.begin(measured)
-    means, spreads = kalman.predict(means, spreads)
-    means, spreads = kalman.update(means, spreads, measured + 3)
-    for row in range(5):
-        mean, spread = kalman.begin(measured[row : row + 1])
-        mean, spread = kalman.predict(mean, spread)
-        mean, spread = kalman.update(mean, spread, measured[row : row + 1] + 3)
-        np.testing.assert_allclose(mean[0], means[row], rtol=1e-12)
-        np.testing.assert_allclose(spread[0], spreads[row], rtol=1e-9, atol=1e-12)
+    start = kalman.begin(measured)
+    means, spreads = kalman.update(*kalman.predict(*start), measured + 3)
+    plain_means, plain_spreads = loop_kalman(*start, measured + 3)
+    np.testing.assert_allclose(means, plain_means, rtol=1e-9)
+    np.testing.assert_allclose(spreads, plain_spreads, rtol=1e-9, atol=1e-9)
     assert (np.linalg.eigvalsh(spreads) > 0).all()
 
 
