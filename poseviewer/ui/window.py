@@ -200,7 +200,7 @@ class Window(QMainWindow):
         across = Qt.Orientation.Horizontal
         widths = [220, 300] if narrow else [theme.DOCK_LEFT, theme.DOCK_RIGHT]
         self.resizeDocks([self.docks["people"], self.docks["inspector"]], widths, across)
-        self.resizeDocks([self.docks["timeline"]], [136 if narrow else theme.TIMELINE], Qt.Orientation.Vertical)
+        self.resizeDocks([self.docks["timeline"]], [144 if narrow else theme.TIMELINE], Qt.Orientation.Vertical)
         self.left.setSizes([220, 420])
 
     def _save_layout(self) -> None:

@@ -90,3 +90,16 @@ def test_on_a_narrow_window_the_empty_page_fits_its_width(bare_window, qtbot):
     page = bare_window.empty
     assert page.widget().minimumSizeHint().width() < 560
     assert page.horizontalScrollBar().maximum() == 0
+
+
+def test_lane_names_have_room_for_their_letters_on_a_low_timeline():
+    """Chinese letters fill their whole height, so names of neighbouring lanes ran into each other."""
+    from poseviewer.ui.timeline.paint import TRACK, TRACK_GAP, Rows
+
+    rows = Rows.of(144 - 38)
+    middles = [
+        top + height / 2 for top, height in (rows.worth, rows.state, (rows.confidence[0], rows.confidence[1] / 2))
+    ]
+    assert min(b - a for a, b in zip(middles, middles[1:], strict=False)) >= 11.5
+    assert rows.strip[0] + rows.strip[1] / 2 >= 6
+    assert rows.tracks[1] >= 2 * TRACK + TRACK_GAP

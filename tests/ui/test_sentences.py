@@ -111,3 +111,10 @@ def test_errors_of_real_files_reach_the_window_in_chinese(chinese, tmp_path):
     assert told(lambda: open_media(words)).sentence == f"无法打开 {words}：这是文本文件，不是视频。"
     assert told(lambda: open_media(tmp_path / "none.mp4")).sentence == f"没有文件 {tmp_path / 'none.mp4'}。"
     assert not re.search("[a-z]{4} [a-z]{2}", told(lambda: Project.open(project)).sentence)
+
+
+def test_one_word_for_a_correction_in_chinese():
+    """A correction is 校正 everywhere; 修正 is left to the corrected form of a formula."""
+    known = text.read_catalogue("zh_CN")
+    mixed = [english for english, translated in known.items() if "orrection" in english and "修正" in translated]
+    assert mixed == []

@@ -35,6 +35,7 @@ def from_tables() -> dict[str, str]:
     """Return texts that reach ``tr`` from tables: actions and joint names."""
     found = {word: "actions.py" for entry in ACTIONS for word in (entry.text, entry.help)}
     found |= dict.fromkeys(GROUPS, "actions.py")
+    found |= {key: "actions.py" for entry in ACTIONS if entry.where == "mouse" for key in entry.keys}
     found |= dict.fromkeys(skeleton("coco_17").joints, "coco_17")
     assert "coco_17" in skeleton_names()
     return found

@@ -30,7 +30,7 @@ DIAMOND = 5.0
 SWAP = 5.5
 """Radius of the mark of swapped tracks."""
 _FULL = (16.0, 16.0, 3.0, 15.0, 18.0, 36.0)
-_LOW = (10.0, 13.0, 2.0, 11.0, 9.0, 24.0)
+_LOW = (10.0, 13.0, 2.0, 12.0, 12.0, 22.0)
 """Heights of strip, ruler, cached line, worth a look, state and confidence."""
 
 
@@ -49,7 +49,7 @@ class Rows:
     @classmethod
     def of(cls, height: float) -> Rows:
         """Lay the lanes out (look.md section 5); a low timeline gets a lower confidence lane and tighter gaps."""
-        sizes, gap = (_LOW, 0.5) if height < 150 else (_FULL, 3.0)
+        sizes, gap = (_LOW, 1.0) if height < 150 else (_FULL, 3.0)
         tops: list[tuple[float, float]] = []
         y = 2.0 if height < 150 else 5.0
         for index, size in enumerate(sizes):
