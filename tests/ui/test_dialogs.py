@@ -108,6 +108,35 @@ def test_the_export_dialog_counts_writes_and_refuses_a_taken_folder(qtbot: QtBot
     assert "--include corrections" in dialog.command()
 
 
+def test_the_export_dialog_writes_tracks_for_posetrack(qtbot: QtBot, desk: Desk, tmp_path: Path) -> None:
+    dialog = ExportDialog(desk)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    dialog._choose("predictions")
+    qtbot.waitUntil(dialog.export.isEnabled, timeout=5_000)
+    assert dialog.folder.text().endswith("square-coco")
+    dialog.format.setCurrentIndex(dialog.format.findData("posetrack"))
+    assert dialog.folder.text().endswith("square-posetrack")
+    assert not dialog.pictures.isEnabled()
+    assert "--format posetrack" in dialog.command()
+    dialog.folder.setText(str(tmp_path / "tracks"))
+    with qtbot.waitSignal(dialog.accepted, timeout=20_000):
+        dialog.export.click()
+    written = json.loads((tmp_path / "tracks" / "posetrack" / "square.json").read_text())
+    assert len(written["images"]) == len(written["annotations"]) == 10
+
+
+def test_the_export_dialog_says_what_a_format_leaves_out(qtbot: QtBot, desk: Desk) -> None:
+    dialog = ExportDialog(desk)
+    qtbot.addWidget(dialog)
+    qtbot.waitUntil(lambda: bool(dialog.checks.text()), timeout=5_000)
+    assert "Frames without people" in dialog.checks.text()
+    dialog.format.setCurrentIndex(dialog.format.findData("alphapose-cmu"))
+    assert "Frames without people" not in dialog.checks.text()
+    assert type(dialog.options()).__name__ == "AlphaPoseOptions"
+    assert dialog.options().form == "cmu"
+
+
 def test_an_export_dialog_can_be_closed_after_its_threads_are_gone(qtbot: QtBot, desk: Desk) -> None:
     dialog = ExportDialog(desk)
     qtbot.addWidget(dialog)

@@ -1,4 +1,4 @@
-"""The export dialog: what, with pictures or not, where to, and what it will hold."""
+"""The export dialog: in which format, what, with pictures or not, where to, and what it will hold."""
 
 from __future__ import annotations
 
@@ -26,28 +26,41 @@ from poseviewer.ui.panels.widgets import Choice, Heading, Label, Segments, Small
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
-    from poseviewer.formats.coco_export import ExportOptions, ExportReport
+    from poseviewer.formats.coco_export import ExportReport
+    from poseviewer.jobs.export import AnyOptions
     from poseviewer.jobs.summary import ExportSummary
     from poseviewer.project.rows import Include
     from poseviewer.ui.desk import Desk
     from poseviewer.ui.threads import JobThread
 
 OUTSIDE = "{count} joints lie outside the picture, the first in frame {frame}"
+FORMATS = (
+    ("coco", "COCO keypoints"),
+    ("posetrack", "PoseTrack18, with tracks"),
+    ("alphapose", "AlphaPose's results"),
+    ("alphapose-cmu", "AlphaPose's results, CMU's form"),
+    ("alphapose-open", "AlphaPose's results, OpenPose's form"),
+)
 SHARES = ((0.0, "No split"), (0.1, "10 % of the media"), (0.2, "20 % of the media"), (0.3, "30 % of the media"))
 
 
 class ExportDialog(JobDialog):
-    """Exports the open project as COCO; the work runs on a thread of its own and can be cancelled."""
+    """Exports the open project; the work runs on a thread of its own and can be cancelled."""
 
     def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
         super().__init__(tr("Export"), 560, desk, parent)
         self._summary_job: JobThread | None = None
         self._something = False
+        self._summary: ExportSummary | None = None
         self.include = Segments(
             tr("Content"),
             (("corrections", tr("Corrections")), ("all", tr("Everything")), ("predictions", tr("Predictions"))),
         )
         self.include.chosen.connect(self._choose)
+        self.format = Choice()
+        for key, text in FORMATS:
+            self.format.addItem(tr(text), key)
+        self.format.currentIndexChanged.connect(self._choose_format)
         self.pictures = Choice()
         for key, text in (("png", tr("PNG beside it")), ("jpg", tr("JPEG beside it")), ("none", tr("Names only"))):
             self.pictures.addItem(text, key)
@@ -66,7 +79,7 @@ class ExportDialog(JobDialog):
 
     def _lay_out(self) -> None:
         fields = Fields(96)
-        fields.add(tr("Format"), Label(tr("COCO keypoints")))
+        fields.add(tr("Format"), self.format)
         fields.add(tr("Content"), self.include)
         fields.add(tr("Pictures"), self.pictures)
         fields.add(tr("Validation"), self.split, tr("Whole media only, so that no scene is on both sides"))
@@ -88,34 +101,48 @@ class ExportDialog(JobDialog):
         self.export = self.add_button(tr("Export"), primary=True)
         self.export.clicked.connect(self._export)
 
-    def _usual_folder(self) -> Path:
+    def _usual_folder(self, form: str = "coco") -> Path:
         project = self.desk.project
         if project is None:
-            return Path.cwd() / "coco"
+            return Path.cwd() / form
         place = Path(project.path)
-        return place.with_name(f"{place.stem}-coco")
+        return place.with_name(f"{place.stem}-{form}")
+
+    def _choose_format(self) -> None:
+        """Only COCO has pictures and a split; a folder that nobody typed follows the format."""
+        form: str = self.format.currentData()
+        for field in (self.pictures, self.split):
+            field.setEnabled(form == "coco")
+        if self.folder.text() in {str(self._usual_folder(key)) for key, _ in FORMATS}:
+            self.folder.setText(str(self._usual_folder(form)))
+        self._say_checks()
 
     def _browse(self) -> None:
         found = QFileDialog.getExistingDirectory(self, tr("Export to"), str(Path(self.folder.text()).parent))
         if found:
             self.folder.setText(found)
 
-    def options(self) -> ExportOptions:
+    def options(self) -> AnyOptions:
         """Return what is chosen."""
-        from poseviewer.formats.coco_export import ExportOptions
+        from poseviewer.jobs.export import ALPHAPOSE_FORMS, AlphaPoseOptions, ExportOptions, PoseTrackOptions
 
+        form, overwrite = self.format.currentData(), self.overwrite.isChecked()
+        if form == "posetrack":
+            return PoseTrackOptions(include=self._include, overwrite=overwrite)
+        if form in ALPHAPOSE_FORMS:
+            return AlphaPoseOptions(include=self._include, form=ALPHAPOSE_FORMS[form], overwrite=overwrite)
         return ExportOptions(
             include=self._include,
             pictures=self.pictures.currentData(),
             val_share=self.split.currentData(),
-            overwrite=self.overwrite.isChecked(),
+            overwrite=overwrite,
         )
 
     def command(self) -> str:
         """Return the command line that does the same."""
         project = self.desk.project
-        words = ["poseviewer", "export", str(project.path) if project is not None else "", "--format", "coco"]
-        words += ["--out", self.folder.text(), "--include", self._include]
+        words = ["poseviewer", "export", str(project.path) if project is not None else ""]
+        words += ["--format", self.format.currentData(), "--out", self.folder.text(), "--include", self._include]
         return shlex.join(words)
 
     def _choose(self, include: Include) -> None:
@@ -134,7 +161,19 @@ class ExportDialog(JobDialog):
     def _show_summary(self, summary: ExportSummary) -> None:
         self.counts.show_counts(summary)
         self.joints.show_counts(summary.visible, summary.occluded, summary.absent)
-        lines = [tr("Frames without people are listed: {count}", count=summary.empty_frames)]
+        self._summary = summary
+        self._say_checks()
+        self._something = summary.frames > 0
+        self.enable()
+        self.say("" if summary.frames else tr("There is nothing of this kind to export yet."))
+
+    def _say_checks(self) -> None:
+        summary = self._summary
+        if summary is None:
+            return
+        lines = []
+        if self.format.currentData() in ("coco", "posetrack"):
+            lines.append(tr("Frames without people are listed: {count}", count=summary.empty_frames))
         if summary.first_outside is not None:
             _, frame = summary.first_outside
             lines.append(
@@ -146,9 +185,6 @@ class ExportDialog(JobDialog):
             )
         lines.append(tr("After writing, every number is read back and compared"))
         self.checks.setText("\n".join(lines))
-        self._something = summary.frames > 0
-        self.enable()
-        self.say("" if summary.frames else tr("There is nothing of this kind to export yet."))
 
     def enable(self) -> None:
         """Enable the button while there is something to export and nothing is going on."""
