@@ -104,7 +104,7 @@ def predict(
         fit_joints(project, networks)
     sink = _Sink(project, media_id, into)
     frames = sink.begin(config, described, frames, continue_run)
-    notes: deque[Note] = deque()
+    notes: deque[Note] = deque(_computed_by(networks))
     meter = ProgressMeter(len(frames), "frames")
     outcome: Outcome = "cancelled"
     reason = ""
@@ -128,6 +128,15 @@ def predict(
     yield from notes
     seconds = meter.snapshot().seconds
     return PredictReport(sink.run, sink.frames, sink.people, seconds, described, len(frames) - sink.frames)
+
+
+def _computed_by(networks: Networks) -> list[Note]:
+    """Tell what computes the estimator where that is not torch in float32."""
+    backend = networks.backend
+    told = [Note(backend.note)] if backend.note else []
+    if backend.difference or backend.name not in ("torch", "eager"):
+        told.append(Note(f"The estimator is computed by {backend.words()}."))
+    return told
 
 
 def _check_finite(result: FrameResult) -> None:
