@@ -143,10 +143,10 @@ def elide_mode(name: str) -> Qt.TextElideMode:
 
 
 def fitted(name: str, room: int, metrics: QFontMetrics) -> str:
-    """Return a joint's name for ``room`` px; the side goes first, as the glyph beside the name says it too."""
+    """Return a joint's name for ``room`` px; its side shrinks to a letter first."""
     first, _, rest = name.partition(" ")
     if rest and first in ("left", "right") and metrics.horizontalAdvance(name) > room:
-        name = rest
+        name = f"{first[0]} {rest}"
     return metrics.elidedText(name, elide_mode(name), room)
 
 
