@@ -45,7 +45,7 @@ class ReadPerson:
 def read_people(
     entry: Mapping[str, Any], reader: Reader, picture_wh: tuple[int, int], *, halpe_feet: bool = False
 ) -> list[ReadPerson]:
-    """The people of one annotation.
+    """The people of one annotation; nobody where no joint is visible or the box has no area in the picture.
 
     Args:
         entry: with ``bbox`` x, y, width, height and the joints.
@@ -67,7 +67,9 @@ def read_people(
     if reader == "single_hand":
         hands = joints[-2 * HAND : -HAND], joints[-HAND:]
         return [_hand(hand, picture_wh) for hand in hands if hand[:, 2].sum() >= LEAST_OF_HAND]
-    return [ReadPerson(_box(entry["bbox"], picture_wh), _arranged(joints, reader, halpe_feet=halpe_feet))]
+    found = ReadPerson(_box(entry["bbox"], picture_wh), _arranged(joints, reader, halpe_feet=halpe_feet))
+    empty = (found.box[2:] <= found.box[:2]).any() or not found.joints[:, 2].any()
+    return [] if empty or entry.get("num_keypoints") == 0 else [found]
 
 
 def _arranged(joints: Array, reader: Reader, *, halpe_feet: bool) -> Array:
