@@ -36,6 +36,8 @@ from poseviewer.nets.unpickle import (
 
 ONNX_SUFFIX = ".onnx"
 CONTAINERS = ("state_dict", "model", "model_state_dict", "net", "network", "params")
+ABOUT = ("meta", "epoch", "perf")
+"""What may stand beside the tensors and is of use."""
 PREFIXES = ("module.", "model.", "net.", "network.", "1.", "_orig_mod.", "pose_net.")
 """What training programs put before every name; "1." is HigherHRNet's half-precision wrapper."""
 DROPPED = ("num_batches_tracked", "total_ops", "total_params")
@@ -264,7 +266,7 @@ def read_content(path: Path) -> Content:
         inner = next((name for name in CONTAINERS if isinstance(content.get(name), Mapping)), None)
         if inner is None:
             break
-        about.update({str(key): plain(value) for key, value in content.items() if key not in CONTAINERS})
+        about.update({key: plain(content[key]) for key in ABOUT if key in content})
         taken.append(inner)
         content = content[inner]
     if not isinstance(content, Mapping):
@@ -272,7 +274,6 @@ def read_content(path: Path) -> Content:
     tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
     if not tensors:
         raise WeightsError(f"{path.name} holds no tensors.", file=path)
-    about.update({str(key): plain(value) for key, value in content.items() if not isinstance(value, Tensor)})
     return _unprefixed(tensors, about, taken)
 
 

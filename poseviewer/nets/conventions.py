@@ -41,6 +41,14 @@ BY_COUNT = {
 AMBIGUOUS = (14, 15, 68)
 ALPHAPOSE_HRNET = "hrnet_w32_256x192"
 """The name of AlphaPose's own HRNet file; its tensors are named as HRNet's."""
+ALPHAPOSE_DECODINGS = (
+    ("halpe136_fast_res50", "integral"),
+    ("regression", "integral"),
+    ("combined", "combined"),
+)
+"""Words in the names of AlphaPose's files; the first is released with a regression configuration."""
+SEVERAL_DECODINGS = (21, 68, 133, 136)
+"""Numbers of joints with which AlphaPose released heatmap, regression and combined models alike."""
 SIZE_IN_NAME = re.compile(r"(?<![0-9a-z])(\d{2,4})x(\d{2,4})(?![0-9])")
 SIZE_IN_TEXT = re.compile(r"(?:input_size|image_size)['\"]?\s*[=:]\s*(?:np\.array\()?[\[(]\s*(\d+)\s*,\s*(\d+)\s*[\])]")
 SETTLED = ("skeleton", "input_wh", "mean", "std", "decode", "crop", "flip_shift", "bgr", "kernel")
@@ -128,6 +136,11 @@ def spec_for(
     convention, sources, notes = _publisher(convention, hints)
     input_wh = _input_size(family, config, convention, hints, sources)
     convention = _decoding(family, convention, hints, sources)
+    if convention == ALPHAPOSE and config.joints in SEVERAL_DECODINGS:
+        sources["decode"] = "guess"
+        notes.append(
+            "AlphaPose's models of so many joints are read as heatmaps, regression or both: heatmaps is a guess."
+        )
     outputs = int(config.joints) + int(getattr(config, "dense", 0))
     joints = outputs // 3 if convention.decode == "udp_combined" else outputs
     if outputs == OLD_OUTPUTS:
@@ -220,8 +233,7 @@ def _decoding(family: Family, convention: Convention, hints: Hints, sources: dic
     if convention.output != "heatmaps":
         return convention
     if convention == ALPHAPOSE:
-        words = {"regression": "integral", "combined": "combined"}
-        decode = next((value for word, value in words.items() if word in hints.stem), "")
+        decode = next((value for word, value in ALPHAPOSE_DECODINGS if word in hints.stem), "")
         if not decode:
             return convention
         sources["decode"] = "file name"

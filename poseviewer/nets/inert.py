@@ -9,7 +9,7 @@ below, which hold what was written and do nothing. A name that is not on the lis
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,8 @@ import numpy.typing as npt
 
 LARGEST_ARRAY = 1 << 24
 """Most bytes of an array of metadata that are kept."""
+MOST_VALUES = 100_000
+"""Most values of metadata that are kept."""
 KINDS = "biufSU"
 """Kinds of numpy numbers and texts that can be read without running anything."""
 
@@ -133,16 +135,37 @@ def stand_ins() -> dict[str, Callable[[], Any]]:
 
 
 def plain(value: object, depth: int = 12) -> Any:
-    """What was read as plain data: dicts, lists, numbers, texts; arrays as lists; anything else as None."""
-    if depth < 0:
-        return None
-    if isinstance(value, InertArray):
-        array = value.array()
-        return None if array is None else array.tolist()
-    if isinstance(value, InertRecord):
-        value = value.fields
-    if isinstance(value, Mapping):
-        return {str(key): plain(item, depth - 1) for key, item in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [plain(item, depth - 1) for item in value]
-    return value if isinstance(value, str | int | float | bool) else None
+    """What was read as plain data: dicts, lists, numbers, texts; arrays as lists; anything else as None.
+
+    A file may name the same list over and over, so that a few bytes stand for more values than any memory holds:
+    nothing deeper than ``depth`` and nothing beyond `MOST_VALUES` values is taken.
+    """
+    return _Plain().of(value, depth)
+
+
+class _Plain:
+    """Counts what was taken."""
+
+    def __init__(self) -> None:
+        self._left = MOST_VALUES
+
+    def of(self, value: object, depth: int) -> Any:
+        self._left -= 1
+        if depth < 0 or self._left < 0:
+            return None
+        if isinstance(value, InertArray):
+            array = value.array()
+            return None if array is None or array.size > self._left else array.tolist()
+        if isinstance(value, InertRecord):
+            value = value.fields
+        if isinstance(value, Mapping):
+            return {str(key): self.of(item, depth - 1) for key, item in self._some(value.items())}
+        if isinstance(value, list | tuple | set):
+            return [self.of(item, depth - 1) for item in self._some(value)]
+        return value if isinstance(value, str | int | float | bool) else None
+
+    def _some(self, items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            if self._left < 0:
+                return
+            yield item

@@ -259,3 +259,19 @@ def test_safetensors_that_is_none(tmp_path: Path) -> None:
 def test_a_strange_entry_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(WeightsError, match="'about'"):
         metadata_json({"about": text}, "about", file=tmp_path / "w.safetensors")
+
+
+def test_a_few_bytes_that_stand_for_endless_lists_are_cut_short(tmp_path: Path) -> None:
+    nested: list[object] = [0] * 10
+    for _ in range(11):
+        nested = [nested] * 10
+    path = tmp_path / "bomb.pth"
+    torch.save({"meta": nested, "weight": torch.ones(1)}, path)
+    assert path.stat().st_size < 5000
+    flat = [plain(read_torch(path, stand_ins())["meta"])]
+    count = 0
+    while flat:
+        item = flat.pop()
+        count += 1
+        flat += item if isinstance(item, list) else []
+    assert count < 200_000
