@@ -310,3 +310,20 @@ def test_the_pipeline_computes_what_the_system_does(
         peak = np.unravel_index(crop.heatmaps[5].argmax(), crop.heatmaps[5].shape)
         place = crop.heatmap_to_frame @ np.array([peak[1], peak[0], 1.0])
         assert np.abs(place - found.keypoints[1, 5]).max() < 2 * np.abs(crop.heatmap_to_frame[:, :2]).max()
+
+
+def test_without_a_joint_set_the_flip_test_is_left_out_and_told(pixels: np.ndarray, tmp_path: Path) -> None:
+    net = hrnet.HRNet(hrnet.HRNetConfig(joints=5, trunk=SMALL_TRUNK)).eval()
+    path = tmp_path / "five.pth"
+    torch.save(net.state_dict(), path)
+    networks = Networks(load_estimator(path), torch.device("cpu"), detector=object())
+    assert networks.skeleton == ""
+    notes: list[str] = []
+    config = PipelineConfig(flip=True, nms=NmsConfig(enabled=False))
+    worker = TopDown(networks, config, lambda note: notes.append(note.text))
+    plain = TopDown(networks, msgspec.structs.replace(config, flip=False))
+    frame = Frame(0, 0.0, pixels)
+    one, other = (w.process([frame], boxes={0: BOXES}, keep_evidence=True)[0].evidence for w in (worker, plain))
+    np.testing.assert_array_equal(one.candidates.keypoints, other.candidates.keypoints)
+    assert len(notes) == 1
+    assert "joint set is not known" in notes[0]
