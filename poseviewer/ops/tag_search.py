@@ -10,6 +10,8 @@ Symbols: K joints, (h, w) cells, T tag dimensions, N missing joints, Q tiles of 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -18,6 +20,8 @@ SIDE = 4
 """Of a tile, in cells."""
 FIRST = 8
 """So many of the most promising tiles are looked into before the others are ruled out."""
+MANY = 6000
+"""Tiles looked into at once from which on it pays to lay the maps out tile by tile."""
 MOST_CELLS = 1 << 23
 """So many cells are compared at once at most, which limits the memory where bounds do not help."""
 
@@ -32,20 +36,27 @@ class TagSearch:
     """
 
     def __init__(self, heatmaps: Tensor, tag_maps: Tensor, *, weight: float = 1.0) -> None:
-        joints, height, width = heatmaps.shape
+        height, width = heatmaps.shape[1:]
         self._weight = weight
         self._width, self._cells = width, height * width
         border = (0, -width % SIDE, 0, -height % SIDE)
-        values = F.pad(heatmaps, border, value=float("-inf"))
-        tags = F.pad(tag_maps, (0, 0, *border))
-        rows, self._columns = values.shape[1] // SIDE, values.shape[2] // SIDE
-        grid = (joints, rows, SIDE, self._columns, SIDE)
-        self._values = values.view(grid).transpose(2, 3).reshape(joints, -1, SIDE * SIDE)
+        if any(border):
+            heatmaps = F.pad(heatmaps, border, value=float("-inf"))
+            tag_maps = F.pad(tag_maps, (0, 0, *border))
+        self._columns = heatmaps.shape[2] // SIDE
+        self._row = heatmaps.shape[2]
         # One contiguous part for each dimension: every step below runs over cells.
-        parts = tags.view(*grid, -1).permute(5, 0, 1, 3, 2, 4)
-        self._tags = parts.reshape(parts.shape[0], joints, -1, SIDE * SIDE)
-        self._highest = self._values.amax(dim=2)
-        self._low, self._high = self._tags.amin(dim=3), self._tags.amax(dim=3)
+        parts = tag_maps.permute(3, 0, 1, 2).contiguous()
+        self._values, self._tags = heatmaps.reshape(-1), parts.flatten(1)
+        self._shape = heatmaps.shape
+        self._by_tile: tuple[Tensor, Tensor] | None = None
+        self._size = heatmaps[0].numel()
+        self._highest = _of_tiles(heatmaps, torch.Tensor.amax)
+        self._low = [_of_tiles(part, torch.Tensor.amin) for part in parts]
+        self._high = [_of_tiles(part, torch.Tensor.amax) for part in parts]
+        inner = torch.arange(SIDE * SIDE, device=heatmaps.device)
+        self._x, self._y = inner % SIDE, inner // SIDE
+        self._inner = self._y * self._row + self._x
 
     def best(self, joints: Tensor, means: Tensor) -> Tensor:
         """Find the best cell of each missing joint; of equal ones the first in row order.
@@ -80,15 +91,45 @@ class TagSearch:
 
     def _reached(self, joints: Tensor, tiles: Tensor, means: Tensor) -> Tensor:
         """Value minus rounded tag distance of the cells ``(n, C)`` of one tile each."""
-        gaps = [part[joints, tiles] - mean[:, None] for part, mean in zip(self._tags, means.t(), strict=True)]
-        return self._values[joints, tiles] - self._weight * _rounded_length(gaps)
+        if len(tiles) > MANY or self._by_tile is not None:
+            values, tags = self._tile_rows()
+            rows = joints * values.shape[1] + tiles
+            own, parts = values.flatten(0, 1)[rows], [part.flatten(0, 1)[rows] for part in tags]
+        else:
+            x, y = self._corners(tiles)
+            cells = (joints * self._size)[:, None] + y * self._row + x + self._inner
+            own, parts = self._values.take(cells), [part.take(cells) for part in self._tags]
+        gaps = [part - mean[:, None] for part, mean in zip(parts, means.t(), strict=True)]
+        return own - self._weight * _rounded_length(gaps)
+
+    def _tile_rows(self) -> tuple[Tensor, Tensor]:
+        """Values ``(K, Q, C)`` and tags ``(T, K, Q, C)`` tile by tile, which pays where many are looked into."""
+        if self._by_tile is None:
+            joints, height, width = self._shape
+            grid = (joints, height // SIDE, SIDE, width // SIDE, SIDE)
+            self._by_tile = (
+                self._values.view(grid).transpose(2, 3).reshape(joints, -1, SIDE * SIDE),
+                self._tags.view(-1, *grid).transpose(3, 4).reshape(len(self._tags), joints, -1, SIDE * SIDE),
+            )
+        return self._by_tile
 
     def _places(self, tiles: Tensor) -> Tensor:
         """The cells ``(n, C)`` of tiles, counted row by row over the whole map."""
-        inner = torch.arange(SIDE * SIDE, device=tiles.device)
-        x = (tiles % self._columns * SIDE)[:, None] + inner % SIDE
-        y = (tiles // self._columns * SIDE)[:, None] + inner // SIDE
-        return y * self._width + x
+        x, y = self._corners(tiles)
+        return (y + self._y) * self._width + x + self._x
+
+    def _corners(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
+        """Column and row ``(n, 1)`` of the first cell of tiles."""
+        x = (tiles % self._columns * SIDE)[:, None]
+        y = (torch.div(tiles, self._columns, rounding_mode="floor") * SIDE)[:, None]
+        return x, y
+
+
+def _of_tiles(maps: Tensor, extreme: Callable[..., Tensor]) -> Tensor:
+    """The highest or lowest of each tile ``(K, Q)`` of maps ``(K, h, w)``: rows first, which is quick."""
+    joints, height, width = maps.shape
+    rows = extreme(maps.reshape(joints, height // SIDE, SIDE, width), 2)
+    return extreme(rows.view(joints, -1, SIDE), 2)
 
 
 def _rounded_length(gaps: list[Tensor]) -> Tensor:

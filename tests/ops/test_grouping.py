@@ -8,10 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from loop_grouping import crowd, loop_assign, loop_group
 from scipy.optimize import linear_sum_assignment
 
 from poseviewer.ops import grouping
 from poseviewer.ops.munkres import assign
+from poseviewer.ops.tag_search import TagSearch
 
 COSTS = arrays(np.float64, array_shapes(min_dims=2, max_dims=2, max_side=9), elements=st.integers(-5, 5).map(float))
 
@@ -73,3 +75,36 @@ def test_an_empty_picture_has_nobody() -> None:
     people, scores = grouping.group_people(torch.zeros(17, 20, 20), torch.zeros(17, 20, 20, 2))
     assert people.shape == (0, 17, 5)
     assert scores.shape == (0,)
+
+
+@pytest.mark.parametrize("rules", [grouping.AE_RULES, grouping.HIGHER_RULES], ids=["ae", "higher"])
+@pytest.mark.parametrize(("people", "size", "dimensions"), [(3, 37, 1), (9, 64, 2), (26, 50, 2)])
+def test_the_fast_form_is_the_loops(rules: grouping.GroupingRules, people: int, size: int, dimensions: int) -> None:
+    maps, tags = crowd(people, seed=size, size=size, dimensions=dimensions)
+    wanted, scores = loop_group(maps, tags, rules)
+    found, of_people = grouping.group_people(maps, tags, rules)
+    assert found.shape == wanted.shape
+    np.testing.assert_allclose(of_people, scores, atol=1e-6)
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
+@given(COSTS)
+@settings(max_examples=60, deadline=None)
+def test_ties_fall_as_in_the_loop(cost: np.ndarray) -> None:
+    assert assign(cost) == loop_assign(cost)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 3), st.sampled_from([0.0, 0.5, 3.0]))
+@settings(max_examples=40, deadline=None)
+def test_the_best_cell_is_found_without_looking_at_all(seed: int, dimensions: int, spread: float) -> None:
+    """Few values on purpose: ties are the rule, and the first cell in row order is wanted."""
+    draw = np.random.default_rng(seed)
+    height, width = draw.integers(1, 23, 2)
+    maps = draw.integers(-2, 3, (2, height, width)).astype(np.float32) / 4
+    tags = (spread * draw.integers(0, 4, (2, height, width, dimensions))).astype(np.float32)
+    joints, means = draw.integers(0, 2, 9), draw.normal(0, 2, (9, dimensions)).astype(np.float32)
+    search = TagSearch(torch.from_numpy(maps), torch.from_numpy(tags))
+    found = search.best(torch.from_numpy(joints), torch.from_numpy(means)).numpy()
+    for place, joint, mean in zip(found, joints, means, strict=True):
+        away = torch.from_numpy(tags[joint] - mean).square().sum(dim=2).sqrt().round().numpy()
+        assert place == int((maps[joint] - away).argmax())
