@@ -10,17 +10,17 @@ import msgspec
 
 from poseviewer.core.errors import KnownError
 from poseviewer.ui.messages import Message
+from poseviewer.ui.parts import DeskParts
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
     from poseviewer.project import SelectionImage
-    from poseviewer.ui.desk import Desk
 
 
 class Corrector:
     """Applies, undoes and redoes edits of the desk's project."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: DeskParts) -> None:
         self._desk = desk
 
     def apply(self, edit: Any) -> bool:

@@ -24,12 +24,13 @@ from poseviewer.core.values import PICTURE_RATE, Frame, FrameResult, MediaInfo, 
 from poseviewer.session import Display, Playhead, Selection, Session
 from poseviewer.ui import settings
 from poseviewer.ui.corrector import Corrector
-from poseviewer.ui.evidence import EvidenceKeeper, Peak, State
+from poseviewer.ui.evidence import EvidenceKeeper
 from poseviewer.ui.frames import FrameKeeper
 from poseviewer.ui.hand import Hand, nearest_person
 from poseviewer.ui.messages import Message, of_error
 from poseviewer.ui.moving import Moving
 from poseviewer.ui.opener import Opener
+from poseviewer.ui.parts import Peak, State
 from poseviewer.ui.runs import Runs
 from poseviewer.ui.text import tr
 from poseviewer.ui.threads import EngineThread, JobThread
@@ -104,12 +105,12 @@ class Desk(QObject):
         self._skeleton = skeleton("coco_17")
         self._jobs: list[JobThread] = []
         self.frames = FrameKeeper(self)
-        self.runs = Runs(self)
-        self._opener = Opener(self)
-        self._evidence = EvidenceKeeper(self)
+        self.runs = Runs(self, self)
+        self._opener = Opener(self, self)
+        self._evidence = EvidenceKeeper(self, self)
         self._corrector = Corrector(self)
         self._hand = Hand(self)
-        self._moving = Moving(self)
+        self._moving = Moving(self, self)
         self.session.play(picture_rate=max(settings.value("picture_rate", PICTURE_RATE), 0.1))
         self._connect()
 
@@ -467,6 +468,10 @@ class Desk(QObject):
     def cancel_run(self) -> None:
         """End the run after the present batch; finished frames are kept."""
         self.runs.cancel()
+
+    def end_run(self) -> None:
+        """End a run and wait until it wrote what it had: its project is about to close."""
+        self.runs.end()
 
     def _run_ended(self, outcome: object) -> None:
         self.job_ended.emit(outcome)

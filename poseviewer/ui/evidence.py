@@ -21,13 +21,12 @@ from poseviewer.core.values import (
     Pose,
     Suppression,
 )
+from poseviewer.ui.parts import DeskParts, Peak, State
 
 if TYPE_CHECKING:
     from poseviewer.ops.nms_config import NmsConfig
     from poseviewer.pipeline.config import PipelineConfig
-    from poseviewer.ui.desk import Desk
 
-State = Literal["none", "loading", "ready", "stale", "error"]
 REST_MS = 120
 CACHE_BYTES = 256 << 20
 SAME_POSE = 0.02
@@ -42,15 +41,6 @@ class _Asked:
     frame: int
     person: str | None = None
     config: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Peak:
-    """A local maximum of a joint's heatmap: place in frame pixels and value."""
-
-    x: float
-    y: float
-    value: float
 
 
 def append(result: FrameResult, extra: FrameResult) -> FrameResult:
@@ -86,7 +76,8 @@ def _joined(first: Grouping | None, second: Grouping | None) -> Grouping | None:
     if first is None or second is None:
         return first
     names = ("joint_tags", "person_tags", "distance", "how")
-    return replace(first, **{name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in names})
+    joined: dict[str, Any] = {name: np.concatenate([getattr(first, name), getattr(second, name)]) for name in names}
+    return replace(first, **joined)
 
 
 def _poses(candidates: Candidates) -> tuple[Pose, ...]:
@@ -138,8 +129,8 @@ class EvidenceKeeper(QObject):
     changed = Signal()
     what_if_changed = Signal()
 
-    def __init__(self, desk: Desk) -> None:
-        super().__init__(desk)
+    def __init__(self, desk: DeskParts, parent: QObject | None = None) -> None:
+        super().__init__(parent)
         self._desk = desk
         self.result: FrameResult | None = None
         self.state: State = "none"

@@ -14,11 +14,11 @@ import numpy.typing as npt
 from poseviewer.core.geometry import keypoints_box
 from poseviewer.core.values import ABSENT, OCCLUDED, VISIBLE, FrameResult, Person
 from poseviewer.ui.messages import Message
+from poseviewer.ui.parts import DeskParts
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
     from poseviewer.project.edits import CopyPeople
-    from poseviewer.ui.desk import Desk
 
 LEAST_SCORE = 0.15
 """A proposed joint below this peak value is absent until a person places it."""
@@ -28,7 +28,7 @@ NUDGES = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "up": (0.0, -1.0), "down": (
 class Hand:
     """The correcting actions of the desk, by action id."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: DeskParts) -> None:
         self._desk = desk
         self._waiting: tuple[CopyPeople, int | None] | None = None
         self.actions: dict[str, Callable[[], object]] = {

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from PySide6.QtCore import QObject
 
 from poseviewer.ui.messages import Message
+from poseviewer.ui.parts import DeskParts
 from poseviewer.ui.playback import Playback
 from poseviewer.ui.text import tr
-
-if TYPE_CHECKING:
-    from poseviewer.ui.desk import Desk
 
 Jump = Literal["corrected", "predicted", "empty", "doubt"]
 GROW_EVERY, GROW_MOST = 12, 8
@@ -27,10 +25,10 @@ class Moving(QObject):
         repeats: how often the key that is down repeated itself; the window counts, a tap is 0.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        super().__init__(desk)
+    def __init__(self, desk: DeskParts, parent: QObject | None = None) -> None:
+        super().__init__(parent)
         self._desk = desk
-        self._playback = Playback(desk)
+        self._playback = Playback(desk, self)
         self.repeats = 0
         self.actions: dict[str, Callable[[], object]] = {
             "frame_next": partial(self.step, 1),

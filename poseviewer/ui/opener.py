@@ -15,6 +15,7 @@ from poseviewer.core.values import MediaInfo
 from poseviewer.ui import settings
 from poseviewer.ui.messages import Message
 from poseviewer.ui.opening import Opened, belongs, carry_job, compare_job, confirm_job, one_target, open_job
+from poseviewer.ui.parts import DeskParts
 from poseviewer.ui.text import tr, tr_sentence
 from poseviewer.ui.threads import JobThread
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from poseviewer.media import Media
     from poseviewer.project import Project
     from poseviewer.project.shifts import Shift
-    from poseviewer.ui.desk import Desk
 
 log = logging.getLogger("poseviewer.opener")
 
@@ -39,8 +39,8 @@ class Opener(QObject):
         opening: name of what is being opened, or "".
     """
 
-    def __init__(self, desk: Desk) -> None:
-        super().__init__(desk)
+    def __init__(self, desk: DeskParts, parent: QObject | None = None) -> None:
+        super().__init__(parent)
         self._desk = desk
         self._ticket = 0
         self._counting: JobThread | None = None
@@ -62,7 +62,7 @@ class Opener(QObject):
         ticket = self._ticket
         self.opening = target.name
         desk.opening_changed.emit()
-        thread = JobThread(desk)
+        thread = JobThread(self)
         thread.result.connect(lambda opened: self._opened(opened, ticket))
         thread.error.connect(lambda error: self._not_opened(error, ticket))
         desk.keep_job(thread)
@@ -173,7 +173,7 @@ class Opener(QObject):
         # The frames of pictures are settled from the start, but only a look at each file finds the damaged ones.
         self.confirmed_share = 1.0 if info.confirmed else 0.0
         ticket = self._ticket
-        thread = JobThread(desk)
+        thread = JobThread(self)
         thread.job_event.connect(self._counted_some)
         thread.result.connect(lambda pair: self._counted(pair[0], pair[1], ticket))
         thread.error.connect(desk.tell_error)
@@ -260,7 +260,7 @@ class Opener(QObject):
             thread.cancel()
         self._work.clear()
         desk.session.play(playing=False)
-        desk.runs.end()
+        desk.end_run()
         project = desk.project
         if project is not None:
             self._remember_place(project, media_id, frame)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PySide6.QtCore import QObject, Qt, QTimer
 
-if TYPE_CHECKING:
-    from poseviewer.ui.desk import Desk
+from poseviewer.ui.parts import DeskParts
 
 
 class Playback(QObject):
@@ -19,8 +17,8 @@ class Playback(QObject):
     skipped, so the time stays true.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        super().__init__(desk)
+    def __init__(self, desk: DeskParts, parent: QObject | None = None) -> None:
+        super().__init__(parent)
         self._desk = desk
         self._timer = QTimer(self)
         self._timer.setTimerType(Qt.TimerType.PreciseTimer)

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, Signal
 
 from poseviewer.core.progress import JobEvent
 from poseviewer.ui.messages import Message
+from poseviewer.ui.parts import DeskParts
 from poseviewer.ui.text import tr
 from poseviewer.ui.threads import EngineThread, JobThread
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from poseviewer.pipeline.config import PipelineConfig
     from poseviewer.pipeline.engine import Engine
     from poseviewer.project import RunRow
-    from poseviewer.ui.desk import Desk
 
 log = logging.getLogger("poseviewer.runs")
 
@@ -38,8 +38,8 @@ class Runs(QObject):
     running_changed = Signal()
     config_changed = Signal()
 
-    def __init__(self, desk: Desk) -> None:
-        super().__init__(desk)
+    def __init__(self, desk: DeskParts, parent: QObject | None = None) -> None:
+        super().__init__(parent)
         self._desk = desk
         self.running = False
         self.device_name = ""

@@ -30,8 +30,8 @@ from poseviewer.core.values import (
 from poseviewer.pipeline.config import NmsConfig, PipelineConfig
 from poseviewer.project.rows import CORRECTED, EMPTY, NONE, PREDICTED, Doubt, Lanes, Span, TrackChange
 from poseviewer.session.state import Display, Playhead, Selection, Session
-from poseviewer.ui.evidence import Peak
 from poseviewer.ui.panels.peaks import find_peaks
+from poseviewer.ui.parts import Peak
 
 WIDTH, HEIGHT = 640, 480
 BODY = np.array(

@@ -343,6 +343,8 @@ def test_a_joint_action_without_a_joint_says_what_to_do(window, said):
 def test_evidence_is_asked_after_a_rest_and_only_where_a_run_was(window, engine, qtbot):
     desk = window.desk
     desk.select(frame=20)
+    # On a busy machine the frame before may have rested long enough already.
+    engine.asked.clear()
     qtbot.wait(350)
     assert engine.asked == []
     for frame in (3, 4, 5):

@@ -12,7 +12,7 @@ from PySide6.QtCore import QPointF
 from poseviewer.core.values import ABSENT, VISIBLE, Person
 from poseviewer.ui.canvas.paint import Part
 from poseviewer.ui.canvas.place import screen_points, to_picture
-from poseviewer.ui.evidence import Peak
+from poseviewer.ui.parts import Peak
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
