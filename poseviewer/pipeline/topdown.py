@@ -96,7 +96,7 @@ class TopDown(Batched):
         super().__init__(networks, config, on_note)
         self.people_at_once = BatchSize(config.batch_people, "person", "people")
         if config.flip and not networks.skeleton:
-            self._on_note(Note("The estimator's joint set is not known, so nothing is averaged with the mirrored crop."))
+            self._on_note(Note("The joint set is not known, so nothing is averaged with the mirrored crop."))
 
     def _batch(
         self, frames: Sequence[Frame], boxes: Mapping[int, Boxes] | None, keep_evidence: bool
