@@ -12,7 +12,8 @@ from poseviewer.core.values import CropEvidence, Person, Pose
 from poseviewer.ui import text, theme
 from poseviewer.ui.canvas.paint import FINE, OTHER, SELECTED, Figure, fine_radius, paint_figure
 from poseviewer.ui.panels.gallery import Gallery, short_name
-from poseviewer.ui.panels.joints import elide_mode, fitted, joint_rows
+from poseviewer.ui.panels.joints import JointsPanel, elide_mode, fitted, joint_rows
+from tests.ui.fake_desk import FakeDesk
 
 WHOLE = ("coco_wholebody_133", "halpe_136")
 
@@ -66,7 +67,7 @@ def test_a_name_that_is_too_long_shortens_its_side_first(qtbot):
     room = metrics.horizontalAdvance("l forefinger 3") + 2
     assert fitted("left forefinger 3", room, metrics) == "l forefinger 3"
     assert fitted("left forefinger 3", 4 * room, metrics) == "left forefinger 3"
-    assert fitted("left forefinger 3", room - 20, metrics).endswith("3")
+    assert fitted("left forefinger 3", room - 20, metrics) == "l fore 3"
 
 
 def test_names_keep_the_number_that_tells_them_apart():
@@ -109,3 +110,37 @@ def test_finger_joints_have_short_names_in_tiles():
     assert short_name("right middle finger 4") == "r mid 4"
     assert short_name("left forefinger 3") == "l fore 3"
     assert short_name("face 55") == "face 55"
+
+
+def names_of(panel):
+    return [panel.model.row_at(row).name for row in range(panel.model.rowCount())]
+
+
+def test_the_table_can_be_narrowed_to_a_part(qtbot):
+    theme.start()
+    desk = FakeDesk("halpe_136")
+    desk.select(person=desk.people[0].key, joint=None)
+    panel = JointsPanel(desk)
+    qtbot.addWidget(panel)
+    panel.resize(268, 520)
+    panel.show()
+    assert panel.part.isVisible()
+    assert len(names_of(panel)) == 136
+    for key, count, first in (("face", 68, "face 0"), ("hands", 42, "left hand root"), ("body", 26, "nose")):
+        panel.part.button(key).click()
+        qtbot.waitUntil(lambda count=count: len(names_of(panel)) == count)
+        assert names_of(panel)[0] == first
+    desk.select(joint=20)
+    qtbot.waitUntil(lambda: panel.table.currentIndex().row() == 20)
+    assert len(names_of(panel)) == 26
+    desk.select(joint=desk.skeleton.joints.index("face 3"))
+    qtbot.waitUntil(lambda: len(names_of(panel)) == 136)
+    assert panel.part.button("all").isChecked()
+
+
+def test_seventeen_joints_have_no_parts(qtbot):
+    theme.start()
+    panel = JointsPanel(FakeDesk())
+    qtbot.addWidget(panel)
+    panel.show()
+    assert not panel.part.isVisible()

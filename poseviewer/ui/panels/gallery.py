@@ -23,7 +23,7 @@ from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.values import Array, CropEvidence
 from poseviewer.ui import theme
 from poseviewer.ui.panels.heat import grey_image, heat_image
-from poseviewer.ui.panels.joints import elide_mode
+from poseviewer.ui.panels.joints import elide_mode, short_finger
 from poseviewer.ui.panels.mapview import heat_transform
 from poseviewer.ui.panels.widgets import paint_focus
 from poseviewer.ui.text import tr
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 LABEL = 15
 GAP = 5
-FINGERS = {"forefinger": "fore", "middle": "mid", "pinky": "little", "finger": "", "thumb": "thum"}
-"""English words of finger joints as a tile has room for them; other languages have short ones."""
 TILE_ROLE = Qt.ItemDataRole.UserRole + 1
 NAME_ROLE = Qt.ItemDataRole.UserRole + 2
 Index = QModelIndex | QPersistentModelIndex
@@ -46,9 +44,7 @@ def short_name(name: str) -> str:
     translated = tr(name)
     if translated != name:
         return translated
-    if name[-1:].isdigit():
-        words |= FINGERS
-    return " ".join(short for word in name.split() if (short := words.get(word, word)))
+    return short_finger(" ".join(words.get(word, word) for word in name.split()))
 
 
 class GalleryModel(QAbstractListModel):

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from poseviewer.core.skeleton import Skeleton
+from poseviewer.core.skeleton import FINE_WORDS, Skeleton
 from poseviewer.core.values import ABSENT, OCCLUDED, VISIBLE, Array, Person
 from poseviewer.project.doubts import LOW_SCORE
 from poseviewer.session.actions import action
@@ -50,6 +50,11 @@ BAR = 24
 NARROW = 250
 """Below this width a row shows figures without bars."""
 JOINT, SEEN, SCORE, MOVED = range(4)
+MANY = 40
+"""From so many joints on the table can be narrowed to a part of the body."""
+HAND_WORDS = FINE_WORDS - {"toe", "heel"}
+FINGERS = {"forefinger": "fore", "middle": "mid", "pinky": "little", "finger": "", "thumb": "thum"}
+"""English words of finger joints as a tile or a narrow row has room for them; other languages have short ones."""
 CYCLE = {VISIBLE: OCCLUDED, OCCLUDED: ABSENT, ABSENT: VISIBLE}
 HINTS = (("occluded", "occluded"), ("absent", "absent"), ("swap_sides", "swap sides"))
 Flags = npt.NDArray[np.bool_]
@@ -137,16 +142,31 @@ def cell_text(entry: JointRow, column_: int) -> str:
     return f"{entry.moved:.1f}" if entry.moved >= 0.05 else ""
 
 
+def part_of(name: str) -> str:
+    """Return the part of a whole-body set that a joint belongs to: body, face or hands."""
+    words = name.split()
+    return "face" if words[0] == "face" else "hands" if HAND_WORDS & set(words) else "body"
+
+
+def short_finger(name: str) -> str:
+    """Return the name of a numbered finger joint with a short word for the finger; others as they are."""
+    if not name[-1:].isdigit():
+        return name
+    return " ".join(short for word in name.split() if (short := FINGERS.get(word, word)))
+
+
 def elide_mode(name: str) -> Qt.TextElideMode:
     """Return where a name may be shortened: a number at its end tells it from its neighbours."""
     return Qt.TextElideMode.ElideMiddle if name[-1:].isdigit() else Qt.TextElideMode.ElideRight
 
 
 def fitted(name: str, room: int, metrics: QFontMetrics) -> str:
-    """Return a joint's name for ``room`` px; its side shrinks to a letter first."""
+    """Return a joint's name for ``room`` px; its side shrinks to a letter first, then a finger to a syllable."""
     first, _, rest = name.partition(" ")
     if rest and first in ("left", "right") and metrics.horizontalAdvance(name) > room:
         name = f"{first[0]} {rest}"
+    if metrics.horizontalAdvance(name) > room:
+        name = short_finger(name)
     return metrics.elidedText(name, elide_mode(name), room)
 
 
@@ -286,7 +306,14 @@ class JointsPanel(Panel):
         self.filter = Segments(tr("Joints"), (("all", tr("All")), ("doubtful", tr("Doubtful"))))
         self.filter.choose("all")
         self.filter.chosen.connect(self._filter)
+        self.part = Segments(
+            tr("Part"),
+            (("all", tr("Whole")), ("body", tr("Body")), ("face", tr("Face")), ("hands", tr("Hands"))),
+        )
+        self.part.choose("all")
+        self.part.chosen.connect(self._choose_part)
         self.empty = EmptyState("skeleton")
+        self._part = "all"
         self._hints: list[tuple[KeyCap, Label]] = []
         self._only_doubtful = False
         self._showing = False
@@ -316,6 +343,9 @@ class JointsPanel(Panel):
         layout = column(self, margin=0, spacing=2)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.addLayout(head)
+        self.parts = row(self.part, None)
+        self.parts.setContentsMargins(12, 0, 10, 2)
+        layout.addLayout(self.parts)
         layout.addLayout(self.pages, 1)
         layout.addLayout(hints)
 
@@ -334,10 +364,17 @@ class JointsPanel(Panel):
     def refresh(self) -> None:
         """Show the joints of the selected person."""
         desk, person = self.desk, self.desk.person
+        parts = tuple(part_of(name) for name in desk.skeleton.joints)
+        self.part.setVisible(len(parts) > MANY and len(set(parts)) > 1)
+        if self.part.isHidden() or (desk.joint is not None and parts[desk.joint : desk.joint + 1] != (self._part,)):
+            # What is chosen elsewhere is shown here, so it may not be filtered out.
+            self._part = "all"
+            self.part.choose("all")
         if person is None:
             self._show_nobody()
             return
         rows = joint_rows(person, desk.skeleton, self._two_peaked(person))
+        rows = [entry for entry in rows if self._part in ("all", parts[entry.joint])]
         doubtful = [entry for entry in rows if entry.doubtful]
         self.filter.set_text("doubtful", tr("Doubtful {count}", count=len(doubtful)) if doubtful else tr("Doubtful"))
         self.whose.setText(tr("person {number}", number=desk.person_number(person.key)))
@@ -377,6 +414,12 @@ class JointsPanel(Panel):
 
     def _filter(self, key: str) -> None:
         self._only_doubtful = key == "doubtful"
+        self.refresh()
+
+    def _choose_part(self, key: str) -> None:
+        self._part = key
+        if self.desk.joint is not None:
+            self.desk.select(joint=None)
         self.refresh()
 
     def _chosen(self, index: QModelIndex) -> None:
