@@ -215,7 +215,7 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, Recognised | None]:
     spec, known_by, notes = spec_for(
         found.family, found.config, found.convention, hints_of(path, content.about), path=path
     )
-    fitting = configured(found, spec)
+    fitting = configured(found, spec, path.stem.lower())
     missing, unexpected, misshapen = differences(fitting)
     report = msgspec.structs.replace(
         report,
@@ -326,9 +326,15 @@ def recognise(tensors: Mapping[str, Tensor]) -> Recognised | None:
     return None
 
 
-def configured(found: Recognised, spec: EstimatorSpec) -> Recognised:
-    """The same with what follows from the input size: a network whose maps have a size of their own gets it."""
+def configured(found: Recognised, spec: EstimatorSpec, stem: str = "") -> Recognised:
+    """The same with what names and shapes of tensors do not say but the network needs.
+
+    A network whose maps have a size of their own gets the one that belongs to the input. SimpleBaseline's Caffe form
+    has its strides elsewhere, and only its file's name says so.
+    """
     config = found.config
+    if found.family.name == "simplebaseline" and "caffe" in stem:
+        config = msgspec.structs.replace(config, backbone=msgspec.structs.replace(config.backbone, stride_first=True))
     if not found.family.fixed_size and hasattr(config, "map_wh"):
         config = msgspec.structs.replace(config, map_wh=spec.heatmap_wh)
     return Recognised(found.family, config, found.tensors, found.foreign)

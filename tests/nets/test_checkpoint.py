@@ -141,6 +141,15 @@ def test_simplebaseline_wants_blue_first(tmp_path: Path) -> None:
     assert (spec.bgr, spec.mean, spec.skeleton, spec.input_wh) == (True, IMAGENET[::-1], "mpii_16", (256, 256))
 
 
+def test_simplebaselines_caffe_form_is_told_by_its_name(tmp_path: Path) -> None:
+    backbone = simplepose.ResidualConfig(depths=(1, 1, 1, 1), planes=(8, 8, 16, 16))
+    net = simplebaseline.SimpleBaseline(simplepose.SimplePoseConfig(backbone=backbone, head=(8, 8, 8)))
+    for name, first in (("pose_resnet_50_caffe_256x192.pth.tar", True), ("pose_resnet_50_256x192.pth.tar", False)):
+        module = load_estimator(saved(tmp_path / name, net)).module
+        assert isinstance(module, simplebaseline.SimpleBaseline)
+        assert module.config.backbone.stride_first is first
+
+
 @pytest.mark.parametrize(
     ("name", "decode"),
     [("halpe26_fast_res50_256x192.pth", "master"), ("fast50_regression_256x192.pth", "integral"),
