@@ -183,3 +183,30 @@ def test_one_joint_is_swapped_with_its_counterpart(window):
     after = desk.person.pose.keypoints
     np.testing.assert_array_equal(after[[9, 10]], before[[10, 9]])
     np.testing.assert_array_equal(after[[7, 8]], before[[7, 8]])
+
+
+def test_ten_frames_are_corrected_without_touching_a_menu(window, qtbot, said):
+    """Every kind of correction by key, each in its frame, then on; nothing is asked and nothing steals the focus."""
+    desk = window.desk
+    kinds = [
+        [Qt.Key.Key_S, (Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)],
+        [Qt.Key.Key_S, Qt.Key.Key_Q],
+        [Qt.Key.Key_S, Qt.Key.Key_O],
+        [Qt.Key.Key_X],
+        [Qt.Key.Key_Escape, (Qt.Key.Key_Up, Qt.KeyboardModifier.ShiftModifier)],
+    ]
+    desk.select(person=desk.people[0].key)
+    for number in range(10):
+        assert desk.selection.frame == number
+        assert desk.person is not None, "the chosen person is followed from frame to frame"
+        for key in kinds[number % len(kinds)]:
+            press(window, *key) if isinstance(key, tuple) else press(window, key)
+        assert desk.person.state == "corrected", number
+        press(window, Qt.Key.Key_Return)
+        press(window, Qt.Key.Key_D)
+        qtbot.waitUntil(lambda: desk.frame_exact, timeout=10_000)
+    assert desk.project.corrected_frames(desk.media_id) == tuple(range(10))
+    assert said == []
+    for _ in range(10):
+        press(window, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert desk.project.corrected_frames(desk.media_id) == ()
