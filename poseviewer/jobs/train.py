@@ -75,6 +75,8 @@ def train_files(order: TrainOrder) -> Generator[JobEvent, None, RetrainOutcome]:
 
         torch.set_num_threads(order.threads)
     device = ranks.join(order.device)
+    if order.batch < ranks.world():
+        raise CallError(f"A batch of {order.batch} cannot be divided among {ranks.world()} processes.")
     try:
         job = _train(order, device)
         # Of several processes only the first speaks.

@@ -63,6 +63,14 @@ class Proposals:
     joints: Tensor
     weights: Tensor
 
+    def __len__(self) -> int:
+        return len(self.context)
+
+    def to(self, device: torch.device) -> Proposals:
+        """The proposals on a device."""
+        parts = (self.context, self.theta, self.joints, self.weights)
+        return Proposals(*(part.to(device, non_blocking=True) for part in parts))
+
 
 class TransformerConfig(msgspec.Struct, frozen=True):
     """A training of the transformer.
@@ -156,7 +164,7 @@ def sample_through(context: Tensor, theta: Tensor, input_wh: tuple[int, int]) ->
     # The proposal's pixel (0, 0) is this context pixel: both crops share their centre (W / 2, H / 2).
     shift = torch.eye(3, dtype=torch.float64)
     shift[0, 2], shift[1, 2] = (width - input_wh[0]) / 2, (height - input_wh[1]) / 2
-    outer = (wide @ shift @ torch.linalg.inv(own)).float()
+    outer = (wide @ shift @ torch.linalg.inv(own)).to(theta)
     grid = F.affine_grid(
         (outer @ square(theta))[:, :2], [len(context), 3, input_wh[1], input_wh[0]], align_corners=True
     )

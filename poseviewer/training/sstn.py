@@ -1,0 +1,117 @@
+"""The symmetric spatial transformer network trained end to end (RMPE section 3.2; reference/alphapose.md section 9).
+
+A localisation network (STN) cuts the person out of a proposal, the pose network (SPPE) answers for that crop, and the
+inverse transformer (SDTN) takes its heatmaps back into the proposal, where the labels are. Beside it runs the parallel
+SPPE: a frozen copy after the same STN, without SDTN, whose labels are centred. Its error is what makes the STN centre
+people instead of just any crop that the SPPE can read; no gradient changes its own weights.
+
+Symbols: B proposals, K joints, H, W crop size, h, w heatmap size.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from poseviewer.core.errors import WeightsError
+from poseviewer.nets.weights import EstimatorSpec, LoadedEstimator
+from poseviewer.ops.crops import normalising_matrix, sdtn_gamma, square
+from poseviewer.ops.targets import gaussian_heatmaps
+from poseviewer.training.loop import Forward
+from poseviewer.training.objectives import cell_error
+from poseviewer.training.ranks import mean_over_all
+from poseviewer.training.transformer import Proposals, proposal_part, sample_through
+from poseviewer.training.validate import normalise
+
+
+class SymmetricNetwork(nn.Module):
+    """STN and SPPE as one network.
+
+    Args:
+        stn: proposal crops to theta.
+        sppe: crops to heatmaps.
+        input_wh: size of the crops.
+    """
+
+    def __init__(self, stn: nn.Module, sppe: nn.Module, input_wh: tuple[int, int]) -> None:
+        super().__init__()
+        self.stn = stn
+        self.sppe = sppe
+        self.input_wh = input_wh
+
+    def forward(self, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Proposals with their surroundings ``(B, 3, H', W')`` to theta ``(B, 2, 3)``, the crops that it cuts
+        ``(B, 3, H, W)``, and their heatmaps ``(B, K, h, w)``."""
+        theta = self.stn(proposal_part(context, self.input_wh)).float()
+        crops = sample_through(context, theta, self.input_wh)
+        return theta, crops, self.sppe(crops)
+
+
+def symmetric_network(loaded: LoadedEstimator) -> SymmetricNetwork:
+    """The two networks of a weight file, ready to learn; raises WeightsError where there is no STN."""
+    if loaded.stn is None:
+        raise WeightsError("These weights have no spatial transformer to train.")
+    # A loaded network is frozen; what is trained is a copy.
+    net = SymmetricNetwork(copy.deepcopy(loaded.stn), copy.deepcopy(loaded.module), loaded.spec.input_wh)
+    return net.requires_grad_(True)
+
+
+def take_back(maps: Tensor, theta: Tensor, input_wh: tuple[int, int]) -> Tensor:
+    """SDTN on heatmaps: those of the crop that theta cut, ``(B, K, h, w)``, as they lie in the proposal.
+
+    Outside the crop they are 0. Gamma is about crop pixels; a heatmap's cell i is crop pixel stride * i, so corners of
+    maps and crops are not the same places.
+    """
+    height, width = maps.shape[-2:]
+    stride = torch.diag(maps.new_tensor([input_wh[0] / width, input_wh[1] / height, 1.0]).double())
+    unit, cells = (normalising_matrix(size, device=maps.device) for size in (input_wh, (width, height)))
+    outer = unit @ stride @ torch.linalg.inv(cells)
+    gamma = torch.linalg.inv(outer) @ square(sdtn_gamma(theta.double())) @ outer
+    grid = F.affine_grid(gamma[:, :2].to(maps.dtype), list(maps.shape), align_corners=True)
+    back: Tensor = F.grid_sample(maps, grid, align_corners=True)
+    return back
+
+
+def joints_in_proposal(batch: Proposals, input_wh: tuple[int, int]) -> Tensor:
+    """The joints ``(B, K, 2)`` in pixels of the proposal crop: theta maps what is centred to the proposal."""
+    unit = normalising_matrix(input_wh, device=batch.joints.device)
+    inner = torch.linalg.inv(unit) @ square(batch.theta.double()) @ unit
+    points = batch.joints.double() @ inner[:, :2, :2].mT + inner[:, None, :2, 2]
+    return points.float()
+
+
+@dataclass(frozen=True, slots=True)
+class SstnObjective:
+    """Heatmaps in the proposal through STN, SPPE and SDTN, with the parallel SPPE as regulariser.
+
+    Attributes:
+        spec: normalisation and sizes.
+        parallel: forward pass of the frozen copy of the SPPE.
+        joint_weights: ``(K,)``.
+        sigma: of the Gaussians, in cells.
+        centring: weight of the parallel SPPE's error.
+    """
+
+    spec: EstimatorSpec
+    parallel: Forward
+    joint_weights: Tensor
+    sigma: float = 2.0
+    centring: float = 1.0
+
+    def __call__(self, forward: Forward, batch: Proposals) -> Tensor:
+        theta, crops, maps = forward(normalise(batch.context, self.spec))
+        stride = self.spec.input_wh[0] / maps.shape[3]
+        weights = batch.weights * self.joint_weights.to(maps.device)
+        wh = (maps.shape[3], maps.shape[2])
+        there, shown = gaussian_heatmaps(
+            joints_in_proposal(batch, self.spec.input_wh) / stride, weights, wh, sigma=self.sigma
+        )
+        found = take_back(maps.float(), theta, self.spec.input_wh)
+        own = mean_over_all((cell_error(found, there) * shown).sum(), shown.sum())
+        centred, weights = gaussian_heatmaps(batch.joints / stride, weights, wh, sigma=self.sigma)
+        judged = self.parallel(crops).float()
+        return own + self.centring * mean_over_all((cell_error(judged, centred) * weights).sum(), weights.sum())
