@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from poseviewer.ui.desk import Desk
     from poseviewer.ui.threads import JobThread
 
+TALL = 780
+"""Height that shows the whole table of 17 joints, logical pixels."""
+
 
 class RetrainDialog(Dialog):
     """Asks, trains in a process of its own, and shows before and after. Not modal: correcting goes on meanwhile."""
@@ -46,7 +49,7 @@ class RetrainDialog(Dialog):
         self.running.stop.clicked.connect(self._stop)
         self.running.cancel.clicked.connect(self.cancel)
         desk.project_opened.connect(self._project_opened)
-        self.resize(680, min(780, parent.height()) if parent is not None else 780)
+        self.resize(680, 420)
         self._show_page(self.setup)
 
     def _show_page(self, page: QWidget) -> None:
@@ -107,6 +110,8 @@ class RetrainDialog(Dialog):
         self.outcome = outcome
         self.results.show_outcome(outcome)
         self._show_page(self.results)
+        room = self.parentWidget().height() if self.parentWidget() is not None else TALL
+        self.resize(self.width(), max(self.height(), min(TALL, room)))
         if not self.isVisible():
             self.desk.tell(Message(tr("The retraining is done."), level="done", actions=((tr("Show"), "retrain"),)))
 
