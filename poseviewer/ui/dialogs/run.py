@@ -205,7 +205,7 @@ class RunDialog(Dialog):
         box.setText(tr("Discard what run {n} found in {count} frames?", n=run.id, count=run.done_count))
         box.setInformativeText(tr("Corrections stay, and undo still works. The predictions cannot be brought back."))
         yes = box.addButton(tr("Discard"), QMessageBox.ButtonRole.DestructiveRole)
-        box.addButton(tr("Keep"), QMessageBox.ButtonRole.RejectRole)
+        box.setDefaultButton(box.addButton(tr("Keep"), QMessageBox.ButtonRole.RejectRole))
         box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         box.buttonClicked.connect(lambda button: self._discard(run.id) if button is yes else None)
         self.question = box
