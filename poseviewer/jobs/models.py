@@ -52,8 +52,8 @@ def report_lines(report: Checkpoint) -> list[str]:
     """The report as lines for a terminal."""
     from poseviewer.nets.checkpoint import first_names, million
 
-    size = f"{report.tensors} tensors, {million(report.parameters)} numbers" if report.tensors else report.format
-    lines = [f"{report.file}: {report.format}, {size}, sha256 {report.sha256[:16]}"]
+    size = f", {report.tensors} tensors, {million(report.parameters)} numbers" if report.tensors else ""
+    lines = [f"{report.file}: {report.format}{size}, sha256 {report.sha256[:16]}"]
     if report.wrapper:
         lines.append(f"  taken off   {report.wrapper}")
     if report.spec is None:

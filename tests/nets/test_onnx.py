@@ -146,6 +146,27 @@ def test_a_graph_made_for_one_crop_serves_any_number(tmp_path: Path) -> None:
     torch.testing.assert_close(network(x), loaded.module(x), rtol=1e-3, atol=1e-4)
 
 
+def test_an_export_of_others_opens_by_its_path_alone(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx", reason="the extra 'fast' is not installed")
+    pytest.importorskip("onnxruntime", reason="the extra 'fast' is not installed")
+    from poseviewer.nets.onnx_export import export
+
+    loaded = load_estimator(published(tmp_path, rtmpose.Rtmpose(SMALL_RTM), "rtmpose.pth"))
+    path = export(loaded, tmp_path / "end2end.onnx").path
+    model = onnx.load(str(path))
+    del model.metadata_props[:]
+    onnx.save(model, str(path))
+    report = inspect(path)
+    assert report.unclear
+    opened = load_estimator(path)
+    assert opened.spec.family == "onnx"
+    for name in ("output", "decode", "crop", "input_wh", "heatmap_wh", "mean", "std", "bgr", "skeleton", "flip_shift"):
+        assert getattr(opened.spec, name) == getattr(loaded.spec, name), name
+    x = torch.randn(2, 3, 256, 192)
+    for one, other in zip(opened.module(x), loaded.module(x), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
 @pytest.mark.parametrize("content", [b"not onnx", b"\x08\x07" * 40])
 def test_a_damaged_onnx_file_is_one_sentence(content: bytes, tmp_path: Path) -> None:
     if installed_runtime() is None:
