@@ -154,7 +154,7 @@ class CropsPanel(EvidencePanel):
         height, width = crop.picture.shape[:2]
         size = (width, height)
         regions = tuple(
-            region(matrix, size, crop.box, points[visibility > ABSENT], frame_wh)
+            region(matrix, size, evidence.candidates.boxes[candidate], points[visibility > ABSENT], frame_wh)
             for matrix in (crop.proposal, crop.crop)
         )
         self._show_figures(crop, move, regions[0], regions[1], float(scores.mean()))
