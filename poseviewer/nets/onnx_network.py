@@ -89,6 +89,11 @@ class OnnxNetwork(nn.Module):
         tensors = tuple(torch.from_numpy(np.array(one, np.float32)).to(x.device) for one in outputs)
         return tensors[0] if len(tensors) == 1 else tensors
 
+    def measured(self, input_wh: tuple[int, int]) -> tuple[tuple[int, ...], ...]:
+        """The outputs' shapes for one black crop, for graphs that leave sizes open."""
+        black = np.zeros((max(1, self.input_shape[0]), 3, input_wh[1], input_wh[0]), np.float32)
+        return tuple(tuple(one.shape) for one in self._session.run(black))
+
     def _run_fixed(self, inputs: Any, count: int) -> Sequence[Any]:
         """Graphs made for one number of crops get that many."""
         missing = count - len(inputs)
@@ -109,6 +114,7 @@ class _OnnxRuntime:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its exceptions share no base class
             raise _unreadable(path, error) from error
+        self._path = path
         given = self._session.get_inputs()
         self._names = [one.name for one in given]
         self.input_shape = _sizes(given[0].shape) if len(given) == 1 else ()
@@ -117,7 +123,10 @@ class _OnnxRuntime:
 
     def run(self, inputs: Any) -> Sequence[Any]:
         """The outputs for one batch."""
-        answer: Sequence[Any] = self._session.run(None, {self._names[0]: inputs})
+        try:
+            answer: Sequence[Any] = self._session.run(None, {self._names[0]: inputs})
+        except Exception as error:  # its exceptions share no base class
+            raise _unreadable(self._path, error) from error
         return answer
 
 
@@ -127,6 +136,7 @@ class _OpenVino:
     def __init__(self, path: Path, threads: int, precision: str) -> None:
         import openvino
 
+        self._path = path
         core = openvino.Core()
         try:
             model = core.read_model(str(path))
@@ -145,7 +155,10 @@ class _OpenVino:
 
     def run(self, inputs: Any) -> Sequence[Any]:
         """The outputs for one batch."""
-        answer = self._model(inputs)
+        try:
+            answer = self._model(inputs)
+        except RuntimeError as error:
+            raise _unreadable(self._path, error) from error
         return [answer[number] for number in range(len(self.output_shapes))]
 
 
@@ -231,13 +244,14 @@ def _answer(
     """Joints, convention and map size from the outputs' shapes."""
     shapes = network.output_shapes
     width, height = input_wh
+    if any(side <= 0 for shape in shapes for side in shape[1:]):
+        shapes = network.measured(input_wh)
     if len(shapes) == 2 and all(len(shape) == 3 for shape in shapes) and shapes[0][1] == shapes[1][1]:
         x, y = shapes[0][2], shapes[1][2]
         if 0 < shapes[0][1] <= MOST_JOINTS and x > 0 and x * height == y * width:
             return shapes[0][1], MMPOSE._replace(output="simcc", decode="simcc", flip_shift=False), (x, y)
     if len(shapes) == 1 and len(shapes[0]) == 4 and 0 < shapes[0][1] <= MOST_JOINTS:
         cells = shapes[0][3], shapes[0][2]
-        cells = cells if min(cells) > 0 else (width // 4, height // 4)
         convention = next((one for word, one in NAMES if word in hints.stem), HRNET)
         return shapes[0][1], convention, cells
     if len(shapes) == 1 and len(shapes[0]) == 3 and shapes[0][2] == 2 and 0 < shapes[0][1] <= MOST_JOINTS:
@@ -265,4 +279,4 @@ def _framework_metadata(model: Any) -> dict[str, str]:
 
 def _unreadable(path: Path, error: Exception) -> WeightsError:
     cause = str(error).strip().split("\n", 1)[0][:200]
-    return WeightsError(f"{path.name} is not a readable ONNX file: {cause}", file=path)
+    return WeightsError(f"{path.name} is no ONNX file that can be run: {cause}", file=path)

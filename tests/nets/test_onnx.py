@@ -31,6 +31,10 @@ class Graph:
     output_shapes: tuple[tuple[int, ...], ...]
     metadata: dict[str, str] = field(default_factory=dict)
 
+    def measured(self, input_wh: tuple[int, int]) -> tuple[tuple[int, ...], ...]:
+        """As a fully convolutional graph of stride 4 answers."""
+        return ((1, 17, input_wh[1] // 4, input_wh[0] // 4),)
+
 
 def spec_of(path: Path, graph: Graph) -> Any:
     return onnx_spec(path, graph)[0]  # type: ignore[arg-type]
