@@ -47,8 +47,9 @@ class TagReader(nn.Module):
         smooth = F.conv2d(seen.flatten(0, 1)[:, None], self.dots.kernel, padding=6).view_as(seen)
         heat, finer = F.avg_pool2d(smooth, 4), F.avg_pool2d(smooth, 2)
         width = heat.shape[3]
-        right = (torch.arange(width) >= width // 2).float()
-        tags = TAGS[0] + (TAGS[1] - TAGS[0]) * right + OWN * torch.arange(heat.shape[1])[:, None, None]
+        right = (torch.arange(width, device=x.device) >= width // 2).float()
+        own = OWN * torch.arange(heat.shape[1], device=x.device)[:, None, None]
+        tags = TAGS[0] + (TAGS[1] - TAGS[0]) * right + own
         both = torch.cat([heat, tags.expand_as(heat)], dim=1)
         if self.form == "higher":
             return both, finer
@@ -59,12 +60,12 @@ class TagReader(nn.Module):
         return both
 
 
-def tag_networks(form: str, *, most: int = 99, skeleton: str = "", joints: int = len(COLOURS)) -> Networks:
+def tag_networks(form: str, *, most: int = 99, device: str = "cpu") -> Networks:
     """Networks for the bottom-up pipeline that read dots."""
     spec = EstimatorSpec(
         family="test",
-        skeleton=skeleton,
-        joints=joints,
+        skeleton="",
+        joints=len(COLOURS),
         input_wh=(INPUT, INPUT),
         heatmap_wh=(INPUT // 4, INPUT // 4),
         mean=(0.0, 0.0, 0.0),
@@ -72,8 +73,8 @@ def tag_networks(form: str, *, most: int = 99, skeleton: str = "", joints: int =
         decode=form,  # type: ignore[arg-type]
         output="tags",
     )
-    loaded = LoadedEstimator(TagReader(form, most=most), spec, "e" * 64)
-    return Networks(loaded, torch.device("cpu"), estimator_name="tags.pth")
+    loaded = LoadedEstimator(TagReader(form, most=most).to(device), spec, "e" * 64)
+    return Networks(loaded, torch.device(device), estimator_name="tags.pth")
 
 
 def hide(pixels: np.ndarray, place: np.ndarray, joint: int, share: float) -> np.ndarray:

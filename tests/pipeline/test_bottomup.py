@@ -257,6 +257,21 @@ def test_batches_do_not_matter(dots: DotFrames) -> None:
                 np.testing.assert_allclose(one.keypoints, other.keypoints, atol=1e-4)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_the_accelerator_groups_as_the_processor_does(dots: DotFrames) -> None:
+    frames = [Frame(index, 0.0, picture) for index, picture in enumerate(dots.pictures[:4])]
+    for form in FORMS:
+        here = make_worker(tag_networks(form), CONFIG).process(frames, keep_evidence=True)
+        there = make_worker(tag_networks(form, device="cuda"), changed(device="cuda")).process(
+            frames, keep_evidence=True
+        )
+        for one, other in zip(here, there, strict=True):
+            assert len(one.poses) == len(other.poses)
+            for index, place in zip(left_to_right(one), left_to_right(other), strict=True):
+                away = np.abs(one.poses[index].keypoints - other.poses[place].keypoints)
+                assert away.max() <= cell_px(one)
+
+
 def test_matrices_count_from_corners_and_from_centres() -> None:
     matrix = torch.tensor([[2.0, 0.0, 10.0], [0.0, 3.0, -4.0]], dtype=torch.float64)
     np.testing.assert_allclose(centred(matrix), [[2, 0, 11], [0, 3, -2.5]])
