@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor
@@ -100,6 +102,6 @@ def test_lane_names_have_room_for_their_letters_on_a_low_timeline():
     middles = [
         top + height / 2 for top, height in (rows.worth, rows.state, (rows.confidence[0], rows.confidence[1] / 2))
     ]
-    assert min(b - a for a, b in zip(middles, middles[1:], strict=False)) >= 11.5
+    assert min(b - a for a, b in itertools.pairwise(middles)) >= 11.5
     assert rows.strip[0] + rows.strip[1] / 2 >= 6
     assert rows.tracks[1] >= 2 * TRACK + TRACK_GAP

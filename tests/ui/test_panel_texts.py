@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
 from pathlib import Path
 
 import pytest
 
-from poseviewer.core.resources import resource
 from poseviewer.core.skeleton import skeleton
+from poseviewer.ui.text import read_catalogue
 
 ROOT = Path(__file__).resolve().parents[2] / "poseviewer" / "ui"
 FILES = sorted([*(ROOT / "panels").glob("*.py"), *(ROOT / "timeline").glob("*.py")])
@@ -28,8 +27,7 @@ def texts() -> set[str]:
 
 
 def catalogue() -> dict[str, str]:
-    made: dict[str, str] = json.loads(resource("translations/zh_CN.d/panels.json").read_text(encoding="utf-8"))
-    return made
+    return read_catalogue("zh_CN")
 
 
 def test_no_text_is_missing() -> None:
