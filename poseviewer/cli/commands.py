@@ -139,6 +139,7 @@ def train(args: argparse.Namespace) -> int:
         keep=args.keep,
         keep_best=args.best,
         readers=args.readers,
+        tensorboard=args.tensorboard,
         threads=args.threads,
         seed=args.seed,
     )

@@ -317,6 +317,7 @@ def _train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     tuning.add_argument("--best", action="store_true", help="keep the best held-out moment instead of the last")
     tuning.add_argument("--precision", choices=("auto", "float32", "bf16", "fp16"), default="auto")
     tuning.add_argument("--readers", type=int, default=0, metavar="N", help="processes that cut crops (0: a thread)")
+    tuning.add_argument("--tensorboard", action="store_true", help="write TensorBoard's files beside the CSV curves")
     tuning.add_argument("--threads", type=int, default=0, metavar="N", help="processor threads (default: all)")
     tuning.add_argument("--seed", type=int, default=0, metavar="N")
 

@@ -37,6 +37,7 @@ class TrainOrder(msgspec.Struct, frozen=True):
         device, precision, batch, rate, objective, schedule, seed, readers: of the training.
         keep: weight of what is remembered.
         keep_best: the best moment by held-out OKS AP instead of the last.
+        tensorboard: write TensorBoard's files too.
         threads: of the processor; 0 leaves torch's own choice.
     """
 
@@ -56,6 +57,7 @@ class TrainOrder(msgspec.Struct, frozen=True):
     keep: float = 1.0
     keep_best: bool = False
     readers: int = 0
+    tensorboard: bool = False
     threads: int = 0
     seed: int = 0
 
@@ -107,7 +109,7 @@ def _check(order: TrainOrder) -> None:
     out = Path(order.out)
     if out.exists() and not out.is_dir():
         raise CallError(f"{out} is a file, a folder is expected.", file=out)
-    if any((out / f"estimator{ending}").exists() for ending in (".safetensors", ".pth")):
+    if (out / "estimator.safetensors").exists():
         raise CallError(f"{out} holds a finished training.", file=out, remedy="Choose another folder.")
 
 
@@ -153,6 +155,7 @@ def _config(order: TrainOrder, device: str) -> RetrainConfig:
         objective=order.objective,
         keep_best=order.keep_best,
         readers=order.readers,
+        tensorboard=order.tensorboard,
     )
 
 

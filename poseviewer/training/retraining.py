@@ -23,18 +23,20 @@ from poseviewer.core.errors import CallError, FormatError, WeightsError
 from poseviewer.core.files import atomic_write, write_bytes
 from poseviewer.core.progress import JobEvent, Note, Point, Progress
 from poseviewer.core.skeleton import Skeleton, skeleton, skeleton_names
-from poseviewer.nets.unpickle import SAFETENSORS_SUFFIX, sha256_of
-from poseviewer.nets.weights import FirstJoints, LoadedEstimator, load_estimator, read_own, save_estimator
+from poseviewer.nets.unpickle import sha256_of
+from poseviewer.nets.weights import LoadedEstimator, load_estimator, save_estimator
 from poseviewer.training import ranks
 from poseviewer.training.augment import AugmentConfig
 from poseviewer.training.batches import Batch, Mixture, ahead
 from poseviewer.training.comparison import Held, compare
 from poseviewer.training.datasets import Annotation, gather
 from poseviewer.training.loop import Every, Hook, Learner, LoopConfig, Save, StopFile, run
+from poseviewer.training.metrics import Metrics
 from poseviewer.training.objectives import Distilled, SikrObjective, joint_weights, natural_objective
 from poseviewer.training.results import STOP, Comparison
 
 CHECKPOINT = "checkpoint.pt"
+WEIGHTS = "estimator.safetensors"
 PIXELS = "pixels"
 SAVE_SECONDS = 30.0
 GENTLE = AugmentConfig(
@@ -59,6 +61,7 @@ class RetrainConfig(msgspec.Struct, frozen=True):
         measures: how often the held-out people are measured on the way.
         keep_best: write the weights of the best of those moments by OKS AP instead of the last.
         readers: processes that make batches; 0 is a thread.
+        tensorboard: write TensorBoard's files beside the tables of the curves.
     """
 
     weights: Path
@@ -72,6 +75,7 @@ class RetrainConfig(msgspec.Struct, frozen=True):
     measures: int = 8
     keep_best: bool = False
     readers: int = 0
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +112,11 @@ def skeleton_of_weights(weights: LoadedEstimator, path: Path) -> Skeleton:
         raise WeightsError(
             f"{path.name} answers with {spec.output}; only networks that answer with heatmaps are retrained.", file=path
         )
+    if weights.header is None or spec.decode in ("combined", "udp_combined"):
+        raise WeightsError(
+            f"{path.name} cannot be retrained: it is run by another program, or its maps are not one for each joint.",
+            file=path,
+        )
     if spec.skeleton not in skeleton_names():
         raise WeightsError(f"{path.name} does not say which joints its {spec.joints} outputs are.", file=path)
     return skeleton(spec.skeleton)
@@ -141,7 +150,12 @@ def retrain(config: RetrainConfig, data: RetrainData) -> Generator[JobEvent, Non
         best,
     ]
     batches = partial(_batches, mixture, config, old.spec.input_wh)
-    yield from run(learner, batches, hooks)
+    metrics = Metrics(config.out, tensorboard=config.tensorboard and ranks.rank() == 0)
+    for event in run(learner, batches, hooks):
+        if isinstance(event, Point):
+            metrics.add(event.curve.replace(" ", "_"), learner.step, {"part": event.at, "value": event.value})
+        yield event
+    metrics.close()
     best.put_back(learner)
     return (yield from _finish(config, data, shape, old, learner))
 
@@ -299,7 +313,7 @@ def _finish(
         ranks.wait_for_all()
         return Retrained(path, None)
     note = f"retrained from {config.weights.name} on {len(data.corrected)} corrected people, {learner.seen} crops"
-    save_like(config.weights, learner.average.module, path, note)
+    save_like(old, learner.average.module, path, note)
     comparison = None
     if data.held:
         yield Note("Measuring old and new weights on the held-out people.")
@@ -317,23 +331,17 @@ def _finish(
 
 
 def weights_path(config: RetrainConfig) -> Path:
-    """Where the new weights go: our own format where the old ones were, else the published one."""
-    own = config.weights.suffix.lower() == SAFETENSORS_SUFFIX
-    return config.out / ("estimator.safetensors" if own else "estimator.pth")
+    """Where the new weights go."""
+    return config.out / WEIGHTS
 
 
-def save_like(source: Path, net: nn.Module, target: Path, note: str) -> None:
-    """Write weights as `source` has them, with its header and spatial transformer; raises WeightsError."""
-    if source.suffix.lower() != SAFETENSORS_SUFFIX:
-        inner = net.net if isinstance(net, FirstJoints) else net
-        tensors = {key: value.cpu() for key, value in inner.state_dict().items()}
-        with atomic_write(target) as stream:
-            torch.save(tensors, stream)
-        return
-    header, _ = read_own(source)
+def save_like(source: LoadedEstimator, net: nn.Module, target: Path, note: str) -> None:
+    """Write weights with the header and the spatial transformer of those they began as."""
+    header = source.header
+    if header is None:
+        raise ValueError("weights that cannot be described are not retrained")
     said = f"{header.note}; {note}" if header.note else note
-    header = msgspec.structs.replace(header, note=said)
-    save_estimator(target, net.cpu(), header, load_estimator(source).stn)
+    save_estimator(target, net.cpu(), msgspec.structs.replace(header, note=said), source.stn)
 
 
 def _card(config: RetrainConfig, data: RetrainData, learner: Learner[Batch], comparison: Comparison | None) -> str:

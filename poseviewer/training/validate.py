@@ -26,7 +26,8 @@ from poseviewer.evaluation.pck import PckPerson, count_pck
 from poseviewer.formats.coco_eval import coco_scores, load_coco
 from poseviewer.nets.weights import EstimatorSpec, load_estimator
 from poseviewer.ops.crops import normalising_matrix, square
-from poseviewer.ops.decode import decode_heatmaps, merge_flip
+from poseviewer.ops.decode import merge_flip
+from poseviewer.pipeline.decoding import decode
 from poseviewer.training.augment import ENLARGE, PROPOSAL, box_window, cut, window_matrix
 from poseviewer.training.command import run_command
 from poseviewer.training.datasets import Annotation, read_annotations
@@ -132,13 +133,13 @@ def predict(
         with torch.autocast(place.type, torch.bfloat16, enabled=bfloat16):
             maps = net(x).float()
             if flip:
-                maps = merge_flip(maps, net(x.flip(3)).float(), shape.flip)
-        xy, score = decode_heatmaps(maps, spec.decode)
+                maps = merge_flip(maps, net(x.flip(3)).float(), shape.flip, shift=spec.flip_shift)
+        decoded = decode(spec, maps)
+        stride = spec.input_wh[0] / maps.shape[3] if decoded.unit == "cells" else 1.0
+        xy, score = decoded.points * stride, decoded.scores
         joints.append(xy.cpu().numpy())
         scores.append(score.cpu().numpy())
-    stride = spec.input_wh[0] / spec.heatmap_wh[0]
-    cells = np.concatenate(joints) * stride
-    placed = [transform(invert(m), xy) for m, xy in zip(given.matrices, cells, strict=True)]
+    placed = [transform(invert(m), xy) for m, xy in zip(given.matrices, np.concatenate(joints), strict=True)]
     return np.array(placed), np.concatenate(scores)
 
 

@@ -138,7 +138,8 @@ def test_the_corrections_come_back_as_a_better_model(
     assert read_own(Path(outcome.weights))[0].licence == "none"
     folder = tmp_path / "better"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "comparison.json", "estimator.md", "estimator.safetensors", "snapshot",
+        "comparison.json", "estimator.md", "estimator.safetensors", "held-out_OKS_AP.csv", "held-out_PCK.csv",
+        "loss.csv", "snapshot",
     ]  # fmt: skip
     assert "PCK@0.2 by joint" in (folder / "estimator.md").read_text()
     with Project.open(project.path) as again:
