@@ -28,13 +28,19 @@ def look_for_shift(project: Project, media_id: int, media: Media) -> Generator[J
     """
     count = media.info.frame_count
     wanted = sorted({number * count // min(count, MOST_SCANNED) for number in range(min(count, MOST_SCANNED))})
+    told = yield from read_prints(media, wanted)
+    return project.find_shift(media_id, told)
+
+
+def read_prints(media: Media, wanted: list[int]) -> Generator[JobEvent, None, dict[int, str]]:
+    """Return frame -> fingerprint of the frames in ``wanted`` (ascending) that can be read."""
     meter = ProgressMeter(len(wanted))
     told: dict[int, str] = {}
     for frame in _readable(media, wanted):
         told[frame.index] = frame_fingerprint(frame.pixels)
         if event := meter.step(text="comparing frames"):
             yield event
-    return project.find_shift(media_id, told)
+    return told
 
 
 def _readable(media: Media, wanted: list[int]) -> Iterator[Frame]:

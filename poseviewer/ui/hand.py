@@ -18,6 +18,7 @@ from poseviewer.ui.parts import DeskParts
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
+    from poseviewer.project import Project
     from poseviewer.project.edits import CopyPeople
 
 LEAST_SCORE = 0.15
@@ -315,11 +316,44 @@ class Hand:
             desk.tell(Message(sentence, tr("Correct the person here and some frames on, then press I."), key="between"))
             return
         first, last = min(gap.first for gap in gaps), max(gap.last for gap in gaps)
-        seconds = desk.timestamps
-        known = range(first, min(last + 1, len(seconds)))
-        stamps = tuple((one, float(seconds[one]), desk.frames.fingerprint(one)) for one in known)
-        if desk.apply(edits.Interpolate(media, frame, person=person, stamps=stamps)):
-            desk.noted.emit(filled_words(first, last, len(gaps)))
+        words = filled_words(first, last, len(gaps))
+        project = desk.project
+
+        def fill(read: dict[int, str]) -> None:
+            if desk.project is not project or desk.media_id != media:
+                return
+            seconds = desk.timestamps
+            known = range(first, min(last + 1, len(seconds)))
+            marks = {one: read.get(one) or desk.frames.fingerprint(one) for one in known}
+            stamps = tuple((one, float(seconds[one]), marks[one]) for one in known)
+            if desk.apply(edits.Interpolate(media, frame, person=person, stamps=stamps)):
+                desk.noted.emit(words)
+
+        self._with_prints(project, media, range(first + 1, last), fill)
+
+    def _with_prints(
+        self, project: Project, media: int, frames: Sequence[int], act: Callable[[dict[int, str]], object]
+    ) -> None:
+        """Call ``act`` with the fingerprints of those frames that neither the project nor the cache knows.
+
+        They are read in the background; where all are known, as after a run, ``act`` is called at once.
+        """
+        desk = self._desk
+
+        def unknown(frame: int) -> bool:
+            row = project.frame_row(media, frame)
+            return not (row is not None and row.fingerprint) and not desk.frames.fingerprint(frame)
+
+        wanted = [frame for frame in frames if unknown(frame)]
+        decoder = desk.reopen_media() if wanted and desk.may_edit() else None
+        if decoder is None:
+            act({})
+            return
+        from poseviewer.jobs.carrying import read_prints
+
+        thread = desk.start_job(read_prints(decoder, wanted))
+        thread.result.connect(act)
+        thread.finished.connect(decoder.close)
 
     def copy_next(self) -> None:
         """Copy the selected person, or everybody, to the next frame, and go there."""

@@ -69,6 +69,28 @@ def test_i_without_a_second_correction_says_what_is_missing(window, qtbot, said,
     assert noted == []
 
 
+def test_frames_that_were_never_decoded_are_read_before_they_are_filled(window, qtbot, noted, monkeypatch):
+    """No run and no eye saw frames 13 to 21, yet each correction is bound to what its frame shows."""
+    from poseviewer.media import frame_fingerprint, open_media
+
+    desk = window.desk
+    for frame, x in ((12, 100.0), (22, 120.0)):
+        go(window, qtbot, frame)
+        pose = people_of(0)[0]
+        shift = np.array([x - float(pose.box[0]), 0], np.float32)
+        box = pose.box + np.tile(shift, 2)
+        desk.apply(edits.AddPerson(desk.media_id, frame, (pose.keypoints + shift).tolist(), box=box.tolist()))
+    monkeypatch.setattr(desk.frames, "fingerprint", lambda frame: "")
+    desk.select(person=None)
+    with qtbot.waitSignal(desk.noted, timeout=10_000):
+        desk.do("interpolate")
+    assert noted == ["frames 13 to 21 filled for one person"]
+    with desk.project._database.read() as db:
+        rows = dict(db.execute("SELECT frame, fingerprint FROM correction WHERE frame BETWEEN 13 AND 21").fetchall())
+    with open_media(desk.info.path) as media:
+        assert rows == {frame: frame_fingerprint(media.frame(frame).pixels) for frame in range(13, 22)}
+
+
 def test_copying_on_goes_to_the_next_frame_with_the_person_chosen(window, qtbot):
     """Frames 12 and on have no predictions, so nothing but the decoded picture can identify them."""
     desk = window.desk
