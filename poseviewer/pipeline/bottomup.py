@@ -218,7 +218,7 @@ class BottomUp(WholePicture):
         matched = grouping.trace_by_tag(values, xy, own, self.rules)
         people = grouping.adjust(torch.from_numpy(matched.people).to(heat.device), heat)
         scores = grouping.person_scores(people)
-        kept = scores > self.config.confidence if self.nms.enabled else torch.ones_like(scores, dtype=torch.bool)
+        kept = scores > self.config.confidence
         means = grouping.mean_tags(people, tags)
         if kept.any():
             people[kept] = grouping.fill_missing(people[kept], heat, tags, form=self.rules.form)

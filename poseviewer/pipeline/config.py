@@ -124,7 +124,8 @@ def applied_nms(config: PipelineConfig) -> NmsConfig:
 
     Top-down it is the configured pose NMS. A one-stage network's people are suppressed by the overlap of their boxes
     ("box": ``gamma`` is the IoU, ``score_floor`` the least score), as its authors do. Grouping gives every joint to
-    one person, and the published code suppresses nobody after it ("none": the least score alone).
+    one person, and the published code suppresses nobody after it ("none": the least score alone, which counts also
+    where suppression is switched off).
     """
     if config.pipeline == "topdown":
         return config.nms

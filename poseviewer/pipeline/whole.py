@@ -85,7 +85,7 @@ class WholePicture(Batched):
         nms = self.nms
         if boxes is not None:
             seen = only_in(seen, np.asarray(boxes, dtype=np.float32).reshape(-1, np.shape(boxes)[-1] or 4)[:, :4])
-            nms = NmsConfig(nms.version, enabled=False)
+            nms = NmsConfig(nms.version, enabled=False, score_floor=-np.inf)
         suppression, poses = decide(seen.candidates, nms)
         clock.mark("suppression")
         evidence = None
@@ -105,7 +105,7 @@ def decide(candidates: Candidates, nms: NmsConfig) -> tuple[Suppression, tuple[P
         the report and the survivors, ``poses[i]`` from candidate ``report.kept[i]``, unchanged.
     """
     limit = nms.gamma if nms.enabled and nms.version == "box" else 1.0
-    floor = nms.score_floor if nms.enabled else -np.inf
+    floor = nms.score_floor if nms.enabled or nms.version == "none" else -np.inf
     report = suppress_boxes(candidates.boxes, candidates.box_scores, limit=limit, floor=floor)
     poses = tuple(
         Pose(

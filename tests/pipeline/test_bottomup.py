@@ -346,3 +346,11 @@ def _fed(window: higher.ScaledInput, pixels: np.ndarray) -> torch.Tensor:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     cut = cv2.warpAffine(pixels.astype(np.float32), matrix, window.size_wh, flags=flags)
     return torch.from_numpy(cut).permute(2, 0, 1)[None]
+
+
+def test_the_least_score_counts_without_suppression_too(two: tuple[np.ndarray, np.ndarray]) -> None:
+    pixels, places = two
+    for joint in range(1, JOINTS):
+        pixels = hide(pixels, places[0, joint], joint, 0.001)
+    off = msgspec.structs.replace(CONFIG.nms, enabled=False)
+    assert len(look("higher", pixels, changed(nms=off)).poses) == 1

@@ -221,7 +221,8 @@ class RunSettings(QWidget):
         top_down, bottom_up = pipeline == "topdown", pipeline == "bottomup"
         for control in (self.detector, self.enlargement, self.stn, self.batch_people):
             control.setEnabled(top_down)
-        self.iou.setEnabled(not bottom_up)
+        for control in (self.iou, self.suppress):
+            control.setEnabled(not bottom_up)
         self.flip.setEnabled(pipeline != "onestage")
         self.input_size.setEnabled(not top_down)
         self.scales.setEnabled(bottom_up)

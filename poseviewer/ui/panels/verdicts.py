@@ -193,7 +193,7 @@ def _limits(nms: NmsConfig, run: NmsConfig) -> str:
 
 def warnings(candidates: Candidates, suppression: Suppression, skeleton: Skeleton, nms: NmsConfig) -> list[str]:
     """Return what looks wrong, each in two sentences, the first bold; at most three."""
-    if not nms.enabled:
+    if not nms.enabled and nms.version != "none":
         return [tr("<b>Suppression was off in this run.</b> Every candidate was kept.")]
     by_joints = nms.version not in ("box", "none")
     rows = candidate_rows(candidates, suppression, by_joints=by_joints)
