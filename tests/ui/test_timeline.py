@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,17 @@ def test_one_edit_fetches_its_own_column_only(qtbot: Any, dock: TimelineDock, de
     shown = dock.lanes.source.data(dock.lanes.view, desk.joint).window
     assert shown is not None
     assert CORRECTED in shown.state[np.searchsorted(shown.starts, 2000, side="right") - 1 :][:1]
+
+
+def test_a_confirmed_media_of_as_many_frames_leaves_the_zoom_alone(dock: TimelineDock, desk: FakeDesk) -> None:
+    lanes = dock.lanes
+    lanes.set_view(lanes.view.limited(first=700, span=200))
+    held = lanes.view
+    desk.media_changed.emit()
+    assert lanes.view == held
+    desk.info = replace(desk.info, frame_count=4209)  # type: ignore[type-var]
+    desk.media_changed.emit()
+    assert (lanes.view.first, lanes.view.count) == (0, 4209)
 
 
 def test_changes_that_no_lane_shows_fetch_nothing(qtbot: Any, dock: TimelineDock, desk: FakeDesk) -> None:

@@ -88,8 +88,8 @@ class LanesWidget(QWidget):
             signal.connect(self._moved)
         for signal in (desk.people_changed, desk.cached_changed, desk.config_changed):
             signal.connect(self.update)
-        for signal in (desk.project_opened, desk.media_changed):
-            signal.connect(self.reset)
+        desk.project_opened.connect(self.reset)
+        desk.media_changed.connect(self._media_changed)
         desk.changes.connect(self._rows_changed)
         theme.notifier().changed.connect(self.update)
         self.reset()
@@ -120,6 +120,15 @@ class LanesWidget(QWidget):
         self._scroll = 0
         self.set_view(View.whole(self._count(), place.left, place.width))
         self._moved()
+
+    def _media_changed(self) -> None:
+        """Take up what is known now; who has zoomed in already stays there if the frames are as many as before."""
+        if self._count() != self._view.count:
+            self.reset()
+            return
+        self.source.forget()
+        self.source.forget_doubts()
+        self.update()
 
     def _count(self) -> int:
         info = self._desk.info
