@@ -15,13 +15,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.nets.weights import EstimatorSpec
 from poseviewer.ops.sikr import sikr_coordinates
 from poseviewer.ops.targets import gaussian_heatmaps, integral_targets
-from poseviewer.ops.targets_ae import group_heatmaps, push_pull, read_tags, tag_references
+from poseviewer.ops.targets_ae import group_heatmaps, masked_mse, push_pull, read_tags, tag_references
 from poseviewer.training.batches import Batch
+from poseviewer.training.groups import GroupBatch
 from poseviewer.training.loop import Forward
 from poseviewer.training.ranks import mean_over_all
 from poseviewer.training.validate import normalise
@@ -136,40 +138,17 @@ class Distilled:
         return learnt + self.keep * kept
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GroupBatch:
-    """Whole pictures of many people for a bottom-up network.
-
-    Attributes:
-        pictures: ``(B, H, W, 3)`` uint8 RGB.
-        people: for each picture ``(P, K, 3)`` joints in picture pixels and visibility.
-        mask: ``(B, h, w)``, 0 where nothing is claimed (crowds).
-    """
-
-    pictures: Tensor
-    people: tuple[Tensor, ...]
-    mask: Tensor
-
-    def __len__(self) -> int:
-        return len(self.pictures)
-
-    def to(self, device: torch.device) -> GroupBatch:
-        """The batch on a device."""
-        people = tuple(joints.to(device) for joints in self.people)
-        return GroupBatch(self.pictures.to(device), people, self.mask.to(device))
-
-
 @dataclass(frozen=True, slots=True)
 class EmbeddingObjective:
     """Associative embedding: masked detection error, and tags that pull together and push apart.
 
-    Weights as published for HigherHRNet: detection 1, push and pull 0.001 each, relative to maps whose error is
-    averaged over all cells.
+    A network answers with (B, 2K, h, w), heatmaps and then tags, or, as HigherHRNet does, with that and finer heatmaps
+    (B, K, 2h, 2w), whose error counts alike. The published weights of push and pull are 0.001.
 
     Attributes:
         spec: normalisation of the pictures.
         push, pull: weights of the two tag losses.
-        sigma: of the Gaussians, in cells.
+        sigma: of the Gaussians, in cells of either size.
         most: people of a picture whose tags count.
     """
 
@@ -180,22 +159,32 @@ class EmbeddingObjective:
     most: int = 30
 
     def __call__(self, forward: Forward, batch: GroupBatch) -> Tensor:
-        maps = forward(normalise(batch.pictures, self.spec)).float()
-        joints = maps.shape[1] // 2
-        side = maps.shape[-1]
-        scale = side / batch.pictures.shape[2]
-        cells = [_in_cells(people[: self.most], scale) for people in batch.people]
-        targets = torch.stack([group_heatmaps(people, side, sigma=self.sigma) for people in cells])
+        answer = forward(normalise(batch.pictures, self.spec))
+        stages = [stage.float() for stage in (answer if isinstance(answer, tuple) else (answer,))]
+        joints = stages[-1].shape[1] // (1 if len(stages) > 1 else 2)
+        error = torch.stack([self._detection(stage[:, :joints], batch) for stage in stages]).sum(0)
+        side = stages[0].shape[-1]
+        cells = self._cells(batch, side)
         references = torch.stack([tag_references(people, side, most=self.most) for people in cells])
-        error = ((maps[:, :joints] - targets).square() * batch.mask[:, None]).mean((1, 2, 3))
-        tags = read_tags(maps[:, joints:].flatten(1)[..., None], references)
+        tags = read_tags(stages[0][:, joints:].flatten(1)[..., None], references)
         push, pull = push_pull(tags, references[..., 1] > 0)
         total = (error + self.push * push + self.pull * pull).sum()
-        return mean_over_all(total, torch.tensor(float(len(maps)), device=maps.device))
+        return mean_over_all(total, torch.tensor(float(len(batch)), device=total.device))
 
+    def _detection(self, maps: Tensor, batch: GroupBatch) -> Tensor:
+        """Masked error of heatmaps ``(B, K, h, w)``; ``(B,)``."""
+        side = maps.shape[-1]
+        targets = torch.stack([group_heatmaps(people, side, sigma=self.sigma) for people in self._cells(batch, side)])
+        mask = F.interpolate(batch.mask[:, None], size=maps.shape[-2:], mode="nearest")[:, 0]
+        return masked_mse(maps, targets, mask)
 
-def _in_cells(people: Tensor, scale: float) -> Tensor:
-    return torch.cat((people[..., :2] * scale, people[..., 2:]), dim=2)
+    def _cells(self, batch: GroupBatch, side: int) -> list[Tensor]:
+        """The people in cells of square maps."""
+        scale = side / batch.pictures.shape[2]
+        return [
+            torch.cat((people[: self.most, :, :2] * scale, people[: self.most, :, 2:]), dim=2)
+            for people in batch.people
+        ]
 
 
 def joint_weights(shape: Skeleton) -> Tensor:

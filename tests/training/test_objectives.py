@@ -12,11 +12,11 @@ from poseviewer.core.skeleton import skeleton
 from poseviewer.nets.weights import EstimatorSpec
 from poseviewer.ops.decode import decode_heatmaps, decode_integral
 from poseviewer.training.batches import Batch
+from poseviewer.training.groups import GroupBatch
 from poseviewer.training.loop import Learner, LoopConfig
 from poseviewer.training.objectives import (
     Distilled,
     EmbeddingObjective,
-    GroupBatch,
     HeatmapObjective,
     SikrObjective,
     joint_weights,
