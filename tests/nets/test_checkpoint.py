@@ -49,11 +49,16 @@ def golden_lists() -> list[tuple[str, dict[str, Any]]]:
     return [(name, shapes) for name, shapes in found if not name.startswith(NOT_ESTIMATORS)]
 
 
+COMPARED: set[str] = set()
+
+
 @pytest.mark.parametrize(("name", "shapes"), golden_lists(), ids=lambda value: value if isinstance(value, str) else "")
 def test_every_published_state_dict_is_recognised(name: str, shapes: dict[str, Any]) -> None:
     found = recognise(shaped(shapes))
     assert found is not None
-    assert differences(found) == ((), (), ())
+    if found.family.name not in COMPARED:  # one of each family: the others are compared by the golden vectors
+        COMPARED.add(found.family.name)
+        assert differences(found) == ((), (), ())
     spec, _, _ = spec_for(found.family, found.config, found.convention, hints_of(Path(f"{name}.pth"), {}))
     title = found.convention.title
     assert title.startswith("MMPose") == name.startswith("mm_"), "MMPose's files follow MMPose's conventions"
@@ -81,8 +86,7 @@ WRAPPERS = {
 }
 
 
-@pytest.mark.parametrize("early", [False, True])
-@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize(("wrapper", "early"), [*((name, False) for name in WRAPPERS), ("training state", True)])
 def test_wrappers_are_taken_off(wrapper: str, early: bool, tmp_path: Path) -> None:
     net = hrnet.HRNet(SMALL_HRNET).eval()
     path = tmp_path / "pose_hrnet_w4_256x192.pth"

@@ -274,8 +274,10 @@ def pixels() -> np.ndarray:
     return (255 * np.clip(noise / 3, 0, 1)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("flip", [False, True])
-@pytest.mark.parametrize("system", SYSTEMS)
+PLAIN_TOO = ("alphapose", "hrnet", "mmpose udp combined", "rtmpose", "regression")
+
+
+@pytest.mark.parametrize(("system", "flip"), [*((name, True) for name in SYSTEMS), *((n, False) for n in PLAIN_TOO)])
 def test_the_pipeline_computes_what_the_system_does(
     system: str, flip: bool, pixels: np.ndarray, tmp_path: Path
 ) -> None:
