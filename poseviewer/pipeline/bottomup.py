@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from poseviewer.core.errors import WeightsError
 from poseviewer.core.progress import Note
 from poseviewer.core.skeleton import skeleton
 from poseviewer.core.values import NO_JOINT, REFINED, Array, Candidates, Grouping
@@ -65,7 +66,11 @@ class BottomUp(WholePicture):
         self._flip = config.flip and self._mirror is not None
 
     def look(self, pixels: Tensor, clock: Clock, *, keep_evidence: bool) -> list[Seen]:
-        """Return the people of each picture, in the order in which they were opened."""
+        """Return the people of each picture, in the order in which they were opened.
+
+        Raises:
+            WeightsError: the network's answer is not finite.
+        """
         ways = {"newell": self._square_maps, "mmpose_ae": self._padded_maps}
         maps = ways.get(self.decode, self._maps)(pixels, clock)
         seen = []
@@ -73,6 +78,7 @@ class BottomUp(WholePicture):
             if heat is None or tags is None:
                 heat = torch.zeros(self.networks.joints, 1, 1, device=pixels.device)
                 tags = heat[..., None]
+            _check_finite(heat, tags)
             one = self._people(heat, tags, to_frame, keep_evidence=keep_evidence)
             clock.mark("decode")
             if keep_evidence:
@@ -263,6 +269,19 @@ def rules_of(decode: str, joints: int) -> grouping.GroupingRules:
     """Return the published rules of grouping for a network's decoding and joint count."""
     rules = grouping.AE_RULES if decode == "newell" else grouping.HIGHER_RULES
     return replace(rules, order=grouping.COCO_ORDER[:CROWDPOSE]) if joints == CROWDPOSE else rules
+
+
+def _check_finite(heat: Tensor, tags: Tensor) -> None:
+    """Refuse maps by which nobody can be told apart.
+
+    Raises:
+        WeightsError: a number is not finite.
+    """
+    if not (torch.isfinite(heat).all() and torch.isfinite(tags).all()):
+        raise WeightsError(
+            "The network with tags answered with numbers that are not finite.",
+            remedy="Its weights are damaged, or the device's precision does not suffice for them.",
+        )
 
 
 def centred(to_frame: Tensor) -> npt.NDArray[np.float64]:

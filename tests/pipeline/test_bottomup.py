@@ -199,6 +199,14 @@ def test_runaway_maps_are_left_out() -> None:
     assert make_worker(networks, CONFIG).process([Frame(0, 0, pixels)])[0].poses == ()
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_damaged_weights_are_one_sentence(form: str) -> None:
+    networks = tag_networks(form)
+    networks.estimator.module.dots.colours[:] = float("nan")  # type: ignore[union-attr, index]
+    with pytest.raises(WeightsError, match="not finite"):
+        make_worker(networks, CONFIG).process([Frame(0, 0.0, np.zeros((64, 64, 3), dtype=np.uint8))])
+
+
 def test_who_scores_too_low_stays_a_candidate(two: tuple[np.ndarray, np.ndarray]) -> None:
     pixels, places = two
     for joint in range(1, JOINTS):
