@@ -184,7 +184,9 @@ def _predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     tuning = parser.add_argument_group("tuning")
     tuning.add_argument("--confidence", "--conf", type=float, metavar="0..1", help="least score of a box")
     tuning.add_argument("--iou", type=float, metavar="0..1", help="boxes that overlap more are one person")
-    tuning.add_argument("--enlargement", type=float, metavar="F", help="grow boxes by this fraction (default: 0.3)")
+    tuning.add_argument(
+        "--enlargement", type=float, metavar="F", help="grow boxes by this fraction (default: as trained)"
+    )
     tuning.add_argument("--input-size", type=int, metavar="PX", help="of the whole picture, bottomup and onestage")
     tuning.add_argument("--scales", type=_numbers, metavar="0.5,1,2", help="of that size, averaged, bottomup")
     tuning.add_argument(

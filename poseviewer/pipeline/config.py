@@ -31,8 +31,8 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         estimator: path of pose estimator weights; "" is the bundled one.
         confidence: least score of a box, or of a person where there is no detector, 0..1.
         iou: boxes that overlap more are one person, 0..1.
-        enlargement: boxes grow by this fraction before the crop (RMPE: 0.3, which is 15 % on each side). 0.3 stands
-            for what belongs to the estimator: other publishers enlarge by 0.25.
+        enlargement: boxes grow by this fraction before the crop; None is what belongs to the estimator: 0.3 in RMPE
+            and for the bundled one (15 % on each side), 0.25 for most published ones.
         smooth: where a person is scaled down by two or more, average over the frame pixels that fall together; False
             is what AlphaPose does.
         stn: use the spatial transformer where the estimator has one.
@@ -56,7 +56,7 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     estimator: str = ""
     confidence: float = 0.2
     iou: float = 0.5
-    enlargement: float = 0.3
+    enlargement: float | None = None
     smooth: bool = False
     stn: bool = True
     flip: bool = False
@@ -80,7 +80,7 @@ def check_config(config: PipelineConfig) -> None:
     """
     for name, low, high in (("confidence", 0.0, 1.0), ("iou", 0.0, 1.0), ("enlargement", -0.5, 4.0)):
         value = getattr(config, name)
-        if not low <= value <= high:
+        if value is not None and not low <= value <= high:
             raise CallError(f"The pipeline's {name} must lie between {low:g} and {high:g}, not {value:g}.")
     for name in ("batch_frames", "batch_people"):
         if getattr(config, name) < 1:

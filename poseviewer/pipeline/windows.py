@@ -52,20 +52,20 @@ class Windows:
         return Windows(self.proposals[part], visible, cells, inputs, self.rounded)
 
 
-def windows_of(spec: EstimatorSpec, boxes: Tensor, frame_wh: tuple[int, int], enlargement: float) -> Windows:
+def windows_of(spec: EstimatorSpec, boxes: Tensor, frame_wh: tuple[int, int], enlargement: float | None) -> Windows:
     """Windows of boxes.
 
     Args:
         spec: whose crop.
         boxes: ``(n, 4)`` xyxy frame pixels.
         frame_wh: frame size.
-        enlargement: boxes grow by this fraction. RMPE's 0.3 stands for whatever belongs to the estimator, which is
-            0.25 with most published ones; any other number is a person's wish and holds for all (the 2018 code's crop
-            has no such number).
+        enlargement: boxes grow by this fraction; None is what belongs to the estimator. The 2018 code's crop has no
+            such number.
     """
     if spec.crop == "alphapose":
-        return _old(spec, boxes, frame_wh) if spec.decode == "old" else _rmpe(spec, boxes, enlargement)
-    padding = MASTER_ENLARGEMENT if enlargement == RMPE_ENLARGEMENT else 1 + enlargement
+        fraction = RMPE_ENLARGEMENT if enlargement is None else enlargement
+        return _old(spec, boxes, frame_wh) if spec.decode == "old" else _rmpe(spec, boxes, fraction)
+    padding = MASTER_ENLARGEMENT if enlargement is None else 1 + enlargement
     return {"alphapose_master": _master, "hrnet": _hrnet, "mmpose": _mmpose, "mmpose_udp": _mmpose}[spec.crop](
         spec, boxes, padding
     )

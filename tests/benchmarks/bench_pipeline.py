@@ -77,7 +77,7 @@ def naive(source: Panned, networks: Networks, config: PipelineConfig) -> int:
         detected = networks.detector(frame, confidence=config.confidence, iou=config.iou)[0]
         rows = []
         for box in detected.boxes.cpu():
-            window = proposal_matrices(box[None], size, config.enlargement)
+            window = proposal_matrices(box[None], size)
             flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
             crop = cv2.warpAffine(pixels, window[0].numpy(), size, flags=flags)
             tensor = torch.from_numpy(crop).permute(2, 0, 1)[None].float().to(networks.device)

@@ -58,6 +58,9 @@ def test_the_form_of_a_run_returns_what_it_was_given(qtbot: QtBot) -> None:
     qtbot.addWidget(form)
     form.show_config(config)
     assert form.config() == config
+    form.show_config(as_trained := msgspec.structs.replace(config, enlargement=None))
+    assert form.config() == as_trained
+    assert form.enlargement.text() == "As trained"
     with qtbot.waitSignal(form.changed):
         form.suppress.setChecked(False)
     assert form.config().nms == msgspec.structs.replace(config.nms, enabled=False)

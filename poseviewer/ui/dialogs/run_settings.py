@@ -29,6 +29,8 @@ from poseviewer.ui.text import tr
 if TYPE_CHECKING:
     from poseviewer.nets.checkpoint import Checkpoint
 
+AS_TRAINED = -0.55
+"""Stands in the field of the enlargement for what belongs to the estimator."""
 NMS_VERSIONS = (
     ("master", "AlphaPose, current"),
     ("old", "AlphaPose, 2018"),
@@ -123,7 +125,8 @@ class RunSettings(QWidget):
         self._report: Checkpoint | None = None
         self.confidence = _number(0, 1, 0.05, 2)
         self.iou = _number(0, 1, 0.05, 2)
-        self.enlargement = _number(-0.5, 4, 0.05, 2)
+        self.enlargement = _number(AS_TRAINED, 4, 0.05, 2)
+        self.enlargement.setSpecialValueText(tr("As trained"))
         self.input_size = QSpinBox()
         self.input_size.setRange(0, LARGEST_INPUT)
         self.input_size.setSingleStep(64)
@@ -259,7 +262,7 @@ class RunSettings(QWidget):
         self.estimator.field.setText(config.estimator)
         self.confidence.setValue(config.confidence)
         self.iou.setValue(config.iou)
-        self.enlargement.setValue(config.enlargement)
+        self.enlargement.setValue(AS_TRAINED if config.enlargement is None else config.enlargement)
         self.stn.setChecked(config.stn)
         self.flip.setChecked(config.flip)
         self.suppress.setChecked(config.nms.enabled)
@@ -286,6 +289,7 @@ class RunSettings(QWidget):
             match_threshold=self.matches.value(),
             score_floor=self.floor.value(),
         )
+        enlargement = self.enlargement.value()
         return msgspec.structs.replace(
             self._base,
             pipeline=self.pipeline.currentData(),
@@ -295,7 +299,7 @@ class RunSettings(QWidget):
             estimator=self.estimator.field.text().strip(),
             confidence=self.confidence.value(),
             iou=self.iou.value(),
-            enlargement=self.enlargement.value(),
+            enlargement=None if enlargement <= AS_TRAINED else enlargement,
             stn=self.stn.isChecked(),
             flip=self.flip.isChecked(),
             nms=nms,
