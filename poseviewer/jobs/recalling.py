@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from poseviewer.core.values import Frame, MediaInfo, Pose
-from poseviewer.pipeline.appearance import appearance_for
 from poseviewer.pipeline.config import PipelineConfig
 from poseviewer.pipeline.tracking import Tracker, make_tracker
 from poseviewer.project import Project
@@ -37,6 +36,8 @@ def tracker_for(
         frames: that are left to be computed.
         run: that is continued, or None for a new one.
     """
+    from poseviewer.pipeline.appearance import appearance_for  # it brings torch
+
     look = appearance_for(config)
     if project is None:
         return make_tracker(config.tracker, joints, kind=media.kind, appearance=look)
