@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import threading
@@ -220,11 +221,23 @@ class RetrainOutcome(msgspec.Struct, frozen=True):
 
 
 def retrain_project(project: Project | None, order: RetrainOrder) -> Generator[JobEvent, None, RetrainOutcome]:
-    """Snapshot the open project and others, then train in a child process; closing ends the child.
+    """Snapshot the open project and others, then train in a child process.
+
+    Closing ends the child and removes what was begun, unless the folder was there before.
 
     Raises:
         KnownError: as the snapshot raises it, or with the child's own sentence.
     """
+    fresh = not order.out.exists()
+    try:
+        return (yield from _retrain_project(project, order))
+    except GeneratorExit:
+        if fresh:
+            shutil.rmtree(order.out, ignore_errors=True)
+        raise
+
+
+def _retrain_project(project: Project | None, order: RetrainOrder) -> Generator[JobEvent, None, RetrainOutcome]:
     folders: list[Path] = []
     snapshots = order.out / "snapshot"
     if project is not None:

@@ -247,6 +247,16 @@ def test_the_window_trains_in_a_child_that_can_be_stopped(
     assert Path(outcome.weights).exists()
 
 
+def test_a_cancelled_training_leaves_nothing(world: dict[str, Path], project: Project, tmp_path: Path) -> None:
+    order = RetrainOrder(tmp_path / "better", str(world["weights"]), 5.0, HoldOut(last=0.25), "cpu")
+    job = retrain_project(project, order)
+    while not isinstance(next(job), Progress):
+        pass
+    assert (order.out / "snapshot").exists()
+    job.close()
+    assert not order.out.exists()
+
+
 def test_what_the_child_complains_of_is_the_windows_sentence(tmp_path: Path) -> None:
     from poseviewer.jobs import retrain
 
