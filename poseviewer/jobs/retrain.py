@@ -73,18 +73,17 @@ def take_snapshot(project: Project, folder: Path, hold_out: HoldOut) -> Generato
     """Write what a training needs to know of a project.
 
     Raises:
-        FormatError: nobody is corrected outside the held-out frames.
-        CallError: a media to hold out is not there.
+        FormatError: nobody is corrected.
         MediaError: a media cannot be read.
     """
     media = {row.id: row for row in project.media_list()}
     names = unique_names(media.values())
     shown = list(_chosen(project, names, hold_out))
-    if not any(row.part == TRAIN for row in shown):
+    if all(row.part == REMEMBER for row in shown):
         raise FormatError(
-            f"{Path(project.path).name} has no corrected people outside the frames that are held out.",
+            f"{Path(project.path).name} has no corrected people.",
             file=Path(project.path),
-            remedy="Correct some frames first, or hold fewer of them out.",
+            remedy="Correct some frames first.",
         )
     (folder / "images").mkdir(parents=True, exist_ok=True)
     yield from _write_pictures(project, {(row.media, row.frame) for row in shown}, folder, names)
@@ -245,19 +244,11 @@ def _retrain_project(project: Project | None, order: RetrainOrder) -> Generator[
         folders.append((yield from take_snapshot(project, snapshots / "1", order.hold_out)).folder)
     for number, path in enumerate(order.others, start=2):
         with Project.open(path) as other:
-            taken = yield from take_snapshot(other, snapshots / str(number), _own_part(other, order.hold_out))
+            taken = yield from take_snapshot(other, snapshots / str(number), order.hold_out)
         folders.append(taken.folder)
     if not folders:
         raise CallError("Name at least one project to learn from.")
     return (yield from _child(child_command(order, folders), order))
-
-
-def _own_part(project: Project, hold_out: HoldOut) -> HoldOut:
-    """The hold-out as far as it is about this project's media."""
-    here = set(corrected_counts(project))
-    spans = tuple(span for span in hold_out.spans if span[0] in here)
-    media = tuple(name for name in hold_out.media if name in here)
-    return msgspec.structs.replace(hold_out, media=media, spans=spans)
 
 
 def child_command(order: RetrainOrder, folders: Sequence[Path]) -> list[str]:

@@ -14,7 +14,7 @@ from poseviewer.core.resources import resource
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.jobs.retrain import HELD, REMEMBER, TRAIN, RetrainOutcome, take_snapshot
 from poseviewer.project import Project
-from poseviewer.training.holdout import parse_hold_out, split_people
+from poseviewer.training.holdout import check_named, parse_hold_out, split_people
 
 if TYPE_CHECKING:
     from poseviewer.training.datasets import Annotation
@@ -186,14 +186,15 @@ def read_data(order: TrainOrder, shape: Skeleton) -> RetrainData:
     loose: list[Annotation] = []
     for name in order.data:
         folder = _snapshot_folder(order, name) if Path(name).suffix == PROJECT_SUFFIX else Path(name)
-        if (folder / TRAIN).exists() and (folder / "images").is_dir():
-            corrected += _people(folder / TRAIN, shape)
-            remembered += _people(folder / REMEMBER, shape) if (folder / REMEMBER).exists() else []
-            held += _people(folder / HELD, shape) if (folder / HELD).exists() else []
+        if (folder / "images").is_dir() and any((folder / part).exists() for part in (TRAIN, HELD)):
+            for part, people in ((TRAIN, corrected), (REMEMBER, remembered), (HELD, held)):
+                people += _people(folder / part, shape) if (folder / part).exists() else []
         else:
             for file in coco_files(Path(name)):
                 loose += _people(file, shape)
-    kept, away = split_people(loose, parse_hold_out(order.hold_out)) if loose else ([], [])
+    hold_out = parse_hold_out(order.hold_out)
+    check_named(hold_out, {person.media for person in (*corrected, *held, *loose)})
+    kept, away = split_people(loose, hold_out)
     for name in order.validate:
         for file in coco_files(Path(name)):
             away += _people(file, shape)

@@ -68,20 +68,22 @@ def _share(text: str) -> float:
     return share
 
 
+def check_named(hold_out: HoldOut, known: Iterable[str]) -> None:
+    """Refuse a media that is named and nowhere among the labelled ones; raises CallError."""
+    names = {name for name in known if name}
+    named = {*hold_out.media, *(name for name, _, _ in hold_out.spans)}
+    if unknown := sorted(named - names):
+        words = ", ".join(sorted(names)) or "none"
+        raise CallError(f"There is no media {unknown[0]} with labelled frames to hold out; there are: {words}.")
+
+
 def held_spans(hold_out: HoldOut, labelled: Mapping[str, Iterable[int]]) -> Spans:
     """The held-out frames of every media.
 
     Args:
-        hold_out: what is wanted.
+        hold_out: what is wanted; media that are not in `labelled` may be another project's.
         labelled: media name to the numbers of its labelled frames.
-
-    Raises:
-        CallError: a named media is not there.
     """
-    named = {*hold_out.media, *(name for name, _, _ in hold_out.spans)}
-    if unknown := sorted(named - set(labelled)):
-        known = ", ".join(sorted(labelled)) or "none"
-        raise CallError(f"There is no media {unknown[0]} with labelled frames to hold out; there are: {known}.")
     found: dict[str, tuple[tuple[int, int], ...]] = {}
     for name, frames in labelled.items():
         spans = [(first, last) for media, first, last in hold_out.spans if media == name]
@@ -102,11 +104,7 @@ def is_held(spans: Spans, media: str, frame: int) -> bool:
 
 
 def split_people(people: Sequence[Annotation], hold_out: HoldOut) -> tuple[list[Annotation], list[Annotation]]:
-    """People to learn from and people to measure on; pictures without a media are split by their names.
-
-    Raises:
-        CallError: a named media is not there.
-    """
+    """People to learn from and people to measure on; pictures without a media are split by their names."""
     labelled: dict[str, set[int]] = {}
     for person in people:
         if person.media and person.frame is not None:

@@ -162,10 +162,25 @@ def test_held_out_frames_are_never_learnt_from(project: Project, tmp_path: Path)
     drive(take_snapshot(project, tmp_path / "b", HoldOut(last=0.0, spans=((name, 2, 5),))))
     kept = json.loads((tmp_path / "b" / "train.json").read_text())["images"]
     assert {image["frame_index"] for image in kept} == {0, 6, 8, 10, 12, 14}
-    with pytest.raises(FormatError, match="outside the frames that are held out"):
-        drive(take_snapshot(project, tmp_path / "c", HoldOut(last=0.0, media=(name,))))
+    whole = drive(take_snapshot(project, tmp_path / "c", HoldOut(last=0.0, media=(name,))))
+    assert (whole.frames, whole.held_frames, whole.remembered) == (0, len(CORRECTED), 0)
+    assert not (tmp_path / "c" / "train.json").exists()
+
+
+def test_one_projects_media_may_be_what_the_others_are_measured_on(
+    world: dict[str, Path], project: Project, tmp_path: Path
+) -> None:
+    name = Path(project.media_list()[0].path).name
+    project.close()
+    with pytest.raises(FormatError, match="nobody with labelled joints to learn from"):
+        drive(train_files(order_for(world, str(project.path), tmp_path / "a", hold_out=(name,))))
     with pytest.raises(CallError, match="no media other"):
-        drive(take_snapshot(project, tmp_path / "d", HoldOut(last=0.0, media=("other.mp4",))))
+        drive(train_files(order_for(world, str(project.path), tmp_path / "b", hold_out=("other.mp4",))))
+    order = order_for(world, str(project.path), tmp_path / "c", hold_out=(name,))
+    order = msgspec.structs.replace(order, data=(*order.data, str(world["known"])))
+    outcome = drive(train_files(order))
+    assert outcome.comparison is not None
+    assert outcome.comparison.people == len(CORRECTED)
 
 
 def test_a_training_that_was_cut_off_goes_on(world: dict[str, Path], project: Project, tmp_path: Path) -> None:

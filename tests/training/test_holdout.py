@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from poseviewer.core.errors import CallError
 from poseviewer.training.datasets import Annotation
-from poseviewer.training.holdout import HoldOut, held_spans, is_held, parse_hold_out, split_people
+from poseviewer.training.holdout import HoldOut, check_named, held_spans, is_held, parse_hold_out, split_people
 
 
 def person(media: str, frame: int | None, image: str = "") -> Annotation:
@@ -45,8 +45,9 @@ def test_media_and_spans_are_held_as_named_and_unknown_ones_are_told() -> None:
     assert [is_held(spans, "b", frame) for frame in (4, 5, 9, 10)] == [False, True, True, False]
     assert is_held(spans, "a", 12345)
     assert not is_held(spans, "c", 5)
-    with pytest.raises(CallError, match="no media c"):
-        held_spans(HoldOut(media=("c",)), {"a": [1]})
+    check_named(HoldOut(media=("a",)), ["a", "b", ""])
+    with pytest.raises(CallError, match=r"no media c with labelled frames to hold out; there are: a\."):
+        check_named(HoldOut(media=("c",)), ["a", ""])
 
 
 def test_pictures_without_a_media_are_split_by_name_with_all_their_people() -> None:
