@@ -47,7 +47,7 @@ _MOST_LAYERS = 200
 
 def _class(module: str, name: str) -> Any:
     if module.startswith("ultralytics"):
-        from poseviewer.nets.yolo import ultralytics_parts
+        from poseviewer.nets.ultralytics_parts import ultralytics_parts
 
         ultralytics_parts()
     return getattr(importlib.import_module(module), name)

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from poseviewer.core.errors import CallError
 from poseviewer.core.resources import resource
-from poseviewer.nets.yolo import DEFAULT_INPUT_SIZE, YoloWeights, load_yolo, ultralytics_parts
+from poseviewer.nets.ultralytics_parts import ultralytics_parts
+from poseviewer.nets.yolo import DEFAULT_INPUT_SIZE, YoloWeights, load_yolo
 
 BUNDLED = "weights/detector.safetensors"
 GREY = 114

@@ -16,8 +16,9 @@ import yaml
 
 from poseviewer.core.errors import WeightsError
 from poseviewer.core.resources import resource
+from poseviewer.nets.ultralytics_parts import ultralytics_parts
 from poseviewer.nets.unpickle import read_safetensors, write_safetensors
-from poseviewer.nets.yolo import METADATA_KEY, build_yolo, load_yolo, save_yolo, ultralytics_parts
+from poseviewer.nets.yolo import METADATA_KEY, build_yolo, load_yolo, save_yolo
 from poseviewer.nets.yolo_layers import checked_layout
 
 
@@ -41,7 +42,7 @@ import cv2, torch, importlib.metadata
 cv2.setNumThreads(2)
 torch.set_num_threads(2)
 save, version = torch.save, importlib.metadata.version
-from poseviewer.nets.yolo import ultralytics_parts
+from poseviewer.nets.ultralytics_parts import ultralytics_parts
 parts = ultralytics_parts()
 print(json.dumps({
     "asked": asked,
@@ -86,7 +87,7 @@ def test_a_missing_library_is_one_sentence(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['ultralytics'] = None\n"
         "from poseviewer.core.errors import MissingPartError\n"
-        "from poseviewer.nets.yolo import ultralytics_parts\n"
+        "from poseviewer.nets.ultralytics_parts import ultralytics_parts\n"
         "try: ultralytics_parts()\n"
         "except MissingPartError as error: print(error)\n"
     )

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from poseviewer.core.errors import CallError
-from poseviewer.nets.yolo import YoloWeights, ultralytics_parts
+from poseviewer.nets.ultralytics_parts import ultralytics_parts
+from poseviewer.nets.yolo import YoloWeights
 from poseviewer.pipeline.detector import Detector, Letterbox
 
 SIDES = st.integers(1, 2200)

@@ -18,7 +18,8 @@ from poseviewer.core.errors import MissingPartError, WeightsError
 from poseviewer.core.progress import Note
 from poseviewer.core.resources import resource
 from poseviewer.core.values import BELOW_FLOOR, BY_SIMILARITY, KEPT, Frame
-from poseviewer.nets.yolo import YoloWeights, build_yolo, save_yolo, ultralytics_parts
+from poseviewer.nets.ultralytics_parts import ultralytics_parts
+from poseviewer.nets.yolo import YoloWeights, build_yolo, save_yolo
 from poseviewer.pipeline.config import PipelineConfig, applied_nms, with_nms
 from poseviewer.pipeline.detector import Letterbox
 from poseviewer.pipeline.networks import load_networks, networks_key

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from poseviewer.nets.yolo import ultralytics_parts
+from poseviewer.nets.ultralytics_parts import ultralytics_parts
 from poseviewer.training.detection_objectives import (
     BINS,
     Dense,
