@@ -113,7 +113,7 @@ def tiles() -> list[Pixels]:
     """Estimate every scene, given its box, and draw it."""
     from poseviewer.pipeline.config import NmsConfig, PipelineConfig
     from poseviewer.pipeline.devices import pick_device
-    from poseviewer.pipeline.networks import load_networks
+    from poseviewer.pipeline.loading import load_networks
     from poseviewer.pipeline.topdown import TopDown
 
     config = PipelineConfig(nms=NmsConfig(enabled=False), device="cpu")

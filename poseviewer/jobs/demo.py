@@ -108,7 +108,7 @@ def _remove_unfinished(path: Path) -> None:
 
 def _predict(project: Project, media: Media, media_id: int) -> Generator[JobEvent, None, None]:
     """Predict all frames, then a few again so loosely that one person comes twice."""
-    from poseviewer.pipeline.networks import load_networks
+    from poseviewer.pipeline.loading import load_networks
 
     config = PipelineConfig()
     networks = load_networks(config)
@@ -315,7 +315,7 @@ def _pictures(media: Media, people: dict[int, tuple[Person, ...]], project: Proj
 
 def _sheet(media: Media, project: Project, media_id: int, folder: Path) -> Generator[JobEvent, None, Path]:
     """Compute one frame with evidence and draw the crops and heatmaps of its people."""
-    from poseviewer.pipeline.networks import load_networks
+    from poseviewer.pipeline.loading import load_networks
     from poseviewer.pipeline.run import run
 
     frame = CORRECTED_FRAMES[1]

@@ -118,7 +118,7 @@ def _predict_all(order: PredictOrder, compute: Compute | None) -> Generator[JobE
     config = _config(msgspec.structs.replace(order, device=own_device(order.device)) if compute else order)
     _check_order(order)
     _check_media(order)
-    from poseviewer.pipeline.networks import load_networks
+    from poseviewer.pipeline.loading import load_networks
 
     networks = load_networks(config)
     project = _open_project(order.project, skeleton_of(networks)) if order.project else None
@@ -292,7 +292,7 @@ def _take_up(
     here |= {name: path for name in ("detector", "estimator") if (path := getattr(order, name))}
     begun = msgspec.structs.replace(config_of_run(row.config), **here)
     if any(getattr(begun, name) != getattr(config, name) for name in ("pipeline", "detector", "estimator")):
-        from poseviewer.pipeline.networks import load_networks
+        from poseviewer.pipeline.loading import load_networks
 
         networks = load_networks(begun)
     _same_weights(row.networks, networks, with_detector=not order.boxes and begun.pipeline == "topdown")

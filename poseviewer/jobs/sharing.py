@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from poseviewer.core.errors import KnownError
+from poseviewer.core.errors import KnownError, MissingPartError
 from poseviewer.core.progress import Note
 from poseviewer.core.values import Array, FrameResult, FrameSource
 from poseviewer.pipeline.config import PipelineConfig
@@ -74,6 +74,11 @@ def sharing() -> Iterator[bool]:
         return
     from torch import distributed
 
+    from poseviewer.nets.ultralytics_parts import ultralytics_parts
+
+    with contextlib.suppress(MissingPartError):
+        # Its import waits for all processes once they have joined, and not all import it at the same moment.
+        ultralytics_parts()
     distributed.init_process_group("gloo", timeout=PATIENCE)
     try:
         yield True
@@ -179,7 +184,7 @@ class _Computer:
 
         from poseviewer.jobs.predict import readable
         from poseviewer.media import open_media
-        from poseviewer.pipeline.networks import load_networks, networks_key
+        from poseviewer.pipeline.loading import load_networks, networks_key
 
         own = part_of(work.frames, distributed.get_rank(), distributed.get_world_size())
         if not own:

@@ -44,7 +44,7 @@ class Batched(ABC):
     """Turns batches of frames into results.
 
     Args:
-        networks: as :func:`poseviewer.pipeline.networks.load_networks` made them for the pipeline.
+        networks: as :func:`poseviewer.pipeline.loading.load_networks` made them for the pipeline.
         config: thresholds and batch sizes; its weights and device are ``networks``' business.
         on_note: told when a batch had to be halved.
     """

@@ -180,7 +180,7 @@ class Engine:
         Raises:
             KnownError: weights or device that cannot be used.
         """
-        from poseviewer.pipeline.networks import load_networks, networks_key
+        from poseviewer.pipeline.loading import load_networks, networks_key
 
         key = networks_key(config)
         held = self._networks.pop(key, None)

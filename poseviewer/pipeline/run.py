@@ -40,7 +40,7 @@ def run(
         media: where the frames come from.
         frames: indices; ascending order decodes fastest.
         config: what to compute.
-        networks: as :func:`poseviewer.pipeline.networks.load_networks` made them for ``config``.
+        networks: as :func:`poseviewer.pipeline.loading.load_networks` made them for ``config``.
         keep_evidence: keep all candidates' crops and heatmaps in the results (about 1 MB a person).
         boxes: by frame index, ``(n, 4)`` xyxy or ``(n, 5)`` with scores, instead of the detector.
         on_note: told what does not stop the run, such as a smaller batch after memory ran out.

@@ -9,6 +9,7 @@ import msgspec
 STOP = "stop"
 """A file of this name in a training's folder lets it end and keep what it has learnt."""
 
+
 class Figures(msgspec.Struct, frozen=True):
     """How one set of weights does on the held-out people, with given boxes; all 0..1.
 

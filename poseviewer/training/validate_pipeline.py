@@ -22,7 +22,7 @@ from poseviewer.core.files import inside
 from poseviewer.core.values import Frame, Pose
 from poseviewer.formats.coco_eval import coco_scores, load_coco
 from poseviewer.pipeline.config import PipelineConfig, check_config
-from poseviewer.pipeline.networks import load_networks
+from poseviewer.pipeline.loading import load_networks
 from poseviewer.pipeline.workers import make_worker
 from poseviewer.training.command import run_command
 from poseviewer.training.pixels import read_picture

@@ -24,7 +24,8 @@ from poseviewer.ops.crops import heatmap_matrices, map_points, proposal_matrices
 from poseviewer.ops.decode import decode_heatmaps
 from poseviewer.ops.suppression import suppress_poses
 from poseviewer.pipeline.config import PipelineConfig
-from poseviewer.pipeline.networks import Networks, load_networks
+from poseviewer.pipeline.loading import load_networks
+from poseviewer.pipeline.networks import Networks
 from poseviewer.pipeline.run import run
 
 

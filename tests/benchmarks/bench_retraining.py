@@ -36,7 +36,7 @@ from poseviewer.media import Media, open_media
 from poseviewer.nets.weights import load_estimator
 from poseviewer.nets.yolo import load_yolo
 from poseviewer.pipeline.config import PipelineConfig
-from poseviewer.pipeline.networks import load_networks
+from poseviewer.pipeline.loading import load_networks
 from poseviewer.project import Project, edits
 from poseviewer.training.comparison import compare
 from poseviewer.training.datasets import read_annotations

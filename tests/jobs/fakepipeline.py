@@ -59,7 +59,7 @@ def fake_pipeline(monkeypatch: pytest.MonkeyPatch) -> FakeNetworks:
     """Put the fake in the place of networks and pipeline."""
     networks = FakeNetworks()
     monkeypatch.setattr("poseviewer.pipeline.run.run", fake_run)
-    monkeypatch.setattr("poseviewer.pipeline.networks.load_networks", lambda config: networks)
+    monkeypatch.setattr("poseviewer.pipeline.loading.load_networks", lambda config: networks)
     return networks
 
 

@@ -16,7 +16,7 @@ from poseviewer.nets.conventions import remember
 from poseviewer.nets.weights import load_estimator
 from poseviewer.pipeline import backends
 from poseviewer.pipeline.config import PipelineConfig
-from poseviewer.pipeline.networks import load_networks, networks_key
+from poseviewer.pipeline.loading import load_networks, networks_key
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")

@@ -24,7 +24,7 @@ from poseviewer.nets.weights import EstimatorSpec, save_estimator
 from poseviewer.ops import grouping, higher
 from poseviewer.pipeline.bottomup import BottomUp, centred, rules_of
 from poseviewer.pipeline.config import PipelineConfig, applied_nms, check_config
-from poseviewer.pipeline.networks import load_networks
+from poseviewer.pipeline.loading import load_networks
 from poseviewer.pipeline.run import run
 from poseviewer.pipeline.workers import make_worker, suppress
 

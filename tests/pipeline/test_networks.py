@@ -17,7 +17,7 @@ from poseviewer.core.skeleton import skeleton
 from poseviewer.core.values import Frame
 from poseviewer.pipeline.config import NmsConfig, PipelineConfig
 from poseviewer.pipeline.engine import Engine
-from poseviewer.pipeline.networks import BUNDLED_ESTIMATOR, load_networks, networks_key
+from poseviewer.pipeline.loading import BUNDLED_ESTIMATOR, load_networks, networks_key
 from poseviewer.pipeline.topdown import TopDown
 
 torch.set_num_threads(1)

@@ -22,7 +22,7 @@ from poseviewer.nets.ultralytics_parts import ultralytics_parts
 from poseviewer.nets.yolo import YoloWeights, build_yolo, save_yolo
 from poseviewer.pipeline.config import PipelineConfig, applied_nms, with_nms
 from poseviewer.pipeline.detector import Letterbox
-from poseviewer.pipeline.networks import load_networks, networks_key
+from poseviewer.pipeline.loading import load_networks, networks_key
 from poseviewer.pipeline.onestage import OneStage, OneStageNetworks, letterbox_matrix
 from poseviewer.pipeline.workers import make_worker, suppress
 

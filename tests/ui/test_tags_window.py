@@ -43,7 +43,7 @@ def tag_networks(monkeypatch: pytest.MonkeyPatch) -> None:
         "test", "coco_17", 17, (128, 128), (32, 32), (0.0, 0.0, 0.0), (1.0, 1.0, 1.0), "higher", output="tags"
     )
     made = Networks(LoadedEstimator(TwoPeople(), spec, "b" * 64), torch.device("cpu"), estimator_name="two.pth")
-    monkeypatch.setattr("poseviewer.pipeline.networks.load_networks", lambda config, device=None: made)
+    monkeypatch.setattr("poseviewer.pipeline.loading.load_networks", lambda config, device=None: made)
 
 
 def test_a_bottom_up_run_is_seen_and_explained(bare_window, tag_networks, tmp_path, qtbot):
