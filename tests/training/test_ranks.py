@@ -17,7 +17,7 @@ from poseviewer.jobs.sharing import part_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
@@ -44,18 +44,29 @@ learner.learn(part)
 gradients = torch.cat([p.grad.flatten() for p in learner.net.parameters()])
 torch.save({"gradients": gradients, "loss": learner.take_loss(), "seen": learner.seen}, folder / f"{world}-{rank}.pt")
 ranks.leave()
+# A process joins once; for a second meeting the first one's address may still be taken.
+os.environ["MASTER_PORT"] = sys.argv[3]
 order = PredictOrder((clip,), out=str(folder / f"{world}.json"), device="cpu")
 outcome = drive(predict_files(order))
 (folder / f"done-{world}-{rank}.json").write_text(json.dumps([outcome.frames, outcome.people]))
 """
 
 
-def start(folder: Path, clip: Path, rank: int, world: int, port: int) -> subprocess.Popen[bytes]:
-    """Start one process as torchrun does."""
+def start(folder: Path, clip: Path, rank: int, world: int, ports: tuple[int, int]) -> subprocess.Popen[bytes]:
+    """Start one process as torchrun does; the second port is for the prediction."""
     told = {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
-    told |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)} if world > 1 else {}
+    told |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(ports[0])} if world > 1 else {}
     environment = {**os.environ, **told, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder), str(clip)], cwd=ROOT, env=environment)
+    command = [sys.executable, "-c", SCRIPT, str(folder), str(clip), str(ports[1])]
+    return subprocess.Popen(command, cwd=ROOT, env=environment)
+
+
+def free_ports() -> tuple[int, int]:
+    """Two ports that nobody listens on."""
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], other.getsockname()[1]
 
 
 def test_shares_together_are_all_frames_in_order() -> None:
@@ -79,12 +90,10 @@ def test_two_processes_do_what_one_does(tmp_path: Path, people_picture: Path) ->
             frame = av.VideoFrame.from_ndarray(picture[:, ::-1].copy() if shift % 2 else picture, format="rgb24")
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    running = [start(tmp_path, clip, rank, world, port) for rank, world in ((0, 1), (0, 2), (1, 2))]
+    ports = free_ports()
+    running = [start(tmp_path, clip, rank, world, ports) for rank, world in ((0, 1), (0, 2), (1, 2))]
     try:
-        codes = [process.wait(timeout=120) for process in running]
+        codes = [process.wait(timeout=240) for process in running]
     finally:
         for process in running:
             process.kill()
