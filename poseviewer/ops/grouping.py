@@ -131,7 +131,7 @@ def trace_by_tag(
 ) -> Matched:
     """:func:`match_by_tag` with the reasons."""
     joints, dimensions = len(values), tags.shape[2]
-    people = _People(joints, 3 + dimensions)
+    people = _People(joints, dimensions, min(rules.most, tags.shape[0] * tags.shape[1]))
     rows = np.concatenate((xy, values[:, :, None], tags), axis=2, dtype=np.float64)
     for joint in joint_order(rules, joints):
         chosen = rows[joint, :, 2] > rules.detection_threshold
@@ -142,10 +142,9 @@ def trace_by_tag(
             for row, tag in zip(found, found_tags, strict=True):
                 people.open(joint, row, tag)
             continue
-        means = people.mean_tags(rules.most)
-        if rules.ignore_too_much and len(means) == rules.most:
+        if rules.ignore_too_much and len(people.rows) >= rules.most:
             continue
-        _join(people, joint, found, found_tags, means, rules)
+        _join(people, joint, found, found_tags, rules)
     return people.stacked()
 
 
@@ -154,16 +153,14 @@ def joint_order(rules: GroupingRules, joints: int) -> tuple[int, ...]:
     return rules.order or (COCO_ORDER if joints == len(COCO_ORDER) else tuple(range(joints)))
 
 
-def _join(
-    people: _People, joint: int, found: Array, tags: Array, means: dict[float, Array], rules: GroupingRules
-) -> None:
-    squared = np.square(found[:, None, 3:] - np.array(list(means.values()))[None])
+def _join(people: _People, joint: int, found: Array, tags: Array, rules: GroupingRules) -> None:
+    squared = np.square(found[:, None, 3:] - people.mean_tags()[None])
     distance = np.sqrt(squared.mean(axis=2) if rules.form == "ae" else squared.sum(axis=2))
     cost = np.round(distance) * 100 - found[:, 2:3] if rules.use_value else distance
     rows, columns = cost.shape
     if rows > columns:
         cost = np.concatenate((cost, np.full((rows, rows - columns), NO_COLUMN)), axis=1)
-    keys = list(means)
+    keys = list(people.rows)
     for row, column in assign(cost):
         if column < columns and distance[row, column] < rules.tag_threshold:
             people.extend(keys[column], joint, found[row], tags[row], distance[row, column])
@@ -172,14 +169,21 @@ def _join(
 
 
 class _People:
-    """People by the tag that opened them, with the tags of their joints."""
+    """People by the tag that opened them, with the tags of their joints.
 
-    def __init__(self, joints: int, width: int) -> None:
-        self.shape = (joints, width)
+    Args:
+        joints, dimensions: K and T.
+        most: people that take part in matching, the first ones; of the others no tags are kept.
+    """
+
+    def __init__(self, joints: int, dimensions: int, most: int) -> None:
+        self.shape = (joints, 3 + dimensions)
         self.rows: dict[float, Array] = {}
-        self.tags: dict[float, list[Array]] = {}
         self.how: dict[float, npt.NDArray[np.uint8]] = {}
         self.distance: dict[float, npt.NDArray[np.float32]] = {}
+        self._places: dict[float, int] = {}
+        self._tags = np.zeros((most, joints, dimensions), dtype=np.float32)
+        self._counts = np.zeros(most, dtype=np.int64)
 
     def open(self, joint: int, row: Array, tag: Array) -> None:
         key = float(tag[0])
@@ -187,19 +191,29 @@ class _People:
             self.rows[key] = np.zeros(self.shape)
             self.how[key] = np.full(self.shape[0], NO_JOINT, dtype=np.uint8)
             self.distance[key] = np.full(self.shape[0], np.nan, dtype=np.float32)
+            self._places[key] = len(self._places)
         self.rows[key][joint] = row
-        self.tags[key] = [tag]
+        place = self._places[key]
+        if place < len(self._tags):
+            self._tags[place, 0], self._counts[place] = tag, 1
         self.how[key][joint], self.distance[key][joint] = STARTED, np.nan
 
     def extend(self, key: float, joint: int, row: Array, tag: Array, distance: float) -> None:
         self.rows[key][joint] = row
-        self.tags[key].append(tag)
+        place = self._places[key]
+        self._tags[place, self._counts[place]] = tag
+        self._counts[place] += 1
         self.how[key][joint], self.distance[key][joint] = BY_TAG, distance
 
-    def mean_tags(self, most: int) -> dict[float, Array]:
-        """Mean tag of the first ``most`` people, in float32 as the published code adds them."""
-        keys = list(self.rows)[:most]
-        return {key: np.add.reduce(np.array(self.tags[key]), axis=0) / len(self.tags[key]) for key in keys}
+    def mean_tags(self) -> Array:
+        """Mean tags ``(n, T)`` of those that take part, in float32 and added in the order of the published code."""
+        counts = self._counts[: len(self.rows)]
+        means = np.empty((len(counts), self._tags.shape[2]), dtype=np.float32)
+        # People of as many joints together: adding zeros for those that lack some could round differently.
+        for count in np.unique(counts).tolist():
+            of = np.flatnonzero(counts == count)
+            means[of] = np.add.reduce(self._tags[of, :count], axis=1) / count
+        return means
 
     def stacked(self) -> Matched:
         joints = self.shape[0]

@@ -96,17 +96,19 @@ class _Search:
             row, column = displaced, prime[displaced]
 
     def _adjust(self, covered: list[bool], open_columns: int) -> None:
-        rows = np.array(covered)
-        columns = np.array([bool(open_columns >> column & 1) for column in range(self.size)])
-        least = self.table[np.ix_(~rows, columns)].min()
-        # In this order also where both apply: the rounding of each step counts.
-        self.table[rows] += least
-        self.table[:, columns] -= least
+        rows = np.array(covered)[:, None]
+        bits = np.frombuffer(open_columns.to_bytes((self.size + 7) // 8, "little"), dtype=np.uint8)
+        columns = np.unpackbits(bits, bitorder="little", count=self.size)
+        least = np.where(columns > rows, self.table, np.inf).min()
+        # In this order also where both apply: the rounding of each step counts; adding zero changes nothing.
+        self.table += rows * least
+        self.table -= columns * least
         self._read_zeros()
 
     def _star(self, row: int, column: int) -> None:
         self.star_of_row[row], self.star_of_column[column] = column, row
 
     def _read_zeros(self) -> None:
-        packed = np.packbits(self.table == 0, axis=1, bitorder="little")
-        self.zeros = [int.from_bytes(row.tobytes(), "little") for row in packed]
+        packed = np.packbits(self.table == 0, axis=1, bitorder="little").tobytes()
+        step = (self.size + 7) // 8
+        self.zeros = [int.from_bytes(packed[at : at + step], "little") for at in range(0, len(packed), step)]

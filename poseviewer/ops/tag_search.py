@@ -1,62 +1,80 @@
 """Where on a map a person's missing joint is: the cell of the highest value minus rounded tag distance.
 
 Looking at every cell for every missing joint is what the published code does and what takes its time. Here maps are
-cut into tiles. A tile's highest value and the span of its tags bound what any of its cells can reach, so that only
-the tiles whose bound is not below what was found already are looked into. Each step of the bound is the same rounded
-operation as for a cell and grows with its operand, so the bound holds exactly and the answer is the same cell.
+cut into tiles, these into quarters, and so on down to 4 x 4 cells. A tile's highest value and the span of its tags
+bound what any of its cells can reach, so that only the tiles whose bound is not below what one of the map's peaks
+reaches are looked into. Each step of the bound is the same rounded operation as for a cell and grows with its operand,
+so the bound holds exactly and the answer is the same cell.
 
-Symbols: K joints, (h, w) cells, T tag dimensions, N missing joints, Q tiles of C cells.
+Symbols: K joints, (h, w) cells, T tag dimensions, N missing joints, Q tiles.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 SIDE = 4
-"""Of a tile, in cells."""
-FIRST = 8
-"""So many of the most promising tiles are looked into before the others are ruled out."""
-MANY = 6000
-"""Tiles looked into at once from which on it pays to lay the maps out tile by tile."""
-MOST_CELLS = 1 << 23
-"""So many cells are compared at once at most, which limits the memory where bounds do not help."""
+"""Of the smallest tiles, in cells."""
+MOST_TILES = 300
+"""The largest tiles double their side until a map has no more than so many."""
+PEAKS = 128
+"""So many of the smallest tiles, those with the highest values, tell beforehand what can be reached."""
+AT_ONCE = 1 << 17
+"""So many tiles are compared at once: a table of them fits a processor's cache."""
+
+
+class _Level(NamedTuple):
+    """Tiles of one size, as they lie on the maps: ``highest`` values and the span ``low`` to ``high`` of each tag
+    dimension, all ``(K, rows, columns)``."""
+
+    highest: Tensor
+    low: list[Tensor]
+    high: list[Tensor]
 
 
 class TagSearch:
     """Searches the maps of one picture.
 
     Args:
-        heatmaps: ``(K, h, w)``.
+        heatmaps: ``(K, h, w)``, finite.
         tag_maps: ``(K, h, w, T)``.
         weight: of the rounded tag distance against the value.
     """
 
     def __init__(self, heatmaps: Tensor, tag_maps: Tensor, *, weight: float = 1.0) -> None:
         height, width = heatmaps.shape[1:]
-        self._weight = weight
-        self._width, self._cells = width, height * width
-        border = (0, -width % SIDE, 0, -height % SIDE)
-        if any(border):
-            heatmaps = F.pad(heatmaps, border, value=float("-inf"))
-            tag_maps = F.pad(tag_maps, (0, 0, *border))
-        self._columns = heatmaps.shape[2] // SIDE
-        self._row = heatmaps.shape[2]
+        self._weight, self._width, self._cells = weight, width, height * width
+        side = SIDE
+        while -(-height // side) * -(-width // side) > MOST_TILES:
+            side *= 2
         # One contiguous part for each dimension: every step below runs over cells.
         parts = tag_maps.permute(3, 0, 1, 2).contiguous()
-        self._values, self._tags = heatmaps.reshape(-1), parts.flatten(1)
-        self._shape = heatmaps.shape
-        self._by_tile: tuple[Tensor, Tensor] | None = None
-        self._size = heatmaps[0].numel()
-        self._highest = _of_tiles(heatmaps, torch.Tensor.amax)
-        self._low = [_of_tiles(part, torch.Tensor.amin) for part in parts]
-        self._high = [_of_tiles(part, torch.Tensor.amax) for part in parts]
-        inner = torch.arange(SIDE * SIDE, device=heatmaps.device)
-        self._x, self._y = inner % SIDE, inner // SIDE
-        self._inner = self._y * self._row + self._x
+        border = (0, -width % side, 0, -height % side)
+        if any(border):
+            heatmaps = F.pad(heatmaps, border, value=float("-inf"))
+            parts = F.pad(parts, border, mode="replicate")
+        level = _Level(
+            _of_tiles(heatmaps, torch.Tensor.amax, SIDE),
+            [_of_tiles(part, torch.Tensor.amin, SIDE) for part in parts],
+            [_of_tiles(part, torch.Tensor.amax, SIDE) for part in parts],
+        )
+        # The largest tiles first.
+        self._levels = [level]
+        for _ in range((side // SIDE).bit_length() - 1):
+            level = _halved(level)
+            self._levels.insert(0, level)
+        self._row = heatmaps.shape[2]
+        # Rows of SIDE cells are read together.
+        self._values, self._tags = heatmaps.reshape(-1, SIDE), [part.reshape(-1, SIDE) for part in parts]
+        steps = torch.arange(2, device=heatmaps.device)
+        self._steps = steps.repeat_interleave(2), steps.repeat(2)
+        self._inner = torch.arange(SIDE, device=heatmaps.device)
+        self._peaks = self._find_peaks()
 
     def best(self, joints: Tensor, means: Tensor) -> Tensor:
         """Find the best cell of each missing joint; of equal ones the first in row order.
@@ -67,69 +85,98 @@ class TagSearch:
         Returns:
             ``(N,)`` int64 cells, counted row by row.
         """
-        step = max(MOST_CELLS // self._cells, 1)
+        step = max(AT_ONCE // max(self._levels[0].highest[0].numel(), PEAKS), 1)
         parts = zip(torch.split(joints, step), torch.split(means, step), strict=True)
-        return torch.cat([self._best(joint, mean) for joint, mean in parts])
+        return torch.cat([self._best(joint, mean.t().contiguous()) for joint, mean in parts])
 
     def _best(self, joints: Tensor, means: Tensor) -> Tensor:
-        gaps = [
-            torch.maximum(low[joints] - mean[:, None], mean[:, None] - high[joints]).clamp_(min=0)
-            for low, high, mean in zip(self._low, self._high, means.t(), strict=True)
-        ]
-        bound = self._highest[joints] - self._weight * _rounded_length(gaps)
-        first = bound.topk(min(FIRST, bound.shape[1]), dim=1).indices
-        owner = torch.arange(len(joints), device=joints.device).repeat_interleave(first.shape[1])
-        reached = self._reached(joints[owner], first.flatten(), means[owner]).view(len(joints), -1).amax(dim=1)
-        who, tile = (bound >= reached[:, None]).nonzero(as_tuple=True)
-        reach = self._reached(joints[who], tile, means[who])
+        """As :meth:`best`, for means ``(T, N)``."""
+        values, tags = self._peaks
+        gaps = [part.index_select(0, joints).sub_(mean[:, None]) for part, mean in zip(tags, means, strict=True)]
+        reached = (values.index_select(0, joints) - self._weight * _rounded_length(gaps)).amax(dim=1)
+        who, rows, columns = self._tiles(joints, means, reached)
+        reach = self._reached(joints.take(who), rows, columns, [mean.take(who) for mean in means])
         highest = reach.amax(dim=1)
-        best = torch.full_like(reached, float("-inf")).scatter_reduce_(0, who, highest, "amax")
-        equal = highest == best[who]
-        who, tile, reach = who[equal], tile[equal], reach[equal]
-        cell = torch.where(reach == best[who, None], self._places(tile), self._cells).amin(dim=1)
+        best = reached.scatter_reduce(0, who, highest, "amax")
+        equal = (highest == best.take(who)).nonzero()[:, 0]
+        who, rows, columns, reach = (part.index_select(0, equal) for part in (who, rows, columns, reach))
+        lines = rows[:, None] * SIDE + self._inner
+        places = lines[:, :, None] * self._width + (columns[:, None] * SIDE + self._inner)[:, None]
+        cell = torch.where(reach == best.take(who)[:, None], places.flatten(1), self._cells).amin(dim=1)
         return torch.full_like(joints, self._cells).scatter_reduce_(0, who, cell, "amin")
 
-    def _reached(self, joints: Tensor, tiles: Tensor, means: Tensor) -> Tensor:
-        """Value minus rounded tag distance of the cells ``(n, C)`` of one tile each."""
-        if len(tiles) > MANY or self._by_tile is not None:
-            values, tags = self._tile_rows()
-            rows = joints * values.shape[1] + tiles
-            own, parts = values.flatten(0, 1)[rows], [part.flatten(0, 1)[rows] for part in tags]
-        else:
-            x, y = self._corners(tiles)
-            cells = (joints * self._size)[:, None] + y * self._row + x + self._inner
-            own, parts = self._values.take(cells), [part.take(cells) for part in self._tags]
-        gaps = [part - mean[:, None] for part, mean in zip(parts, means.t(), strict=True)]
-        return own - self._weight * _rounded_length(gaps)
+    def _tiles(self, joints: Tensor, means: Tensor, reached: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The smallest tiles that may hold more than what was ``reached``: whose ``(n,)``, and their row and column."""
+        first = self._levels[0]
+        columns = first.highest.shape[2]
+        highest, *spans = (part.flatten(1).index_select(0, joints) for part in (first.highest, *first.low, *first.high))
+        gaps = [_gap(low, high, mean) for low, high, mean in zip(*_halves(spans), means[:, :, None], strict=True)]
+        bound = highest.sub_(_rounded_length(gaps), alpha=self._weight)
+        who, tile = (bound >= reached[:, None]).nonzero(as_tuple=True)
+        row, column = torch.div(tile, columns, rounding_mode="floor"), tile % columns
+        for level in self._levels[1:]:
+            rows, columns = level.highest.shape[1:]
+            row = (row[:, None] * 2 + self._steps[0]).flatten()
+            column = (column[:, None] * 2 + self._steps[1]).flatten()
+            who = who.repeat_interleave(4)
+            place = (joints.take(who) * rows + row) * columns + column
+            spans = [part.take(place) for part in (*level.low, *level.high)]
+            own = [mean.take(who) for mean in means]
+            gaps = [_gap(low, high, mean) for low, high, mean in zip(*_halves(spans), own, strict=True)]
+            bound = level.highest.take(place).sub_(_rounded_length(gaps), alpha=self._weight)
+            kept = (bound >= reached.take(who)).nonzero()[:, 0]
+            who, row, column = who.take(kept), row.take(kept), column.take(kept)
+        return who, row, column
 
-    def _tile_rows(self) -> tuple[Tensor, Tensor]:
-        """Values ``(K, Q, C)`` and tags ``(T, K, Q, C)`` tile by tile, which pays where many are looked into."""
-        if self._by_tile is None:
-            joints, height, width = self._shape
-            grid = (joints, height // SIDE, SIDE, width // SIDE, SIDE)
-            self._by_tile = (
-                self._values.view(grid).transpose(2, 3).reshape(joints, -1, SIDE * SIDE),
-                self._tags.view(-1, *grid).transpose(3, 4).reshape(len(self._tags), joints, -1, SIDE * SIDE),
-            )
-        return self._by_tile
+    def _reached(self, joints: Tensor, rows: Tensor, columns: Tensor, means: list[Tensor]) -> Tensor:
+        """Value minus rounded tag distance of the cells ``(n, SIDE * SIDE)`` of one of the smallest tiles each."""
+        across = self._row // SIDE
+        lines = (joints * self._levels[-1].highest.shape[1] + rows) * SIDE
+        place = ((lines[:, None] + self._inner) * across + columns[:, None]).flatten()
+        shape = (len(joints), SIDE * SIDE)
+        parts = [part.index_select(0, place).view(shape) for part in self._tags]
+        gaps = [part.sub_(mean[:, None]) for part, mean in zip(parts, means, strict=True)]
+        return self._values.index_select(0, place).view(shape).sub_(_rounded_length(gaps), alpha=self._weight)
 
-    def _places(self, tiles: Tensor) -> Tensor:
-        """The cells ``(n, C)`` of tiles, counted row by row over the whole map."""
-        x, y = self._corners(tiles)
-        return (y + self._y) * self._width + x + self._x
+    def _find_peaks(self) -> tuple[Tensor, list[Tensor]]:
+        """Values ``(K, PEAKS)`` and tags of the highest cells of the smallest tiles with the highest values."""
+        level = self._levels[-1].highest
+        joints, rows, columns = level.shape
+        tile = level.flatten(1).topk(min(PEAKS, rows * columns), dim=1, sorted=False).indices
+        row, column = torch.div(tile, columns, rounding_mode="floor"), tile % columns
+        line = (torch.arange(joints, device=tile.device)[:, None] * rows + row) * SIDE
+        place = (line[..., None] + self._inner) * columns + column[..., None]
+        shape = (*tile.shape, SIDE * SIDE)
+        values = self._values.index_select(0, place.flatten()).view(shape)
+        inner = values.argmax(dim=2)
+        place = place.gather(2, torch.div(inner, SIDE, rounding_mode="floor")[..., None])[..., 0] * SIDE + inner % SIDE
+        return self._values.take(place), [part.take(place) for part in self._tags]
 
-    def _corners(self, tiles: Tensor) -> tuple[Tensor, Tensor]:
-        """Column and row ``(n, 1)`` of the first cell of tiles."""
-        x = (tiles % self._columns * SIDE)[:, None]
-        y = (torch.div(tiles, self._columns, rounding_mode="floor") * SIDE)[:, None]
-        return x, y
+
+def _halves(spans: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """The first and the second half: what is low and what is high in each dimension."""
+    return spans[: len(spans) // 2], spans[len(spans) // 2 :]
 
 
-def _of_tiles(maps: Tensor, extreme: Callable[..., Tensor]) -> Tensor:
-    """The highest or lowest of each tile ``(K, Q)`` of maps ``(K, h, w)``: rows first, which is quick."""
+def _gap(low: Tensor, high: Tensor, mean: Tensor) -> Tensor:
+    """How far a mean is from a span, 0 inside; uses ``low`` and ``high`` up."""
+    return torch.maximum(low.sub_(mean), torch.sub(mean, high, out=high), out=low).clamp_(min=0)
+
+
+def _halved(level: _Level) -> _Level:
+    """Tiles of twice the side."""
+    return _Level(
+        _of_tiles(level.highest, torch.Tensor.amax, 2),
+        [_of_tiles(part, torch.Tensor.amin, 2) for part in level.low],
+        [_of_tiles(part, torch.Tensor.amax, 2) for part in level.high],
+    )
+
+
+def _of_tiles(maps: Tensor, extreme: Callable[..., Tensor], side: int) -> Tensor:
+    """The highest or lowest of each tile ``(K, h / side, w / side)`` of maps ``(K, h, w)``: rows first, quickly."""
     joints, height, width = maps.shape
-    rows = extreme(maps.reshape(joints, height // SIDE, SIDE, width), 2)
-    return extreme(rows.view(joints, -1, SIDE), 2)
+    rows = extreme(maps.reshape(joints, height // side, side, width), 2)
+    return extreme(rows.view(joints, height // side, width // side, side), 3)
 
 
 def _rounded_length(gaps: list[Tensor]) -> Tensor:

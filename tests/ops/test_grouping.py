@@ -108,3 +108,39 @@ def test_the_best_cell_is_found_without_looking_at_all(seed: int, dimensions: in
     for place, joint, mean in zip(found, joints, means, strict=True):
         away = torch.from_numpy(tags[joint] - mean).square().sum(dim=2).sqrt().round().numpy()
         assert place == int((maps[joint] - away).argmax())
+
+
+def test_a_crowd_is_searched_in_few_of_its_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the search costs is the cells it looks at; blobs of other people must not count as hopeful everywhere."""
+    looked = []
+    reached = TagSearch._reached
+
+    def counting(self: TagSearch, *args: object) -> torch.Tensor:
+        cells = reached(self, *args)  # type: ignore[arg-type]
+        looked.append(cells.numel())
+        return cells
+
+    maps, tags = crowd(30, seed=30)
+    people, _ = grouping.group_people(maps, tags, grouping.AE_RULES, fill=False)
+    missing = int((people[..., 2] == 0).sum())
+    monkeypatch.setattr(TagSearch, "_reached", counting)
+    grouping.fill_missing(people, maps, tags, form="ae")
+    assert missing > 400
+    assert sum(looked) < 0.035 * missing * maps[0].numel()
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+def test_mean_tags_are_added_joint_by_joint(dimensions: int) -> None:
+    """In float32 the order of adding shows; one person of many joints, another of few."""
+    draw = np.random.default_rng(4)
+    people = grouping._People(17, dimensions, 3)
+    held: dict[float, list[np.ndarray]] = {}
+    for person, joints in ((0, 17), (1, 5), (2, 11)):
+        tags = (draw.normal(0, 1, (joints, dimensions)) + 10 * person).astype(np.float32)
+        key = float(tags[0, 0])
+        people.open(0, np.zeros(3 + dimensions), tags[0])
+        for joint, tag in enumerate(tags[1:], 1):
+            people.extend(key, joint, np.zeros(3 + dimensions), tag, 0.1)
+        held[key] = list(tags)
+    wanted = [np.mean(tags, axis=0) for tags in held.values()]
+    assert people.mean_tags().tobytes() == np.array(wanted).tobytes()
