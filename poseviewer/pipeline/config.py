@@ -97,13 +97,18 @@ def check_config(config: PipelineConfig) -> None:
         raise CallError(f"Pose NMS has no form called {config.nms.version!r}: it is what other pipelines do instead.")
 
 
+def has_bundled_estimator(pipeline: str) -> bool:
+    """Return whether PoseViewer comes with a network for a pipeline, so that no file need be named."""
+    return pipeline == "topdown" or (pipeline == "bottomup" and (resource_folder() / BUNDLED_BOTTOM_UP).is_file())
+
+
 def check_weights(config: PipelineConfig) -> None:
     """Check that a network is named where none comes with PoseViewer.
 
     Raises:
         MissingPartError: none is; the sentence says which file is needed.
     """
-    if config.estimator or config.pipeline == "topdown":
+    if config.estimator or has_bundled_estimator(config.pipeline):
         return
     if config.pipeline == "onestage":
         raise MissingPartError(
@@ -111,12 +116,11 @@ def check_weights(config: PipelineConfig) -> None:
             "PoseViewer.",
             remedy="Name the file as estimator.",
         )
-    if not (resource_folder() / BUNDLED_BOTTOM_UP).is_file():
-        raise MissingPartError(
-            "The bottom-up pipeline needs a network with tags, such as HigherHRNet's pose_higher_hrnet_w32_512.pth or "
-            "pose-ae-train's checkpoint; none comes with PoseViewer.",
-            remedy="Name the file as estimator.",
-        )
+    raise MissingPartError(
+        "The bottom-up pipeline needs a network with tags, such as HigherHRNet's pose_higher_hrnet_w32_512.pth or "
+        "pose-ae-train's checkpoint; none comes with PoseViewer.",
+        remedy="Name the file as estimator.",
+    )
 
 
 def applied_nms(config: PipelineConfig) -> NmsConfig:

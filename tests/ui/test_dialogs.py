@@ -48,6 +48,24 @@ def test_every_key_is_listed_and_typing_narrows_the_list(qtbot: QtBot) -> None:
     assert len(dialog.shown_rows()) > 60
 
 
+@pytest.mark.parametrize("comes", [False, True])
+def test_the_form_asks_for_a_file_only_where_none_comes_along(
+    qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, comes: bool
+) -> None:
+    monkeypatch.setattr("poseviewer.pipeline.config.resource_folder", lambda: tmp_path)
+    if comes:
+        (tmp_path / "weights").mkdir()
+        (tmp_path / "weights" / "bottomup.safetensors").touch()
+    form = RunSettings(PipelineConfig())
+    qtbot.addWidget(form)
+    said = {}
+    for pipeline in ("topdown", "bottomup", "onestage"):
+        form.pipeline.setCurrentIndex(form.pipeline.findData(pipeline))
+        said[pipeline] = form.estimator.field.placeholderText()
+    bottom_up = "Bundled" if comes else "A file is needed"
+    assert said == {"topdown": "Bundled", "bottomup": bottom_up, "onestage": "A file is needed"}
+
+
 def test_the_form_of_a_run_returns_what_it_was_given(qtbot: QtBot) -> None:
     config = PipelineConfig(
         detector="a.pt", estimator="b.safetensors", confidence=0.4, iou=0.55, enlargement=0.25, stn=False, flip=True,

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from poseviewer.pipeline.config import LARGEST_INPUT, PipelineConfig
+from poseviewer.pipeline.config import LARGEST_INPUT, PipelineConfig, has_bundled_estimator
 from poseviewer.ui.dialogs.base import Fields
 from poseviewer.ui.dialogs.settle import SettleDialog
 from poseviewer.ui.dialogs.weights_line import StartJob, WeightsLine
@@ -232,7 +232,8 @@ class RunSettings(QWidget):
         on = top_down and self.suppress.isChecked()
         for part in (self.version, self.gamma, self.matches, self.floor):
             part.setEnabled(on)
-        self.estimator.field.setPlaceholderText(tr("Bundled") if top_down else tr("A file is needed"))
+        bundled = has_bundled_estimator(pipeline)
+        self.estimator.field.setPlaceholderText(tr("Bundled") if bundled else tr("A file is needed"))
 
     def _weights_described(self, report: Checkpoint) -> None:
         """Offer to settle what the file does not say; ask at once where something was guessed and nothing settled."""
