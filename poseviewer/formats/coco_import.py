@@ -34,6 +34,7 @@ from poseviewer.formats.coco_model import (
     ImageEntry,
     ResultEntry,
     companion_path,
+    images_of,
     number_in_name,
     read_annotations,
     read_companion,
@@ -327,7 +328,8 @@ def _find(
 def _in_video(images: list[ImageEntry], file: Path, video: Path, look: Look) -> list[tuple[Looked, dict[int, int]]]:
     looked = look(video)
     frames: dict[int, int] = {}
-    for image in images:
+    # A results list over several clips says of each image which clip it is of.
+    for image in images_of(images, video.name):
         frame = image.frame_index if image.frame_index is not None else number_in_name(image.file_name)
         if frame is not None and 0 <= frame < looked.info.frame_count:
             frames[image.id] = frame

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -185,6 +185,12 @@ def read_companion(path: str | Path) -> list[ImageEntry] | None:
     if isinstance(raw, list):
         return _convert(raw, list[ImageEntry], companion)
     return _convert(raw, ImagesFile, companion).images
+
+
+def images_of(images: Iterable[ImageEntry], media: str) -> list[ImageEntry]:
+    """Return the images that are said to be of a media's name; all of them where none is."""
+    listed = list(images)
+    return [image for image in listed if image.media == media] or listed
 
 
 def companion_path(path: str | Path) -> Path:

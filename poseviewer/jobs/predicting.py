@@ -182,12 +182,27 @@ def _check_order(order: PredictOrder) -> None:
 
 def _check_media(order: PredictOrder) -> None:
     """Open every media once before networks are loaded, so that a wrong name or number is told at once."""
+    meant: dict[int, str] = {}
     for path in order.media:
         with open_media(path) as media:
             if order.boxes:
-                given_boxes(order.boxes, media.info, picture_names(media))
+                given = given_boxes(order.boxes, media.info, picture_names(media))
+                _check_meant_once(order.boxes, path, given, meant)
             if order.frames is not None:
                 parse_frames(order.frames, media.info.frame_count)
+
+
+def _check_meant_once(boxes: str, path: str, given: GivenBoxes, meant: dict[int, str]) -> None:
+    """Refuse boxes whose images lie in two media: the results could not say which of them an id means."""
+    for key in given.images.values():
+        if key.id in meant:
+            name = Path(boxes).name
+            raise CallError(
+                f"Image {key.id} of {name} could be of {meant[key.id]} as well as of {path}.",
+                file=boxes,
+                remedy="Predict them one by one, or let the images say their media.",
+            )
+        meant[key.id] = path
 
 
 def _open_project(path: str, kit: Skeleton) -> Project:

@@ -14,8 +14,10 @@ from poseviewer.core.errors import CallError, FormatError
 from poseviewer.core.files import write_bytes
 from poseviewer.core.values import Array, FrameResult, MediaInfo
 from poseviewer.formats.coco_model import (
+    ImageEntry,
     ResultEntry,
     companion_path,
+    images_of,
     number_in_name,
     read_annotations,
     read_json,
@@ -160,7 +162,7 @@ def _annotated(path: Path, info: MediaInfo, names: Sequence[str]) -> tuple[dict[
         for entry in found.file.annotations
         if entry.bbox is not None and not entry.iscrowd and entry.category_id == category.id
     ]
-    return _match(path, info, names, [(i.id, i.file_name, i.frame_index) for i in found.file.images]), rows
+    return _match(path, info, names, found.file.images), rows
 
 
 def _detections(path: Path, info: MediaInfo, names: Sequence[str]) -> tuple[dict[int, ImageKey], list[IdBox]]:
@@ -169,8 +171,7 @@ def _detections(path: Path, info: MediaInfo, names: Sequence[str]) -> tuple[dict
     entries = [entry for entry in read_results(path) if entry.bbox is not None and entry.category_id == 1]
     companion = read_companion(path)
     if companion is not None:
-        listed = [(image.id, image.file_name, image.frame_index) for image in companion]
-        return _match(path, info, names, listed), _whole(entries)
+        return _match(path, info, names, companion), _whole(entries)
     if names and all(isinstance(entry.image_id, str) for entry in entries):
         by_name = {name: number for number, name in enumerate(names, start=1)}
         images = {number - 1: ImageKey(number, name) for name, number in by_name.items()}
@@ -189,13 +190,12 @@ def _whole(entries: Iterable[ResultEntry]) -> list[IdBox]:
     return [(e.image_id, (*e.bbox, e.score)) for e in entries if isinstance(e.image_id, int) and e.bbox is not None]
 
 
-def _match(
-    file: Path, info: MediaInfo, names: Sequence[str], listed: Iterable[tuple[int, str, int | None]]
-) -> dict[int, ImageKey]:
-    """Lay listed images (id, file name, frame index) of ``file`` on frames, each on one."""
+def _match(file: Path, info: MediaInfo, names: Sequence[str], listed: Iterable[ImageEntry]) -> dict[int, ImageKey]:
+    """Lay the images that ``file`` lists on frames, each on one."""
     by_name = {name: frame for frame, name in enumerate(names)}
     matched: dict[int, ImageKey] = {}
-    for number, name, index in listed:
+    for image in images_of(listed, Path(info.path).name):
+        name, index = image.file_name, image.frame_index
         base = Path(name).name
         frame = (
             by_name.get(name, by_name.get(base)) if names else (index if index is not None else number_in_name(base))
@@ -205,5 +205,5 @@ def _match(
         if frame in matched:
             what = "picture" if names else f"frame of {Path(info.path).name}"
             raise FormatError(f"{file.name}: {matched[frame].file_name} and {name} mean the same {what}.", file=file)
-        matched[frame] = ImageKey(number, name)
+        matched[frame] = ImageKey(image.id, name)
     return matched

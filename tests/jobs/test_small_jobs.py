@@ -21,7 +21,9 @@ from poseviewer.jobs.doctor import diagnose
 from poseviewer.jobs.draw import SIDE_COLOURS, contact_sheet, draw_people, grid
 from poseviewer.jobs.evaluate import evaluate
 from poseviewer.jobs.frames import extract_frames, picture_names
+from poseviewer.jobs.importing import import_into
 from poseviewer.jobs.overlay import overlay_video
+from poseviewer.jobs.predicting import PredictOrder, predict_files
 from poseviewer.jobs.probe import info_json, info_lines, probe_media
 from poseviewer.jobs.results import given_boxes
 from poseviewer.jobs.video_out import video_writer
@@ -257,6 +259,35 @@ def test_boxes_for_a_video_go_by_frame_index(tmp_path: Path) -> None:
     )
     given = boxes_of(path, clip)
     assert {frame: key.id for frame, key in given.images.items()} == {8: 1}
+
+
+def test_boxes_over_several_videos_go_to_the_one_that_they_name(tmp_path: Path) -> None:
+    clips = [write_clip(tmp_path / name) for name in ("a.mp4", "b.mp4")]
+    rows = [{"image_id": number, "category_id": 1, "bbox": [number, 2, 3, 4], "score": 0.5} for number in (1, 2)]
+    path = write_json(tmp_path / "dt.json", rows)
+    said = [image(n, f"{m}_000003.png", frame_index=3, media=f"{m}.mp4") for n, m in ((1, "a"), (2, "b"))]
+    write_json(tmp_path / "dt.images.json", {"images": said})
+    for number, clip in enumerate(clips, start=1):
+        given = boxes_of(path, clip)
+        assert {frame: key.id for frame, key in given.images.items()} == {3: number}
+        np.testing.assert_allclose(given.boxes[3], [[number, 2, number + 3, 6, 0.5]])
+    report = finish(import_into(path_with_joints(tmp_path, said), clips[1], tmp_path / "b.poseproj"))
+    assert (report.images, report.persons, report.missing) == (1, 1, 1)
+
+
+def path_with_joints(folder: Path, said: list[Any]) -> Path:
+    rows = [{"image_id": entry["id"], "category_id": 1, "keypoints": [1, 2, 0.5] * 17, "score": 1} for entry in said]
+    write_json(folder / "joints.images.json", {"images": said})
+    return write_json(folder / "joints.json", rows)
+
+
+def test_boxes_that_could_be_of_two_videos_are_refused(tmp_path: Path) -> None:
+    clips = [write_clip(tmp_path / name) for name in ("a.mp4", "b.mp4")]
+    path = write_json(tmp_path / "gt.json", dataset([image(10, "x_000001.png")], [annotation(1, 10)]))
+    order = PredictOrder(tuple(map(str, clips)), out=str(tmp_path / "r.json"), boxes=str(path))
+    with pytest.raises(CallError, match=r"Image 10 of gt\.json could be of .*a\.mp4 as well as of .*b\.mp4"):
+        finish(predict_files(order))
+    assert not (tmp_path / "r.json").exists()
 
 
 def test_boxes_that_fit_nothing(tmp_path: Path) -> None:
