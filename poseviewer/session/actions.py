@@ -314,6 +314,9 @@ WINDOW = (
     Action("layout_reset", "Reset layout", "Window", (), "Put panels back to their places"),
 )
 HELP = (
+    Action("help_start", "Getting started", "Help", (), "From a video to corrections, step by step"),
+    Action("help_retraining", "Retraining", "Help", (), "What is learnt, what is held out, what came of it"),
+    Action("help_models", "Models of other people", "Help", (), "Which published networks open, and how"),
     Action("shortcuts", "Shortcuts", "Help", ("F1",), "List every key"),
     Action("show_log", "Show log", "Help", (), "Open the folder of the log file"),
     Action("about", "About PoseViewer", "Help", (), "Versions and licences"),

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SEPARATED = {
     "import", "settings", "close", "delete_joint", "zoom_in", "brighter", "colour_by", "joint_next", "nudge_left",
     "next_peak", "swap_sides", "cancel_run", "run_panel", "frame_first", "play", "next_doubt", "range_first",
-    "panels", "focus_next", "full_screen", "draw_box",
+    "panels", "focus_next", "full_screen", "draw_box", "shortcuts",
 }  # fmt: skip
 """Actions that a separator goes before."""
 HIDDEN = ("joint_next_tab", "joint_previous_tab")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QDialog, QWidget
 
 from poseviewer.core.log import log_path
+from poseviewer.ui.dialogs.help import PAGES, HelpDialog
 from poseviewer.ui.dialogs.settings import SettingsDialog, show_folder
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ class Dialogs:
             "settings": lambda: SettingsDialog(parent),
             "about": self._about,
         }
+        self._makers |= {action: partial(self._help, page) for action, page in PAGES.items()}
 
     def do(self, action_id: str) -> bool:
         """Open the dialog of ``action_id``; return whether there is one."""
@@ -88,6 +91,9 @@ class Dialogs:
         from poseviewer.ui.dialogs.shortcuts import ShortcutsDialog
 
         return ShortcutsDialog(self._parent)
+
+    def _help(self, page: str) -> QDialog:
+        return HelpDialog(page, self._parent)
 
     def _about(self) -> QDialog:
         from poseviewer.ui.dialogs.about import AboutDialog
