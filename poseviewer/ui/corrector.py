@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from poseviewer.core.errors import KnownError
-from poseviewer.ui.messages import Message
+from poseviewer.ui.messages import DELETE_SCOPE, Message
 from poseviewer.ui.parts import DeskParts
 from poseviewer.ui.text import tr
 
@@ -74,6 +74,7 @@ class Corrector:
         desk = self._desk
         if desk.project is None or not self.may_edit():
             return
+        desk.withdrawn.emit(DELETE_SCOPE)
         desk.saving.emit()
         try:
             result = desk.project.undo() if way == "undo" else desk.project.redo()

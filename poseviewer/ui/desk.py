@@ -27,7 +27,7 @@ from poseviewer.ui.corrector import Corrector
 from poseviewer.ui.evidence import EvidenceKeeper
 from poseviewer.ui.frames import FrameKeeper
 from poseviewer.ui.hand import Hand, nearest_person
-from poseviewer.ui.messages import Message, of_error
+from poseviewer.ui.messages import DELETE_SCOPE, Message, of_error
 from poseviewer.ui.moving import Moving
 from poseviewer.ui.opener import Opener
 from poseviewer.ui.parts import Peak, State
@@ -64,6 +64,7 @@ class Desk(QObject):
         running_changed: ``running`` changed.
         saving, saved (datetime), not_saved: around each edit; saved only after the commit returned.
         message (Message): something to say.
+        withdrawn (str): key of a message that does not hold any more.
         noted (str): what was just done, a few words for the status line.
         action_requested (str): an action id that is not the desk's own; window, canvas or dialogs do it.
     """
@@ -89,6 +90,7 @@ class Desk(QObject):
     saved = Signal(object)
     not_saved = Signal()
     message = Signal(object)
+    withdrawn = Signal(str)
     noted = Signal(str)
     action_requested = Signal(str)
     _committed = Signal(object)
@@ -334,6 +336,7 @@ class Desk(QObject):
 
     def set_project(self, project: Project | None, media_id: int | None) -> None:
         """Hold another project, or none; for the opener, which opens and closes it."""
+        self.withdrawn.emit(DELETE_SCOPE)
         self._evidence.clear()
         self.frames.close()
         self.info, self.media_missing, self.people, self._followed = None, "", (), None

@@ -355,6 +355,8 @@ class EmptyPage(QScrollArea):
             item = self._recent.takeAt(0)
             widget = item.widget() if item is not None else None
             if widget is not None:
+                # It is destroyed later, and would lie under its successors until then.
+                widget.hide()
                 widget.deleteLater()
         rows = settings.recent()[:SHOWN_RECENT]
         for row in rows:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from poseviewer.core.geometry import keypoints_box
 from poseviewer.core.values import ABSENT, OCCLUDED, VISIBLE, FrameResult, Person
-from poseviewer.ui.messages import Message
+from poseviewer.ui.messages import DELETE_SCOPE, Message
 from poseviewer.ui.parts import DeskParts
 from poseviewer.ui.text import tr
 
@@ -256,23 +256,24 @@ class Hand:
         choices: list[tuple[str, str | Callable[[], object]]] = []
         if after:
             words = tr("From here on ({n})", n=after)
-            choices.append((words, partial(self._delete_track, media, track, frame, last, group)))
+            choices.append((words, partial(self._delete_track, desk.project, media, track, frame, last, group)))
         if before:
             words = tr("Whole track ({n})", n=before + after)
-            choices.append((words, partial(self._delete_track, media, track, 0, last, group)))
+            choices.append((words, partial(self._delete_track, desk.project, media, track, 0, last, group)))
         sentence = tr("Person {n} is deleted in this frame.", n=number)
         remedy = tr("Track {track} is in other frames too.", track=track)
-        desk.tell(Message(sentence, remedy, actions=tuple(choices), key="delete-scope"))
+        desk.tell(Message(sentence, remedy, actions=tuple(choices), key=DELETE_SCOPE))
 
-    def _delete_track(self, media: int, track: int, first: int, last: int, group: str) -> None:
+    def _delete_track(self, project: Project, media: int, track: int, first: int, last: int, group: str) -> None:
         """Delete a track's person in many frames, in the same undo step as the frame it began with."""
         from poseviewer.jobs.deleting import delete_track
 
         desk = self._desk
-        if desk.project is None or media != desk.media_id or not desk.may_edit():
+        # Media are numbered in each project: the same number in another one is another media.
+        if desk.project is not project or media != desk.media_id or not desk.may_edit():
             return
         desk.saving.emit()
-        thread = desk.start_job(delete_track(desk.project, media, track, first, last, group=group))
+        thread = desk.start_job(delete_track(project, media, track, first, last, group=group))
         thread.error.connect(lambda _: desk.not_saved.emit())
         thread.result.connect(lambda count: self._deleted(track, count))
 

@@ -178,6 +178,11 @@ class MessageBar(QWidget):
         self.setVisible(bool(self.cards))
         self._lie()
 
+    def withdraw(self, key: str) -> None:
+        """Take the message called ``key`` away, if it is here: what it offers does not hold any more."""
+        for card in [card for card in self.cards if card.message.key == key]:
+            self.remove(card)
+
     def clear(self) -> None:
         """Take all messages away."""
         for card in list(self.cards):

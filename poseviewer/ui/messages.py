@@ -16,6 +16,8 @@ from poseviewer.core.log import log_path
 from poseviewer.ui.text import tr, tr_sentence
 
 Level = Literal["info", "done", "warning", "error"]
+DELETE_SCOPE = "delete-scope"
+"""Key of the message that offers to delete a person in more frames than one."""
 log = logging.getLogger("poseviewer.window")
 qt_log = logging.getLogger("poseviewer.qt")
 

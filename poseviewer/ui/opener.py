@@ -57,22 +57,35 @@ class Opener(QObject):
             desk.tell_error(error)
             return
         # The same project must be let go before it can be opened again.
+        previous = Path(desk.project.path) if desk.project is not None else None
         self.close()
+        self._begin(target, previous if previous != target else None)
+        left = [path for path in paths if Path(path) != target]
+        if left and target in map(Path, paths):
+            words = tr("{name} is opened: one at a time.", name=target.name)
+            more = tr("Not opened: {names}", names=", ".join(Path(path).name for path in left[:3]))
+            desk.tell(Message(words, more + ("…" if len(left) > 3 else ""), key="several"))
+
+    def _begin(self, target: Path, previous: Path | None) -> None:
+        """Open ``target`` in the background; where it cannot be, open ``previous`` again, which was open before."""
+        desk = self._desk
         self._ticket += 1
         ticket = self._ticket
         self.opening = target.name
         desk.opening_changed.emit()
         thread = JobThread(self)
         thread.result.connect(lambda opened: self._opened(opened, ticket))
-        thread.error.connect(lambda error: self._not_opened(error, ticket))
+        thread.error.connect(lambda error: self._not_opened(error, ticket, previous))
         desk.keep_job(thread)
         thread.begin(open_job(target))
 
-    def _not_opened(self, error: BaseException, ticket: int) -> None:
+    def _not_opened(self, error: BaseException, ticket: int, previous: Path | None) -> None:
         if ticket == self._ticket:
             self.opening = ""
             self._desk.opening_changed.emit()
             self._desk.tell_error(error)
+            if previous is not None:
+                self._begin(previous, None)
 
     def _opened(self, opened: Opened, ticket: int) -> None:
         desk = self._desk

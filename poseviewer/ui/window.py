@@ -128,6 +128,7 @@ class Window(QMainWindow):
         self.left.setSizes([220, 420])
         self.inspector = QTabWidget()
         self.inspector.setDocumentMode(True)
+        self.inspector.tabBar().setDrawBase(False)
         for panel, text in (
             (HeatmapPanel(self.desk), tr("Heatmaps")),
             (CropsPanel(self.desk), tr("Crops")),
@@ -164,6 +165,7 @@ class Window(QMainWindow):
         desk.project_opened.connect(self._opened)
         desk.opening_changed.connect(self._opening)
         desk.message.connect(self.messages.show_message)
+        desk.withdrawn.connect(self.messages.withdraw)
         desk.action_requested.connect(self._act)
         self.messages.asked.connect(self._message_action)
         self.empty.asked.connect(desk.do)

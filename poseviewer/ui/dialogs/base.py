@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QDialog, QFrame, QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QDialog,
+    QFrame,
+    QGridLayout,
+    QHBoxLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 
 from poseviewer.ui.panels.widgets import Label
 
 EDGE = 16
 """Distance of a dialog's content from its edge, logical pixels."""
+TITLE = 40
+"""Room that a screen keeps for a dialog's title bar, logical pixels."""
 
 
 class Dialog(QDialog):
@@ -52,11 +64,20 @@ class Dialog(QDialog):
         layout, screen = self.layout(), self.screen()
         if layout is None or screen is None:
             return
-        room = screen.availableSize()
+        room = screen.availableGeometry()
         # A width that is set takes the place of the layout's own, so the larger one is set.
         self.setMinimumWidth(min(max(self._least_width, layout.totalMinimumSize().width()), room.width()))
-        needed = layout.totalMinimumHeightForWidth(max(self.width(), self.minimumWidth()))
-        self.setMinimumHeight(max(min(needed, room.height() - 40), 0))
+        needed = layout.totalMinimumSize().height()
+        if layout.hasHeightForWidth():
+            needed = layout.totalMinimumHeightForWidth(max(self.width(), self.minimumWidth()))
+        most = max(room.height() - TITLE, 0)
+        for part in self.findChildren(ScrolledPart):
+            needed += part.take(most - needed)
+        self.setMinimumHeight(min(needed, most))
+        below = self.geometry().bottom() - room.bottom()
+        if self.isVisible() and below > 0:
+            # A dialog that grew keeps its buttons on the screen.
+            self.move(self.x(), max(self.y() - below, room.top()))
 
     def add_button(self, text: str, *, primary: bool = False) -> QPushButton:
         """Append a button to the row and return it."""
@@ -73,6 +94,65 @@ class Dialog(QDialog):
             self.reject()
             return
         event.accept()
+
+
+class ScrolledPart(QScrollArea):
+    """The part of a dialog that scrolls where the screen is too low for all of it; elsewhere it is shown whole.
+
+    Args:
+        content: is laid out at its own height and at the width that there is.
+    """
+
+    LEAST = 160
+    """Height below which it does not shrink, logical pixels."""
+
+    def __init__(self, content: QWidget) -> None:
+        super().__init__()
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setWidgetResizable(True)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setProperty("panel", "true")
+        self.viewport().setAutoFillBackground(False)
+        self._content = content
+        self.setWidget(content)
+        content.setAutoFillBackground(False)
+        content.installEventFilter(self)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Maximum)
+        self.setMinimumHeight(self.LEAST)
+        # A scroll bar keeps off the fields beside it.
+        self.verticalScrollBar().rangeChanged.connect(
+            lambda _low, high: self.setViewportMargins(0, 0, 8 if high > 0 else 0, 0)
+        )
+
+    def take(self, room: int) -> int:
+        """Take as much of ``room`` more height as the content needs; less than 0 gives some back.
+
+        Returns:
+            by how much the least height changed, logical pixels.
+        """
+        before = self.minimumHeight()
+        whole = self.sizeHint().height()
+        self.setMinimumHeight(min(max(before + room, min(self.LEAST, whole)), whole))
+        return self.minimumHeight() - before
+
+    def minimumSizeHint(self) -> QSize:
+        """As wide as the content with a scroll bar beside it."""
+        return QSize(self.sizeHint().width(), self.LEAST)
+
+    def sizeHint(self) -> QSize:
+        """All of the content, with room for a scroll bar beside it."""
+        content = self._content
+        needed = content.minimumSizeHint()
+        if content.hasHeightForWidth():
+            needed.setHeight(max(content.heightForWidth(max(content.width(), needed.width())), needed.height()))
+        return QSize(needed.width() + self.verticalScrollBar().sizeHint().width() + 8, needed.height())
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Ask for another height when the content does."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
 
 
 class Rule(QFrame):

@@ -143,6 +143,10 @@ class ExportDialog(JobDialog):
         project = self.desk.project
         words = ["poseviewer", "export", str(project.path) if project is not None else ""]
         words += ["--format", self.format.currentData(), "--out", self.folder.text(), "--include", self._include]
+        if self.format.currentData() == "coco":
+            words += ["--pictures", self.pictures.currentData()]
+            words += ["--val", f"{self.split.currentData():g}"] if self.split.currentData() else []
+        words += ["--overwrite"] if self.overwrite.isChecked() else []
         return shlex.join(words)
 
     def _choose(self, include: Include) -> None:

@@ -58,7 +58,8 @@ class JobDialog(Dialog):
         thread = self.desk.start_job(job, tell_errors=tell_errors)
         self._jobs.append(thread)
         thread.result.connect(done)
-        thread.finished.connect(lambda: self._ended(thread))
+        # A method, not a lambda: Qt calls it no more once the dialog is gone, and its last job often outlives it.
+        thread.finished.connect(self._ended)
         return thread
 
     def stop(self, thread: JobThread | None) -> None:
@@ -74,11 +75,11 @@ class JobDialog(Dialog):
         self.problem.setText(problem)
         self.problem.setVisible(bool(problem))
 
-    def _ended(self, thread: JobThread) -> None:
-        """Let go of a thread before the desk destroys it."""
-        if thread in self._jobs:
-            self._jobs.remove(thread)
-        if thread is self._work:
+    def _ended(self) -> None:
+        """Let go of the thread that ended, before the desk destroys it."""
+        ended = self.sender()
+        self._jobs = [thread for thread in self._jobs if thread is not ended]
+        if self._work is ended:
             self._work = None
             self.enable()
 

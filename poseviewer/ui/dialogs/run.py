@@ -23,13 +23,14 @@ from PySide6.QtWidgets import (
 from poseviewer.core.errors import KnownError
 from poseviewer.core.framerange import frame_range_text, parse_frames
 from poseviewer.pipeline.config import PipelineConfig, check_config, check_weights
-from poseviewer.ui.dialogs.base import Dialog, Rule
+from poseviewer.ui.dialogs.base import Dialog, Rule, ScrolledPart
 from poseviewer.ui.dialogs.run_progress import RunProgress
 from poseviewer.ui.dialogs.run_settings import RunSettings
 from poseviewer.ui.panels.widgets import Heading, Label, Segments
 from poseviewer.ui.text import tr, tr_sentence
 
 if TYPE_CHECKING:
+    from poseviewer.core.changes import Changes
     from poseviewer.project import RunRow
     from poseviewer.ui.desk import Desk
 
@@ -68,7 +69,8 @@ class RunDialog(Dialog):
         self.start.clicked.connect(self._run)
         desk.running_changed.connect(self._show_state)
         desk.job_event.connect(self.progress.hear)
-        desk.job_ended.connect(lambda _outcome: self._show_earlier())
+        desk.job_ended.connect(self._show_earlier)
+        desk.changes.connect(self._hear)
         desk.playhead_changed.connect(self._show_range)
         desk.selection_changed.connect(self._show_range)
         desk.project_opened.connect(self._show_all)
@@ -76,7 +78,7 @@ class RunDialog(Dialog):
         self._show_all()
 
     def _lay_out(self) -> None:
-        self.body.addWidget(self.settings)
+        self.body.addWidget(ScrolledPart(self.settings))
         self.body.addWidget(Rule())
         row = QHBoxLayout()
         row.addWidget(Heading(tr("Frames")))
@@ -158,6 +160,11 @@ class RunDialog(Dialog):
         self._show_range()
         self._show_earlier()
 
+    def _hear(self, changes: Changes) -> None:
+        """Show a run as soon as it is begun or taken up again."""
+        if changes.touches("runs"):
+            self._show_earlier()
+
     def _show_earlier(self) -> None:
         project, media = self.desk.project, self.desk.media_id
         rows: list[RunRow] = (
@@ -219,9 +226,8 @@ class RunDialog(Dialog):
 
 def run_words(run: Any) -> tuple[str, str, str, str, str]:
     """Return number, start, networks, frames and outcome of an earlier run in words."""
-    networks = " + ".join(
-        str(part.get("name", "")) for part in run.networks.values() if isinstance(part, dict) and part.get("name")
-    )
+    parts = (run.networks.get(part) for part in ("detector", "estimator"))
+    networks = " + ".join(str(part["name"]) for part in parts if isinstance(part, dict) and part.get("name"))
     frames = str(run.frame_count) if run.done_count == run.frame_count else f"{run.done_count} / {run.frame_count}"
     started = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.started))
     return str(run.id), started, networks, frames, tr(OUTCOMES.get(run.outcome, run.outcome))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 
-import pyqtgraph
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtGui import QPainter, QPen, QPolygonF
 from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from poseviewer.core.progress import FrameDone, JobEvent, Note, Progress
 from poseviewer.ui import theme
 from poseviewer.ui.durations import time_left
+from poseviewer.ui.panels.plot import Plot, axis_values
 from poseviewer.ui.panels.widgets import Heading, Label
 from poseviewer.ui.text import tr, tr_sentence
 
@@ -19,33 +20,24 @@ WINDOW_S = 0.5
 """Rates are means over this long."""
 
 
-class RatePlot(QWidget):
-    """Frames a second over the run, as a filled line."""
+class RatePlot(Plot):
+    """Frames a second over the run, as a filled line, with the largest figure beside it."""
+
+    LABEL = 34
+    """Room on the right for the axis, logical pixels."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(56)
         self._rates: deque[float] = deque(maxlen=600)
         self._last: tuple[float, int] | None = None
-        self.setFixedHeight(72)
+        self._end = 0.0
         self.setAccessibleName(tr("Throughput"))
-        self._plot = pyqtgraph.PlotWidget(enableMenu=False)
-        self._plot.setMouseEnabled(x=False, y=False)
-        self._plot.hideButtons()
-        self._plot.hideAxis("bottom")
-        self._plot.setLimits(yMin=0)
-        self._plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._curve = self._plot.plot(antialias=True, fillLevel=0)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(self._plot)
-        theme.notifier().changed.connect(self._dress)
-        self._dress()
 
     def clear(self) -> None:
         """Forget the run before."""
         self._rates.clear()
         self._last = None
-        self._draw()
+        self.update()
 
     def add(self, progress: Progress) -> float | None:
         """Add a moment; return the present rate in units a second, or None while unknown."""
@@ -55,21 +47,37 @@ class RatePlot(QWidget):
         if progress.seconds - seconds >= WINDOW_S:
             self._rates.append((progress.done - done) / (progress.seconds - seconds))
             self._last = (progress.seconds, progress.done)
-            self._draw()
+            self._end = progress.seconds
+            self.update()
         return self._rates[-1] if self._rates else None
 
-    def _draw(self) -> None:
-        self._curve.setData(list(self._rates))
-
-    def _dress(self) -> None:
+    def paint_plot(self, painter: QPainter, box: QRectF) -> None:
+        """Draw the rates from left to right; one rate is a level line."""
+        if not self._rates:
+            return
         looks = theme.current()
-        self._plot.setBackground(looks.colour("plot"))
-        self._curve.setPen(looks.colour("accent"), width=1.5)
-        self._curve.setBrush(looks.colour("accent", 0.18))
-        axis = self._plot.getAxis("left")
-        axis.setPen(looks.colour("line"))
-        axis.setTextPen(looks.colour("t2"))
-        axis.setTickFont(theme.font(10))
+        rates = [self._rates[0], *self._rates]
+        top = max(*rates, 1e-9) * 1.15
+        inner = box.adjusted(1, 1, -self.LABEL, -1)
+        step = inner.width() / (len(rates) - 1)
+        places = [
+            QPointF(inner.left() + i * step, inner.bottom() - rate / top * inner.height())
+            for i, rate in enumerate(rates)
+        ]
+        area = QPolygonF([inner.bottomLeft(), *places, inner.bottomRight()])
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(looks.colour("accent", 0.18))
+        painter.drawPolygon(area)
+        painter.setPen(QPen(looks.colour("accent"), 1.5))
+        painter.drawPolyline(places)
+        painter.setPen(looks.colour("t2"))
+        painter.setFont(theme.font(10))
+        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        for value in axis_values(0, top, most=2)[1:]:
+            y = inner.bottom() - value / top * inner.height()
+            painter.drawText(QRectF(inner.right(), y - 7, self.LABEL - 4, 14), right, f"{value:g}")
+        below = QRectF(box.left(), box.bottom() + 1, inner.width(), self.AXIS - 1)
+        painter.drawText(below, right, tr("{s} s", s=round(self._end)))
 
 
 class RunProgress(QWidget):
@@ -90,6 +98,7 @@ class RunProgress(QWidget):
         self.notes = Label("", token="t2", wrap=True)
         self._notes: deque[str] = deque(maxlen=MOST_NOTES)
         self._people = 0
+        self._since: float | None = None
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -114,6 +123,7 @@ class RunProgress(QWidget):
         """Start over for a new run."""
         self._notes.clear()
         self._people = 0
+        self._since = None
         self.notes.setText("")
         self.plot.clear()
         self.bar.setRange(0, 0)
@@ -133,6 +143,9 @@ class RunProgress(QWidget):
             self.notes.setText("\n".join(self._notes))
 
     def _show(self, progress: Progress) -> None:
+        if self._since is None:
+            # People are counted from here on: a panel that was opened in the middle of a run missed those before.
+            self._since, self._people = progress.seconds, 0
         self.bar.setRange(0, max(progress.total, 1))
         self.bar.setValue(progress.done)
         if progress.seconds_left is not None:
@@ -143,7 +156,7 @@ class RunProgress(QWidget):
         self.elapsed.setText(tr("{seconds} s so far", seconds=round(progress.seconds)))
         rate = self.plot.add(progress)
         if rate is not None:
-            people = self._people / max(progress.seconds, 1e-6)
+            people = self._people / max(progress.seconds - self._since, 1e-6)
             self.rate.setText(tr("{frames} frames/s, {people} people/s", frames=f"{rate:.1f}", people=f"{people:.1f}"))
 
 

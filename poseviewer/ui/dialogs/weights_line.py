@@ -41,6 +41,7 @@ class WeightsLine(Label):
         super().__init__("", token="t2", wrap=True)
         self._start = start
         self._path = ""
+        self._reading: JobThread | None = None
         self.hide()
 
     def look_at(self, path: str) -> None:
@@ -57,17 +58,22 @@ class WeightsLine(Label):
         from poseviewer.jobs.models import inspect_weights
 
         thread = self._start(inspect_weights(path))
-        thread.result.connect(lambda report: self._show(path, report))
-        thread.error.connect(lambda error: self._refuse(path, error))
+        # Methods, not lambdas: Qt calls them no more once the panel is gone.
+        self._reading = thread
+        thread.result.connect(self._show)
+        thread.error.connect(self._refuse)
 
     def look_again(self) -> None:
         """Describe the same file anew."""
         path, self._path = self._path, ""
         self.look_at(path)
 
-    def _show(self, path: str, report: Checkpoint) -> None:
-        # A slow file may be answered after another was chosen.
-        if path != self._path:
+    def _stale(self) -> bool:
+        """Return whether the answer that just came is of a slow file, after which another was chosen."""
+        return not self._path or self.sender() is not self._reading
+
+    def _show(self, report: Checkpoint) -> None:
+        if self._stale():
             return
         from poseviewer.jobs.models import report_lines
 
@@ -76,8 +82,8 @@ class WeightsLine(Label):
         self.setToolTip("\n".join(report_lines(report)))
         self.described.emit(report)
 
-    def _refuse(self, path: str, error: BaseException) -> None:
-        if path == self._path:
+    def _refuse(self, error: BaseException) -> None:
+        if not self._stale():
             self.set_token("err")
             told = tr_sentence(error.sentence) if isinstance(error, KnownError) else tr("The file cannot be read.")
             self.setText(told)

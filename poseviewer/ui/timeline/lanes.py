@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from poseviewer.ui.desk import Desk
 
 LABELS, LABELS_NARROW = 184, 96
+TWO_LINES = 30
+"""A lane of this height has room for its name and a legend below it, logical pixels."""
 RIGHT = 8
 REFRESH_MS = 120
 """While a run stores frames, lanes are fetched at most this often."""
@@ -263,14 +265,19 @@ class LanesWidget(QWidget):
         after = legend.name(tr("State"), rows.state)
         upper = (rows.confidence[0], rows.confidence[1] / 2)
         lower = (rows.confidence[0] + rows.confidence[1] / 2, rows.confidence[1] / 2)
-        legend.name(tr("Confidence"), upper if wide else rows.confidence)
+        # Two lines of letters do not fit into the low lane: there the legend is beside the name.
+        below = wide and rows.confidence[1] >= TWO_LINES
+        beside = legend.name(tr("Confidence"), upper if below else rows.confidence)
         if wide:
             legend.right([("bar", "ok", tr("corrected")), ("half", "predicted", tr("predicted"))], rows.state, after)
             joint = self._desk.selection.joint
             entries = [("line", "t2", tr("mean"))]
             if joint is not None and joint < self._desk.skeleton.count:
                 entries.append(("line", "accent", tr(self._desk.skeleton.joints[joint])))
-            legend.left(entries, lower)
+            if below:
+                legend.left(entries, lower)
+            else:
+                legend.right(entries, rows.confidence, beside)
         numbers = {p.pose.track: self._desk.person_number(p.key) for p in self._desk.people}
         for index, track in enumerate(order[self._scroll : self._scroll + self._fits(place)]):
             lane = (rows.tracks[0] + index * (TRACK + TRACK_GAP), float(TRACK))
