@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt, QUrl
+from PySide6.QtCore import QSize, Qt, QUrl
 from PySide6.QtGui import QGuiApplication, QTextBlockFormat, QTextCursor, QTextTable
-from PySide6.QtWidgets import QHBoxLayout, QListWidget, QTextBrowser, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QListWidget, QListWidgetItem, QTextBrowser, QWidget
 
 from poseviewer.core.resources import resource
 from poseviewer.ui import theme
@@ -16,6 +16,8 @@ from poseviewer.ui.text import language, tr
 
 PAGES = {"help_start": "getting-started", "help_retraining": "retraining", "help_models": "models"}
 """Actions of the Help menu -> their pages, in the order of the list."""
+ROW = 28
+"""Height of a row of the list, logical pixels."""
 
 
 def help_text(page: str) -> str:
@@ -43,7 +45,9 @@ class HelpDialog(Dialog):
         self._texts = {name: help_text(name) for name in PAGES.values()}
         self.pages = QListWidget()
         self.pages.setAccessibleName(tr("Pages"))
-        self.pages.addItems([title_of(text) for text in self._texts.values()])
+        for text in self._texts.values():
+            item = QListWidgetItem(title_of(text), self.pages)
+            item.setSizeHint(QSize(0, ROW))
         self.pages.setFixedWidth(190)
         self.browser = Page()
         self.browser.anchorClicked.connect(self._follow)
@@ -123,17 +127,17 @@ class Page(QTextBrowser):
         while block.isValid():
             shape = QTextBlockFormat(block.blockFormat())
             shape.setLineHeight(self.LINE_HEIGHT, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
-            if block.blockFormat().headingLevel() > 1:
-                shape.setTopMargin(14)
+            shape.setTopMargin(16 if shape.headingLevel() > 1 else 0)
+            shape.setBottomMargin(0 if QTextCursor(block).currentTable() else 4 if block.textList() else 8)
             cursor.setPosition(block.position())
             cursor.setBlockFormat(shape)
             block = block.next()
 
     def _dress_table(self, table: QTextTable) -> None:
         shape = table.format()
-        shape.setCellPadding(6)
+        shape.setBorder(0)
         shape.setCellSpacing(0)
-        shape.setBorder(1)
-        shape.setBorderCollapse(True)
-        shape.setBorderBrush(theme.current().colour("line"))
+        shape.setCellPadding(5)
+        shape.setBackground(theme.current().colour("panel"))
+        shape.setBottomMargin(8)
         table.setFormat(shape)
