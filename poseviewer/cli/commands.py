@@ -90,7 +90,11 @@ def export(args: argparse.Namespace) -> int:
     coco = args.format == "coco"
     if coco:
         options: AnyOptions = ExportOptions(
-            include=args.include, pictures=args.pictures, val_share=args.val, overwrite=args.overwrite
+            include=args.include,
+            pictures=args.pictures,
+            val_share=args.val,
+            overwrite=args.overwrite,
+            include_held_out=args.include_held_out,
         )
     elif args.format == "posetrack":
         options = PoseTrackOptions(include=args.include, overwrite=args.overwrite)

@@ -31,10 +31,11 @@ from poseviewer.formats.coco_build import (
 from poseviewer.formats.coco_check import Written, check_part
 from poseviewer.formats.coco_extras import decode_person, load_extras
 from poseviewer.formats.folders import check_target, disk_errors, replace_folder, temporary_folder
-from poseviewer.project import Project
+from poseviewer.project import HeldOut, Project, read_held_out
 
 Json = dict[str, Any]
 Pictures = Callable[[int, int], npt.NDArray[np.uint8]]
+PartOf = Callable[[Row], str]
 OUR_FOLDERS = {"annotations", "images"}
 
 
@@ -48,6 +49,8 @@ class ExportOptions(msgspec.Struct, frozen=True):
         val_share: share of the media that goes to val.json, 0 for one file without a split.
         overwrite: replace an earlier export in the same folder.
         media: ids to export, or None for all.
+        include_held_out: treat frames that a retraining held out like all others; otherwise they are left out, or go
+            to val.json where there is a split.
         jpeg_quality: 1..100.
     """
 
@@ -56,18 +59,35 @@ class ExportOptions(msgspec.Struct, frozen=True):
     val_share: float = 0.0
     overwrite: bool = False
     media: tuple[int, ...] | None = None
+    include_held_out: bool = False
     jpeg_quality: int = 95
 
 
 class ExportReport(msgspec.Struct, frozen=True):
-    """What an export wrote; ``files`` are the annotation files, ``ap`` is the score against itself (None without a
-    person with joints)."""
+    """What an export wrote.
+
+    Attributes:
+        folder: that was written.
+        files: the annotation files in it.
+        images, persons: counts.
+        ap: score against itself, None without a person with joints.
+        left_out: held-out frames that were not written.
+        set_aside: held-out frames that went to val.json.
+    """
 
     folder: str
     files: tuple[str, ...]
     images: int
     persons: int
     ap: float | None
+    left_out: int = 0
+    set_aside: int = 0
+
+    def held_out_words(self) -> str:
+        """One sentence about the held-out frames, "" where there are none."""
+        if self.set_aside:
+            return f"Held-out frames in val.json: {self.set_aside}."
+        return f"Held-out frames left out: {self.left_out}." if self.left_out else ""
 
 
 def export_coco(
@@ -98,14 +118,49 @@ def export_coco(
     target = Path(folder).absolute()
     check_target(target, OUR_FOLDERS, overwrite=options.overwrite)
     rows = _snapshot(project, options)
+    held = HeldOut() if options.include_held_out else read_held_out(project)
+    rows, left_out = _without_held(project, rows, held, options)
     sources = _sources(project, rows)
-    parts = split_media(sources.values(), options.val_share) if options.val_share > 0 else {}
+    part_of = _parts(rows, sources, held, options)
     with disk_errors(target), temporary_folder(target) as work:
         images = yield from _write_pictures(rows, sources, work, options, pictures, names)
         yield Note("Checking what was written.")
-        report = _write_and_check(project, rows, images, sources, parts, work, options)
+        report = _write_and_check(project, rows, images, sources, part_of, work, options)
         replace_folder(work, target)
-    return msgspec.structs.replace(report, folder=str(target))
+    set_aside = sum(held.holds(row.media, row.frame) for row in rows)
+    report = msgspec.structs.replace(report, folder=str(target), left_out=left_out, set_aside=set_aside)
+    if words := report.held_out_words():
+        yield Note(words)
+    return report
+
+
+def _without_held(project: Project, rows: list[Row], held: HeldOut, options: ExportOptions) -> tuple[list[Row], int]:
+    """The rows to write, and how many held-out ones are left out; with a split none are.
+
+    Raises:
+        FormatError: every row is held out.
+    """
+    kept = [row for row in rows if not held.holds(row.media, row.frame)]
+    if not kept:
+        raise FormatError(
+            f"Every frame of {Path(project.path).name} that could be exported is held out for measuring.",
+            file=Path(project.path),
+            remedy="Include the held-out frames, or hold out fewer of them in the next retraining.",
+        )
+    return (rows, 0) if options.val_share > 0 else (kept, len(rows) - len(kept))
+
+
+def _parts(rows: list[Row], sources: dict[int, Source], held: HeldOut, options: ExportOptions) -> PartOf:
+    """Which part a row goes to, "" without a split. Held-out frames go to "val", whatever their media does; where all
+    others are of one media, which cannot be split, they are the whole of it."""
+    if options.val_share <= 0:
+        return lambda row: ""
+    left = {row.media for row in rows if not held.holds(row.media, row.frame)}
+    others = [source for number, source in sources.items() if number in left]
+    some = any(held.holds(row.media, row.frame) for row in rows)
+    alone = len({source.info.fingerprint or source.id for source in others}) < 2
+    parts = {} if some and alone else split_media(others, options.val_share)
+    return lambda row: "val" if held.holds(row.media, row.frame) else parts.get(row.media, "train")
 
 
 def _snapshot(project: Project, options: ExportOptions) -> list[Row]:
@@ -222,7 +277,7 @@ def _write_and_check(
     rows: list[Row],
     images: list[Written],
     sources: dict[int, Source],
-    parts: dict[int, str],
+    part_of: PartOf,
     work: Path,
     options: ExportOptions,
 ) -> ExportReport:
@@ -231,8 +286,8 @@ def _write_and_check(
     ids = IdGiver(shape.said.id for row in rows for shape in row.people if shape.said)
     files: list[str] = []
     scores: list[float | None] = []
-    for part in sorted(set(parts.values())) or [""]:
-        chosen = [image for image in images if parts.get(image.row.media, "") == part]
+    for part in sorted({part_of(row) for row in rows}):
+        chosen = [image for image in images if part_of(image.row) == part]
         dataset = _dataset(project, chosen, sources, part, options, ids)
         path = work / "annotations" / f"person_keypoints{'_' if part else ''}{part}.json"
         _write_json(path, dataset)

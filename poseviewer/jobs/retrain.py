@@ -1,7 +1,8 @@
 """From a project's corrections to a training: a snapshot of who is where, then a training in a process of its own.
 
-The snapshot is a folder of COCO files and pictures. The project is only read, in one go at the beginning, so that edits
-that follow do not mix in. Held-out frames go into a file of their own and never into the one that is learnt from.
+The snapshot is a folder of COCO files and pictures. The project's people are only read, in one go at the beginning, so
+that edits that follow do not mix in. Held-out frames go into a file of their own and never into the one that is learnt
+from; which they are is noted in the project.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.values import ABSENT, Person
 from poseviewer.formats.coco_eval import AREA_RULE
 from poseviewer.jobs.export import PictureReader
-from poseviewer.project import MediaRow, Project
-from poseviewer.training.holdout import HoldOut, held_spans, is_held
+from poseviewer.project import ExportRow, HeldOut, MediaRow, Project, store_held_out
+from poseviewer.training.holdout import HoldOut, Spans, held_spans, is_held
 from poseviewer.training.results import STOP, Comparison
 
 Json = dict[str, Any]
@@ -70,7 +71,7 @@ class _Shown:
 
 
 def take_snapshot(project: Project, folder: Path, hold_out: HoldOut) -> Generator[JobEvent, None, Snapshot]:
-    """Write what a training needs to know of a project.
+    """Write what a training needs to know of a project; the held-out spans stay with the project, for its exports.
 
     Raises:
         FormatError: nobody is corrected.
@@ -78,7 +79,9 @@ def take_snapshot(project: Project, folder: Path, hold_out: HoldOut) -> Generato
     """
     media = {row.id: row for row in project.media_list()}
     names = unique_names(media.values())
-    shown = list(_chosen(project, names, hold_out))
+    corrected = [row for row in project.export_rows("corrections") if row.people]
+    spans = _spans(corrected, names, hold_out)
+    shown = list(_chosen(project, corrected, names, spans))
     if all(row.part == REMEMBER for row in shown):
         raise FormatError(
             f"{Path(project.path).name} has no corrected people.",
@@ -94,6 +97,8 @@ def take_snapshot(project: Project, folder: Path, hold_out: HoldOut) -> Generato
         (folder / part).unlink(missing_ok=True)
         if rows:
             write_bytes(folder / part, msgspec.json.encode(_dataset(rows, names, project.skeleton)))
+    held = ((number, *span) for number, name in names.items() for span in spans.get(name, ()))
+    store_held_out(project, HeldOut(tuple(held)))
     return Snapshot(folder, *counts[TRAIN], *counts[HELD], counts[REMEMBER][1])
 
 
@@ -112,13 +117,17 @@ def corrected_counts(project: Project) -> dict[str, int]:
     return {name: count for number, name in names.items() if (count := len(project.corrected_frames(number)))}
 
 
-def _chosen(project: Project, names: dict[int, str], hold_out: HoldOut) -> Generator[_Shown, None, None]:
-    """Corrected people, held out or not, and some of those whom nobody corrected."""
-    corrected = [row for row in project.export_rows("corrections") if row.people]
+def _spans(corrected: Sequence[ExportRow], names: dict[int, str], hold_out: HoldOut) -> Spans:
     labelled: dict[str, set[int]] = {}
     for row in corrected:
         labelled.setdefault(names[row.media], set()).add(row.frame)
-    spans = held_spans(hold_out, labelled)
+    return held_spans(hold_out, labelled)
+
+
+def _chosen(
+    project: Project, corrected: Sequence[ExportRow], names: dict[int, str], spans: Spans
+) -> Generator[_Shown, None, None]:
+    """Corrected people, held out or not, and some of those whom nobody corrected."""
     for row in corrected:
         away = is_held(spans, names[row.media], row.frame)
         yield _Shown(row.media, row.frame, row.people, HELD if away else TRAIN)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from poseviewer.core.progress import JobEvent, ProgressMeter
 from poseviewer.core.values import OCCLUDED, VISIBLE, Person
 from poseviewer.media import open_media
 from poseviewer.media.picture_size import picture_size
+from poseviewer.project import read_held_out
 
 if TYPE_CHECKING:
     from poseviewer.project import Project
@@ -29,6 +30,7 @@ class ExportSummary:
         visible, occluded, absent: joints by visibility.
         outside: joints that are there but lie outside the picture.
         first_outside: (media, frame) of the first such joint, or None.
+        held_out: frames that a retraining held out; they are not among the others if they are left out.
     """
 
     frames: int = 0
@@ -39,6 +41,7 @@ class ExportSummary:
     absent: int = 0
     outside: int = 0
     first_outside: tuple[int, int] | None = None
+    held_out: int = 0
 
     @property
     def joints(self) -> int:
@@ -46,16 +49,23 @@ class ExportSummary:
         return self.visible + self.occluded
 
 
-def summarise(project: Project, include: Include) -> Generator[JobEvent, None, ExportSummary]:
-    """Count what an export of ``include`` would write, as a job."""
+def summarise(
+    project: Project, include: Include, *, leave_out: bool = False
+) -> Generator[JobEvent, None, ExportSummary]:
+    """Count what an export of ``include`` would write, as a job; ``leave_out`` held-out frames are only counted."""
+    held = read_held_out(project)
+    held_frames = 0
     sizes = PictureSizes(project)
     meter = ProgressMeter(0, "frames")
     total = ExportSummary()
     for row in project.export_rows(include):
-        total = _add(total, row.media, row.frame, row.people, sizes.of(row.media, row.frame))
+        away = held.holds(row.media, row.frame)
+        held_frames += away
+        if not (away and leave_out):
+            total = _add(total, row.media, row.frame, row.people, sizes.of(row.media, row.frame))
         if event := meter.step():
             yield event
-    return total
+    return replace(total, held_out=held_frames)
 
 
 class PictureSizes:

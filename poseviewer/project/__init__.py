@@ -1,6 +1,7 @@
 """The project file: schema, rows, edits, journal, undo, integrity."""
 
 from poseviewer.project import edits
+from poseviewer.project.heldout import HeldOut, read_held_out, store_held_out
 from poseviewer.project.rows import (
     CORRECTED,
     EMPTY,
@@ -30,6 +31,7 @@ __all__ = [
     "Doubt",
     "ExportRow",
     "FrameRow",
+    "HeldOut",
     "Include",
     "Lanes",
     "MediaMatch",
@@ -40,4 +42,6 @@ __all__ = [
     "Span",
     "UndoResult",
     "edits",
+    "read_held_out",
+    "store_held_out",
 ]

@@ -13,7 +13,7 @@ from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from pytestqt.qtbot import QtBot
 
 from poseviewer.pipeline.config import NmsConfig, PipelineConfig
-from poseviewer.project import edits
+from poseviewer.project import HeldOut, edits, store_held_out
 from poseviewer.session.actions import ACTIONS
 from poseviewer.ui.desk import Desk
 from poseviewer.ui.dialogs.export import ExportDialog
@@ -224,3 +224,28 @@ def test_the_run_form_offers_the_three_pipelines(qtbot: QtBot, desk: Desk) -> No
         assert not dialog.start.isEnabled()
     settings.pipeline.setCurrentIndex(settings.pipeline.findData("topdown"))
     assert dialog.problem.text() == ""
+
+
+def test_the_export_dialog_says_what_was_held_out_and_may_include_it(qtbot: QtBot, desk: Desk, tmp_path: Path) -> None:
+    for frame in (0, 1):
+        key = desk.project.people(desk.media_id, frame)[0].key
+        desk.project.apply(edits.AcceptPrediction(desk.media_id, frame, person=key, fingerprint=f"{frame:016x}"))
+    store_held_out(desk.project, HeldOut(((desk.media_id, 1, 1),)))
+    dialog = ExportDialog(desk)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    qtbot.waitUntil(dialog.export.isEnabled, timeout=5_000)
+    assert dialog.counts._figures[0].text() == "1"
+    assert "Held-out frames, left out: 1" in dialog.checks.text()
+    assert "--include-held-out" not in dialog.command()
+    dialog.held_out.setChecked(True)
+    qtbot.waitUntil(lambda: dialog.counts._figures[0].text() == "2", timeout=5_000)
+    assert "--include-held-out" in dialog.command()
+    dialog.held_out.setChecked(False)
+    qtbot.waitUntil(lambda: dialog.counts._figures[0].text() == "1" and dialog.export.isEnabled(), timeout=5_000)
+    dialog.pictures.setCurrentIndex(2)
+    dialog.folder.setText(str(tmp_path / "out"))
+    with qtbot.waitSignal(dialog.accepted, timeout=20_000):
+        dialog.export.click()
+    written = json.loads((tmp_path / "out" / "annotations" / "person_keypoints.json").read_text())
+    assert [image["frame_index"] for image in written["images"]] == [0]

@@ -23,7 +23,7 @@ from poseviewer.ui.dialogs.job import JobDialog, with_browse
 from poseviewer.ui.dialogs.settings import show_folder
 from poseviewer.ui.messages import Message
 from poseviewer.ui.panels.widgets import Choice, Heading, Label, Segments, SmallButton, Tick
-from poseviewer.ui.text import tr
+from poseviewer.ui.text import tr, tr_sentence
 
 if TYPE_CHECKING:
     from poseviewer.formats.coco_export import ExportReport
@@ -68,6 +68,11 @@ class ExportDialog(JobDialog):
         for share, text in SHARES:
             self.split.addItem(tr(text), share)
         self.overwrite = Tick(tr("Replace an earlier export there"))
+        self.held_out = Tick(tr("Include held-out frames"))
+        self.held_out.hide()
+        self.held_out.setToolTip(tr("Frames that the last retraining kept for measuring"))
+        self.held_out.toggled.connect(self._recount)
+        self.split.currentIndexChanged.connect(self._recount)
         self.folder = QLineEdit(str(self._usual_folder()))
         self.folder.setAccessibleName(tr("To"))
         self.counts = Counts()
@@ -84,6 +89,7 @@ class ExportDialog(JobDialog):
         fields.add(tr("Pictures"), self.pictures)
         fields.add(tr("Validation"), self.split, tr("Whole media only, so that no scene is on both sides"))
         fields.add(tr("To"), with_browse(self.folder, self._browse))
+        fields.addWidget(self.held_out, fields.rowCount(), 1)
         fields.addWidget(self.overwrite, fields.rowCount(), 1)
         self.body.addLayout(fields)
         self.body.addWidget(Heading(tr("Summary")))
@@ -109,13 +115,13 @@ class ExportDialog(JobDialog):
         return place.with_name(f"{place.stem}-{form}")
 
     def _choose_format(self) -> None:
-        """Only COCO has pictures and a split; a folder that nobody typed follows the format."""
+        """Only COCO has pictures, a split and held-out frames; a folder that nobody typed follows the format."""
         form: str = self.format.currentData()
-        for field in (self.pictures, self.split):
+        for field in (self.pictures, self.split, self.held_out):
             field.setEnabled(form == "coco")
         if self.folder.text() in {str(self._usual_folder(key)) for key, _ in FORMATS}:
             self.folder.setText(str(self._usual_folder(form)))
-        self._say_checks()
+        self._recount()
 
     def _browse(self) -> None:
         found = QFileDialog.getExistingDirectory(self, tr("Export to"), str(Path(self.folder.text()).parent))
@@ -136,6 +142,7 @@ class ExportDialog(JobDialog):
             pictures=self.pictures.currentData(),
             val_share=self.split.currentData(),
             overwrite=overwrite,
+            include_held_out=self.held_out.isChecked(),
         )
 
     def command(self) -> str:
@@ -146,12 +153,24 @@ class ExportDialog(JobDialog):
         if self.format.currentData() == "coco":
             words += ["--pictures", self.pictures.currentData()]
             words += ["--val", f"{self.split.currentData():g}"] if self.split.currentData() else []
+            words += ["--include-held-out"] if self.held_out.isChecked() else []
         words += ["--overwrite"] if self.overwrite.isChecked() else []
         return shlex.join(words)
 
     def _choose(self, include: Include) -> None:
         self._include = include
         self.include.choose(include)
+        self._count()
+
+    def _recount(self) -> None:
+        """Count anew where held-out frames make a difference."""
+        if self._summary is not None and self._summary.held_out:
+            self._count()
+        else:
+            self._say_checks()
+
+    def _count(self) -> None:
+        """Count anew what the export will hold."""
         self._something = False
         self.enable()
         if self.desk.project is None:
@@ -159,7 +178,8 @@ class ExportDialog(JobDialog):
         from poseviewer.jobs.summary import summarise
 
         self.stop(self._summary_job)
-        job = summarise(self.desk.project, include)
+        leave_out = self.format.currentData() == "coco" and not (self.held_out.isChecked() or self.split.currentData())
+        job = summarise(self.desk.project, self._include, leave_out=leave_out)
         self._summary_job = self.run_beside(job, self._show_summary, tell_errors=True)
 
     def _show_summary(self, summary: ExportSummary) -> None:
@@ -168,6 +188,7 @@ class ExportDialog(JobDialog):
         self._summary = summary
         self._say_checks()
         self._something = summary.frames > 0
+        self.held_out.setVisible(summary.held_out > 0)
         self.enable()
         self.say("" if summary.frames else tr("There is nothing of this kind to export yet."))
 
@@ -178,6 +199,11 @@ class ExportDialog(JobDialog):
         lines = []
         if self.format.currentData() in ("coco", "posetrack"):
             lines.append(tr("Frames without people are listed: {count}", count=summary.empty_frames))
+        if summary.held_out and self.format.currentData() == "coco" and not self.held_out.isChecked():
+            words = tr("Held-out frames, left out: {count}", count=summary.held_out)
+            if self.split.currentData():
+                words = tr("Held-out frames, for validation: {count}", count=summary.held_out)
+            lines.append(words)
         if summary.first_outside is not None:
             _, frame = summary.first_outside
             lines.append(
@@ -204,6 +230,7 @@ class ExportDialog(JobDialog):
     def _done(self, report: ExportReport) -> None:
         folder = Path(report.folder)
         sentence = tr("Exported {frames} frames to {folder}.", frames=report.images, folder=folder.name)
+        sentence = f"{sentence} {tr_sentence(report.held_out_words())}".strip()
         self.desk.tell(
             Message(sentence, level="done", actions=((tr("Show folder"), lambda: show_folder(folder)),), key="export")
         )
