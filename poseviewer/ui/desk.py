@@ -418,7 +418,7 @@ class Desk(QObject):
         self.runs.set_config(config)
 
     def evidence_config(self) -> PipelineConfig:
-        """Return the configuration of the newest run over this media, so that evidence equals what it saw."""
+        """Return the configuration of the run that found the people of this frame, so that both match."""
         return self.runs.evidence_config()
 
     @property

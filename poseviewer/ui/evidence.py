@@ -137,6 +137,7 @@ class EvidenceKeeper(QObject):
         self.seconds = 0.0
         self.what_if: tuple[Suppression, tuple[Pose, ...]] | None = None
         self._own: FrameResult | None = None
+        self._shown: tuple[Any, ...] = ()
         self._asked: OrderedDict[int, _Asked] = OrderedDict()
         self._ids = 0
         self._cache: OrderedDict[tuple[Any, ...], FrameResult] = OrderedDict()
@@ -152,6 +153,7 @@ class EvidenceKeeper(QObject):
 
     def frame_changed(self) -> None:
         """Show cached evidence of the new frame at once, or ask after a rest."""
+        self._shown = self._key()
         cached = self._cached()
         self._set(cached, "ready" if cached is not None else "none")
         self._rest.start()
@@ -248,6 +250,9 @@ class EvidenceKeeper(QObject):
         desk = self._desk
         if not desk.frame_exact or desk.playhead.playing or any(a.kind == "box" for a in self._asked.values()):
             return
+        if self.result is not None and self._shown != self._key():
+            # Another run found the people of this frame: what is on show is not what that one saw.
+            self.frame_changed()
         if self.result is None and self.state in ("none", "error"):
             if desk.has_prediction_here() and self.state == "none":
                 self.request()
@@ -282,6 +287,7 @@ class EvidenceKeeper(QObject):
         if asked.kind == "frame":
             self._put((asked.media, asked.frame, asked.config), result)
             if here:
+                self._shown = (asked.media, asked.frame, asked.config)
                 self.seconds = seconds
                 self._set(result, "ready")
                 self._rest.start()
@@ -289,7 +295,8 @@ class EvidenceKeeper(QObject):
         if here:
             own = self._own
             joined = append(self.result, result) if self.result is not None else result
-            self._put((asked.media, asked.frame, asked.config), joined)
+            self._shown = (asked.media, asked.frame, asked.config)
+            self._put(self._shown, joined)
             self._set(joined, "ready")
             self._own = own or result
         if asked.kind == "box":

@@ -90,10 +90,18 @@ class Runs(QObject):
         self._set_running(running=False)
 
     def evidence_config(self) -> PipelineConfig:
-        """Return the configuration of the newest run over this media, so that evidence equals what it saw."""
+        """Return the configuration of the run that found the people of this frame, so that evidence equals what it saw.
+
+        A frame that no run processed goes with the newest run over the media.
+        """
         desk = self._desk
-        rows = desk.project.runs(desk.media_id) if desk.project is not None and desk.media_id is not None else ()
-        return self._config_of(max(rows, key=lambda row: row.id)) if rows else self.config
+        if desk.project is None or desk.media_id is None:
+            return self.config
+        rows = {row.id: row for row in desk.project.runs(desk.media_id)}
+        if not rows:
+            return self.config
+        here = desk.project.frame_row(desk.media_id, desk.selection.frame)
+        return self._config_of(rows.get(here.run or 0, rows[max(rows)]) if here is not None else rows[max(rows)])
 
     def _config_of(self, row: RunRow) -> PipelineConfig:
         """Return a run's configuration, on the device that is chosen now."""

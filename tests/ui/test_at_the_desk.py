@@ -5,14 +5,18 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+import msgspec
 import pytest
 from desk_tools import write_clip
 from PySide6.QtCore import QCoreApplication, QEvent, QRect
 from PySide6.QtWidgets import QApplication, QWidget
 from shiboken6 import isValid
+from window_tools import people_of, store_people
 
 from poseviewer.cli.parser import build_parser
 from poseviewer.core.progress import FrameDone, Progress
+from poseviewer.core.values import FrameResult
+from poseviewer.pipeline.config import PipelineConfig
 from poseviewer.ui.dialogs.base import Dialog, ScrolledPart
 from poseviewer.ui.dialogs.export import ExportDialog
 from poseviewer.ui.dialogs.run import RunDialog
@@ -111,8 +115,6 @@ def test_the_offer_to_delete_more_goes_with_what_it_offered(window, end):
 
 
 def test_an_old_offer_deletes_nothing_in_another_project(window, tmp_path, qtbot, clip_file):
-    from window_tools import store_people
-
     offer = delete_somebody(window)
     other = tmp_path / "other.mp4"
     other.write_bytes(clip_file.read_bytes())
@@ -241,3 +243,38 @@ def test_what_ends_after_its_dialog_is_gone_tells_no_bug(window, tmp_path, qtbot
         qtbot.waitUntil(lambda: len(ends) == 2, timeout=30_000)
         qtbot.wait(50)
     assert caught == []
+
+
+def a_run(window, frames: range, **fields) -> None:
+    """Store a finished run with a configuration of its own."""
+    project, media = window.desk.project, window.desk.media_id
+    config = msgspec.to_builtins(PipelineConfig(**fields))
+    run = project.start_run(media, config, {"estimator": {"name": "made up"}}, frames)
+    project.store_results(run, [FrameResult(i, i / 25, people_of(i), f"{i:016x}") for i in frames])
+    project.finish_run(run, "done")
+
+
+def test_evidence_is_of_the_run_that_found_the_people_of_the_frame(window, engine, qtbot):
+    desk = window.desk
+    a_run(window, range(12), confidence=0.35)
+    a_run(window, range(4, 5), confidence=0.45)
+    desk.select(frame=4)
+    assert desk.evidence_config().confidence == 0.45
+    desk.select(frame=3)
+    assert desk.evidence_config().confidence == 0.35
+    desk.select(frame=20)
+    assert desk.evidence_config().confidence == 0.45
+
+
+def test_evidence_is_asked_for_anew_after_another_run_of_the_frame(evident, engine, qtbot):
+    desk = evident.desk
+    desk.set_config(msgspec.structs.replace(desk.config, confidence=0.6))
+    assert desk.evidence_state == "stale"
+    a_run(evident, range(1), confidence=0.6)
+    qtbot.waitUntil(lambda: bool(engine.asked), timeout=5_000)
+    assert engine.asked[-1].config.confidence == 0.6
+    engine.reply(engine.asked[-1], people_of(0))
+    assert desk.evidence_state == "ready"
+    asked = len(engine.asked)
+    qtbot.wait(300)
+    assert len(engine.asked) == asked

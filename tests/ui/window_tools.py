@@ -104,7 +104,8 @@ class StandInEngine(QObject):
             self.answer.emit(Answer(request.id, -1, suppression=report, poses=tuple(people_of(0))))
         else:
             result = result_of(request.frame, poses)
-            self.answer.emit(Answer(request.id, request.frame, result, result.evidence.suppression, poses, None, 0.05))
+            report = result.evidence.suppression
+            self.answer.emit(Answer(request.id, request.frame, result, report, poses, seconds=0.05))
 
 
 def people_of(frame: int) -> tuple[Pose, ...]:
