@@ -11,7 +11,7 @@ import numpy as np
 
 from poseviewer import __version__
 from poseviewer.core.errors import CallError, FormatError
-from poseviewer.core.files import write_bytes
+from poseviewer.core.files import atomic_write
 from poseviewer.core.values import Array, FrameResult, MediaInfo
 from poseviewer.formats.coco_model import (
     ImageEntry,
@@ -109,7 +109,7 @@ def image_rows(
 
 
 def write_results(path: str | Path, rows: list[Json], images: list[Json], info: Json) -> tuple[Path, Path]:
-    """Write RESULTS.json and RESULTS.images.json; return both paths.
+    """Write RESULTS.json and RESULTS.images.json, both or neither; return both paths.
 
     Raises:
         FormatError: if they cannot be written.
@@ -120,8 +120,12 @@ def write_results(path: str | Path, rows: list[Json], images: list[Json], info: 
     companion = companion_path(path)
     head = {"made_by": f"PoseViewer {__version__}", "score": SCORE_RULE}
     try:
-        write_bytes(companion, orjson.dumps({"info": head | info, "images": images}))
-        write_bytes(path, orjson.dumps(rows))
+        with atomic_write(path) as results, atomic_write(companion) as beside:
+            beside.write(orjson.dumps({"info": head | info, "images": images}))
+            results.write(orjson.dumps(rows))
+            # A disk that is full says so here, before either takes its name.
+            beside.flush()
+            results.flush()
     except OSError as error:
         raise FormatError(f"{path} cannot be written: {error.strerror}.", file=path) from error
     return path, companion

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from poseviewer.jobs.importing import import_into
 from poseviewer.jobs.overlay import overlay_video
 from poseviewer.jobs.predicting import PredictOrder, predict_files
 from poseviewer.jobs.probe import info_json, info_lines, probe_media
-from poseviewer.jobs.results import given_boxes
+from poseviewer.jobs.results import given_boxes, write_results
 from poseviewer.jobs.video_out import video_writer
 from poseviewer.media import open_media
 
@@ -271,7 +272,8 @@ def test_boxes_over_several_videos_go_to_the_one_that_they_name(tmp_path: Path) 
         given = boxes_of(path, clip)
         assert {frame: key.id for frame, key in given.images.items()} == {3: number}
         np.testing.assert_allclose(given.boxes[3], [[number, 2, number + 3, 6, 0.5]])
-    report = finish(import_into(path_with_joints(tmp_path, said), clips[1], tmp_path / "b.poseproj"))
+    joints = path_with_joints(tmp_path, said)
+    report = finish(import_into(joints, clips[1], tmp_path / "b.poseproj"))
     assert (report.images, report.persons, report.missing) == (1, 1, 1)
 
 
@@ -324,6 +326,21 @@ def test_doctor_knows_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     words = " ".join(finding.text for finding in diagnose().findings)
     assert "6.12.0 crashes" in words
     assert "opencv-python-headless is installed beside" in words
+
+
+def test_a_disk_that_is_full_leaves_no_half_of_a_results_pair(tmp_path: Path) -> None:
+    path, companion = tmp_path / "r.json", tmp_path / "r.images.json"
+    write_results(path, [], [image(1, "a.png")], {})
+    before = companion.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(FormatError, match=r"r\.json cannot be written: File too large"):
+            write_results(path, [{"keypoints": [0.5] * 5000}], [image(2, "b.png")], {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert companion.read_bytes() == before
+    assert sorted(tmp_path.iterdir()) == [companion, path]
 
 
 def test_a_disk_that_is_full_while_frames_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
