@@ -228,6 +228,49 @@ NO_JOINT, STARTED, BY_TAG, REFINED = range(4)
 """How a keypoint came to its person in a :class:`Grouping`."""
 
 
+@dataclass(frozen=True, slots=True)
+class GroupingRules:
+    """How candidates become people.
+
+    Attributes:
+        form: whose code; decides the tag distance and, in :func:`poseviewer.ops.grouping.fill_missing`, two oddities.
+        order: joints in the order of grouping; None is COCO's for 17 joints, else as they come.
+        most: candidates per joint and people that take part in matching. No cap on people: joints that match nobody
+            open new people, also beyond it.
+        detection_threshold: a candidate's value must exceed it.
+        tag_threshold: a joint belongs to a person whose mean tag is nearer.
+        use_value: prefer higher values: the cost is round(distance) * 100 - value instead of the distance.
+        ignore_too_much: skip a joint type once ``most`` people exist.
+        kernel: side of the window in which a candidate must be the maximum, odd.
+    """
+
+    form: Literal["ae", "higher"] = "higher"
+    order: tuple[int, ...] | None = None
+    most: int = 30
+    detection_threshold: float = 0.1
+    tag_threshold: float = 1.0
+    use_value: bool = True
+    ignore_too_much: bool = False
+    kernel: int = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupingPeaks:
+    """What grouping began with: the best M peaks of each of K joints, and its rules.
+
+    Attributes:
+        values: ``(K, M)`` float32 of the heatmaps.
+        cells: ``(K, M, 2)`` int64 x, y on the maps that were decoded.
+        tags: ``(K, M, T)`` float32.
+        rules: by which they became people.
+    """
+
+    values: Array
+    cells: npt.NDArray[np.int64]
+    tags: Array
+    rules: GroupingRules
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Grouping:
     """Why keypoints of a whole picture became these people (bottom-up), for N candidates.
@@ -243,6 +286,7 @@ class Grouping:
             whose tag fits best).
         order: joints in the order in which they were grouped.
         limit: largest tag distance that lets a keypoint join.
+        peaks: what it began with, so that other limits can be tried without a network.
     """
 
     tags: Array
@@ -253,6 +297,7 @@ class Grouping:
     how: npt.NDArray[np.uint8]
     order: tuple[int, ...]
     limit: float
+    peaks: GroupingPeaks | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,10 +19,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from poseviewer.core.values import REFINED
+from poseviewer.core.values import REFINED, GroupingRules
 from poseviewer.ops import refinement
 from poseviewer.ops.flip_mmpose import aggregate
-from poseviewer.ops.grouping import GroupingRules, Matched, joint_order, top_candidates, trace_by_tag
+from poseviewer.ops.grouping import Matched, joint_order, top_candidates, trace_by_tag
 from poseviewer.ops.tag_search import TagSearch
 
 SEEN_FROM = 0.5
@@ -130,8 +130,7 @@ class AeCodec:
         tags = tag_maps.reshape(count, -1, joints, *maps.shape[2:]).permute(0, 2, 3, 4, 1)
         rules = self._rules()
         top = top_candidates(maps, tags, rules)
-        # Who may join is not limited in number, unlike in the older codes.
-        matching = replace(rules, most=sys.maxsize)
+        matching = self.matching_rules()
         found = []
         for picture in range(count):
             values, xy, of_candidates = (part[picture].cpu().numpy() for part in top)
@@ -140,6 +139,10 @@ class AeCodec:
             matched = Matched(people[kept], how[kept], distance[kept])
             found.append(self._people(matched, maps[picture], tags[picture]))
         return found
+
+    def matching_rules(self) -> GroupingRules:
+        """The rules of matching: who may join is not limited in number, unlike in the older codes."""
+        return replace(self._rules(), most=sys.maxsize)
 
     def _rules(self) -> GroupingRules:
         return GroupingRules(

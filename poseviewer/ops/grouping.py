@@ -8,7 +8,6 @@ Facts: reference/hrnet_ae_mmpose.md section 13. Two published forms differ: "ae"
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -17,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from poseviewer.core.values import BY_TAG, NO_JOINT, STARTED
+from poseviewer.core.values import BY_TAG, NO_JOINT, STARTED, GroupingRules
 from poseviewer.ops.munkres import assign
 from poseviewer.ops.tag_search import TagSearch
 
@@ -26,32 +25,6 @@ COCO_ORDER = (*range(7), 11, 12, 7, 8, 9, 10, 13, 14, 15, 16)
 """Joints from the head and torso outwards, as the published code groups them."""
 NO_COLUMN = 1e10
 QUARTER, HALF = 0.25, 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class GroupingRules:
-    """How candidates become people.
-
-    Attributes:
-        form: whose code; decides the tag distance and, in :func:`fill_missing`, two oddities.
-        order: joints in the order of grouping; None is COCO's for 17 joints, else as they come.
-        most: candidates per joint and people that take part in matching. No cap on people: joints that match nobody
-            open new people, also beyond it.
-        detection_threshold: a candidate's value must exceed it.
-        tag_threshold: a joint belongs to a person whose mean tag is nearer.
-        use_value: prefer higher values: the cost is round(distance) * 100 - value instead of the distance.
-        ignore_too_much: skip a joint type once ``most`` people exist.
-        kernel: side of the window in which a candidate must be the maximum, odd.
-    """
-
-    form: Literal["ae", "higher"] = "higher"
-    order: tuple[int, ...] | None = None
-    most: int = 30
-    detection_threshold: float = 0.1
-    tag_threshold: float = 1.0
-    use_value: bool = True
-    ignore_too_much: bool = False
-    kernel: int = 5
 
 
 AE_RULES = GroupingRules(form="ae", ignore_too_much=True, kernel=3)

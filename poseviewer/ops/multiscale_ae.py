@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from poseviewer.core.values import GroupingRules
 from poseviewer.ops import grouping
 
 UNIT = 200.0
@@ -122,7 +123,7 @@ class ScaleSum:
         back = torch.linalg.inv(picture_matrix(self.picture_wh, self.first, self.natural))[:2]
         return torch.cat((back[:, :2] * CELL, back[:, 2:]), dim=1)
 
-    def people(self, rules: grouping.GroupingRules = grouping.AE_RULES) -> tuple[Tensor, Tensor]:
+    def people(self, rules: GroupingRules = grouping.AE_RULES) -> tuple[Tensor, Tensor]:
         """People ``(P, K, 3 + T)`` float64 in picture pixels and their scores ``(P,)``.
 
         Raises:

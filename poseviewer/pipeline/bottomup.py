@@ -18,7 +18,7 @@ from torch import Tensor
 from poseviewer.core.errors import WeightsError
 from poseviewer.core.progress import Note
 from poseviewer.core.skeleton import skeleton
-from poseviewer.core.values import NO_JOINT, REFINED, Array, Candidates, Grouping
+from poseviewer.core.values import NO_JOINT, REFINED, Array, Candidates, Grouping, GroupingPeaks, GroupingRules
 from poseviewer.ops import codec_ae_mmpose, grouping, higher, multiscale_ae, warp_mmpose
 from poseviewer.ops.crops import FrameSampler
 from poseviewer.pipeline.batches import Clock
@@ -41,6 +41,8 @@ class Maps:
         to_frame: ``(2, 3)`` float64, cells counted from their corners -> frame pixels, one for each picture.
         fed: ``(B, 3, H, W)`` 0..255, the pictures as they were fed at the scale nearest to 1.
         fed_to_frame: ``(2, 3)`` float64, pixels of ``fed`` -> frame pixels.
+        shown: heatmaps, tags and their ``to_frame`` at the network's own resolution where the others are enlarged:
+            what is kept as evidence. None where they are the same, or no evidence was asked for.
     """
 
     heat: list[Tensor | None]
@@ -48,6 +50,7 @@ class Maps:
     to_frame: list[Tensor]
     fed: Tensor
     fed_to_frame: Tensor
+    shown: tuple[Tensor, Tensor, Tensor] | None = None
 
 
 class BottomUp(WholePicture):
@@ -60,6 +63,8 @@ class BottomUp(WholePicture):
         spec = networks.spec
         self.decode = spec.decode
         self.rules = rules_of(spec.decode, networks.joints)
+        if config.grouping_limit is not None:
+            self.rules = replace(self.rules, tag_threshold=config.grouping_limit)
         self.side = config.input_size or min(spec.input_wh)
         kit = skeleton(networks.skeleton) if networks.skeleton else None
         self._mirror = kit.flip if kit is not None else None
@@ -72,7 +77,7 @@ class BottomUp(WholePicture):
             WeightsError: the network's answer is not finite.
         """
         ways = {"newell": self._square_maps, "mmpose_ae": self._padded_maps}
-        maps = ways.get(self.decode, self._maps)(pixels, clock)
+        maps = ways.get(self.decode, self._maps)(pixels, clock, keep_evidence=keep_evidence)
         seen = []
         for index, (heat, tags, to_frame) in enumerate(zip(maps.heat, maps.tags, maps.to_frame, strict=True)):
             if heat is None or tags is None:
@@ -81,10 +86,13 @@ class BottomUp(WholePicture):
             _check_finite(heat, tags)
             one = self._people(heat, tags, to_frame, keep_evidence=keep_evidence)
             clock.mark("decode")
-            if keep_evidence:
+            if keep_evidence and one.grouping is not None:
+                if maps.shown is not None:
+                    heat, tags, to_frame = maps.shown[0][index], maps.shown[1][index], maps.shown[2]
                 matrix = centred(to_frame)
                 crop = picture_evidence(maps.fed[index], _matrix(maps.fed_to_frame), _host(heat), matrix)
-                one = replace(one, crop=crop)
+                own = _host(tags.expand(len(heat), -1, -1, -1))
+                one = replace(one, crop=crop, grouping=replace(one.grouping, tags=own, map_to_frame=matrix))
                 clock.mark("evidence")
             seen.append(one)
         return seen
@@ -100,13 +108,14 @@ class BottomUp(WholePicture):
         # Newell's network answers with all its stacks in one tensor, and the last one counts.
         return tuple((stage[:, -1] if stage.ndim == 5 else stage).float() for stage in stages)
 
-    def _maps(self, pixels: Tensor, clock: Clock) -> Maps:
+    def _maps(self, pixels: Tensor, clock: Clock, *, keep_evidence: bool) -> Maps:
         """HigherHRNet's way: inputs of the picture's aspect, all stages at the last one's size."""
         size_wh = (pixels.shape[3], pixels.shape[2])
         scales = sorted(self.config.scales, reverse=True)
         sampler = FrameSampler(pixels, smooth=self.config.smooth)
         base = higher.scaled_input(size_wh, self.side, 1.0, scales[-1]).size_wh
         total = higher.Scales(scales, project_wh=base)
+        small: higher.Scales | None = None
         shown = min(scales, key=lambda scale: abs(scale - 1))
         kept = (pixels, torch.eye(2, 3))
         for scale in scales:
@@ -118,13 +127,22 @@ class BottomUp(WholePicture):
             passes = [stages.read(plain)]
             if self._flip:
                 passes.append(stages.read(self._outputs(inputs.flip(3)), mirrored=True))
+            if keep_evidence:
+                # The largest scale comes first; its maps shrink to the size that scale 1's have.
+                side = passes[0][0].shape[3] / window.size_wh[0]
+                small = small or higher.Scales(scales, project_wh=(round(base[0] * side), round(base[1] * side)))
+                small.add(scale, passes)
             total.add(scale, passes)
             clock.mark("estimator")
             kept = (fed, matrix) if scale == shown else kept
         heat, tags = total.result()
         # As published, the way back is that of the input that went through last.
         to_frame = window.matrix((heat.shape[3], heat.shape[2]))
-        return Maps(list(heat), list(tags), [to_frame] * len(pixels), *kept)
+        own = None
+        if small is not None:
+            low, of_low = small.result()
+            own = low, of_low, window.matrix((low.shape[3], low.shape[2]))
+        return Maps(list(heat), list(tags), [to_frame] * len(pixels), *kept, own)
 
     def _stages(self, outputs: tuple[Tensor, ...]) -> higher.StageRules:
         """How outputs are read: heatmaps in every stage, tags where channels are left."""
@@ -139,7 +157,7 @@ class BottomUp(WholePicture):
             tag_per_joint=first.shape[1] >= 2 * joints,
         )
 
-    def _square_maps(self, pixels: Tensor, clock: Clock) -> Maps:
+    def _square_maps(self, pixels: Tensor, clock: Clock, *, keep_evidence: bool) -> Maps:
         """pose-ae-train's way: a square input, sums over scales, tags of the scales near 1."""
         size_wh = (pixels.shape[3], pixels.shape[2])
         joints = self.networks.joints
@@ -164,7 +182,7 @@ class BottomUp(WholePicture):
         found = [one.result() if one.tags else (None, None) for one in sums]
         return Maps([heat for heat, _ in found], [tags for _, tags in found], [s.to_picture() for s in sums], *kept)
 
-    def _padded_maps(self, pixels: Tensor, clock: Clock) -> Maps:
+    def _padded_maps(self, pixels: Tensor, clock: Clock, *, keep_evidence: bool) -> Maps:
         """MMPose's way: the shorter side reaches the input size, maps are brought to the input's size; one scale."""
         picture_wh = (pixels.shape[3], pixels.shape[2])
         window = warp_mmpose.bottom_up_input(picture_wh, (self.side, self.side), mode="expand")
@@ -173,14 +191,20 @@ class BottomUp(WholePicture):
         matrix = warp_mmpose.warp_matrix(centre, scale, torch.zeros(1), size_wh, inverse=True)[0]
         fed, inputs = self._feed(FrameSampler(pixels, smooth=self.config.smooth), matrix, size_wh, len(pixels))
         clock.mark("crops")
+        plain = self._outputs(inputs)[-1]
         mirrored = self._outputs(inputs.flip(3))[-1] if self._flip else None
-        mirror = self._mirror or tuple(range(self.networks.joints))
-        heat, tags = codec_ae_mmpose.join_passes(self._outputs(inputs)[-1], mirrored, mirror, size_wh)
-        tags = tags.reshape(len(heat), -1, *heat.shape[1:]).permute(0, 2, 3, 4, 1)
+
+        def joined(map_wh: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+            mirror = self._mirror or tuple(range(self.networks.joints))
+            heat, tags = codec_ae_mmpose.join_passes(plain, mirrored, mirror, map_wh)
+            step = scale[0] / torch.tensor(map_wh)
+            to_frame = torch.cat((torch.diag(step), (centre - scale / 2).T), dim=1)
+            return heat, tags.reshape(len(heat), -1, *heat.shape[1:]).permute(0, 2, 3, 4, 1), to_frame
+
+        heat, tags, to_frame = joined(size_wh)
         clock.mark("estimator")
-        step = scale[0] / torch.tensor(size_wh)
-        to_frame = torch.cat((torch.diag(step), (centre - scale / 2).T), dim=1)
-        return Maps(list(heat), list(tags), [to_frame] * len(heat), fed, matrix)
+        shown = joined((plain.shape[3], plain.shape[2])) if keep_evidence else None
+        return Maps(list(heat), list(tags), [to_frame] * len(heat), fed, matrix, shown)
 
     def _feed(
         self, sampler: FrameSampler, matrix: Tensor, size_wh: tuple[int, int], count: int
@@ -214,8 +238,22 @@ class BottomUp(WholePicture):
                 how=how,
                 order=grouping.joint_order(self.rules, len(heat)),
                 limit=self.rules.tag_threshold,
+                peaks=self._peaks(heat, tags),
             ),
         )
+
+    def _peaks(self, heat: Tensor, tags: Tensor) -> GroupingPeaks:
+        """What grouping begins with, on the host."""
+        top = grouping.top_candidates(heat[None], tags[None], self.rules)
+        values, cells, own = (part[0].cpu().numpy() for part in top)
+        rules = self.rules
+        if self.decode == "mmpose_ae":
+            rules = self._codec((heat.shape[2], heat.shape[1])).matching_rules()
+        return GroupingPeaks(values, cells, own, rules)
+
+    def _codec(self, size_wh: tuple[int, int]) -> codec_ae_mmpose.AeCodec:
+        codec = codec_ae_mmpose.published(size_wh, size_wh)
+        return replace(codec, order=self.rules.order, tag_threshold=self.rules.tag_threshold)
 
     def _grouped(self, heat: Tensor, tags: Tensor) -> _Grouped:
         """Group as HigherHRNet and pose-ae-train do."""
@@ -239,7 +277,7 @@ class BottomUp(WholePicture):
     def _mmpose(self, heat: Tensor, tags: Tensor) -> _Grouped:
         """Group as MMPose does."""
         size_wh = (heat.shape[2], heat.shape[1])
-        codec = replace(codec_ae_mmpose.published(size_wh, size_wh), order=self.rules.order)
+        codec = self._codec(size_wh)
         flat = tags.permute(3, 0, 1, 2).flatten(0, 1)
         found = codec.decode(heat[None], flat[None])[0]
         arrays = (found.joints, found.scores, found.tags, found.person_scores, found.person_tags)
@@ -265,7 +303,7 @@ class _Grouped:
     distance: npt.NDArray[np.float32]
 
 
-def rules_of(decode: str, joints: int) -> grouping.GroupingRules:
+def rules_of(decode: str, joints: int) -> GroupingRules:
     """Return the published rules of grouping for a network's decoding and joint count."""
     rules = grouping.AE_RULES if decode == "newell" else grouping.HIGHER_RULES
     return replace(rules, order=grouping.COCO_ORDER[:CROWDPOSE]) if joints == CROWDPOSE else rules

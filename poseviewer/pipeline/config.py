@@ -16,6 +16,8 @@ PrecisionName = Literal["auto", "float32", "bf16", "fp16"]
 BackendName = Literal["auto", "eager", "torch", "onnxruntime", "openvino"]
 TrackerName = Literal["auto", "", "oks", "poseflow", "kalman"]
 LARGEST_INPUT = 4096
+MOST_GROUPING_LIMIT = 10.0
+"""Tag distance beyond which nobody is told apart any more."""
 BUNDLED_BOTTOM_UP = "weights/bottomup.safetensors"
 
 __all__ = ["NmsConfig", "NmsVersion", "PipelineConfig", "applied_nms", "config_hash", "reference_nms", "with_nms"]
@@ -40,6 +42,7 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         input_size: of the whole picture in the network, bottom-up (shorter side; pose-ae: its square) and one-stage
             (longer side), in pixels; 0 is what the network was trained for.
         scales: of that size, averaged, bottom-up only.
+        grouping_limit: largest tag distance that lets a joint join a person, bottom-up only; None is the published one.
         nms: pose NMS, top-down only (see :func:`applied_nms`).
         tracker: who is who from frame to frame: "kalman" (motion and pose), "poseflow", "oks" (pose alone), "" for
             nobody, "auto" for "kalman" in videos and nobody in pictures.
@@ -62,6 +65,7 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     flip: bool = False
     input_size: int = 0
     scales: tuple[float, ...] = (1.0,)
+    grouping_limit: float | None = None
     nms: NmsConfig = NmsConfig()
     tracker: TrackerName = "auto"
     reid: str = ""
@@ -91,6 +95,11 @@ def check_config(config: PipelineConfig) -> None:
         raise CallError("The pipeline's scales must be one or more numbers between 0.1 and 4.")
     if len(config.scales) > 1 and 1.0 not in config.scales:
         raise CallError("Several scales must hold 1, because the tags are taken from it.")
+    if config.grouping_limit is not None and not 0 < config.grouping_limit <= MOST_GROUPING_LIMIT:
+        raise CallError(
+            f"The pipeline's grouping_limit must lie between 0 and {MOST_GROUPING_LIMIT:g}, not "
+            f"{config.grouping_limit:g}."
+        )
     if config.reid and config.tracker not in ("auto", "kalman"):
         raise CallError(f"Only the tracker kalman compares what people look like, not {config.tracker or 'none'}.")
     if config.nms.version in ("box", "none"):

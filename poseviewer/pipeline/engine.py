@@ -22,9 +22,10 @@ import numpy.typing as npt
 
 from poseviewer.core.errors import DeviceError, KnownError
 from poseviewer.core.progress import JobEvent
-from poseviewer.core.values import Candidates, Frame, FrameResult, Pixels, Pose, Suppression
+from poseviewer.core.values import Candidates, Frame, FrameResult, Grouping, Pixels, Pose, Suppression
 from poseviewer.pipeline.config import NmsConfig, PipelineConfig, check_config, config_hash
 from poseviewer.pipeline.evidence import EvidenceCache, EvidenceKey
+from poseviewer.pipeline.regrouping import Regrouped, regroup
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +70,24 @@ class SuppressionRequest:
     nms: NmsConfig
 
 
-Request = EvidenceRequest | SuppressionRequest
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupingRequest:
+    """Group kept peaks again with another limit; no network runs.
+
+    Attributes:
+        id: chosen by who asks.
+        grouping: the evidence.
+        limit: largest tag distance that lets a joint join.
+        least: a person's score must exceed it.
+    """
+
+    id: int
+    grouping: Grouping
+    limit: float
+    least: float
+
+
+Request = EvidenceRequest | SuppressionRequest | GroupingRequest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,12 +96,13 @@ class Answer:
 
     Attributes:
         id: the request's.
-        frame: the request's; -1 for suppression.
-        result: with evidence; None for suppression and after an error.
+        frame: the request's; -1 for suppression and grouping.
+        result: with evidence; None for suppression, grouping and after an error.
         suppression: the report.
         poses: the survivors.
         error: what went wrong, in one sentence.
         seconds: how long it took.
+        regrouped: what another grouping limit would do.
     """
 
     id: int
@@ -93,6 +112,7 @@ class Answer:
     poses: tuple[Pose, ...] = ()
     error: KnownError | None = None
     seconds: float = 0.0
+    regrouped: Regrouped | None = None
 
 
 class Engine:
@@ -204,7 +224,7 @@ class Engine:
 
     def _next_request(self) -> Request | None:
         with self._wake:
-            for slot in ("boxes", "suppression", "evidence"):
+            for slot in ("boxes", "suppression", "grouping", "evidence"):
                 if slot in self._slots and not self._stop:
                     return self._slots.pop(slot)
         return None
@@ -298,10 +318,14 @@ class Engine:
 def _slot(request: Request) -> str:
     if isinstance(request, SuppressionRequest):
         return "suppression"
+    if isinstance(request, GroupingRequest):
+        return "grouping"
     return "evidence" if request.boxes is None else "boxes"
 
 
-def _decide(request: SuppressionRequest) -> Answer:
+def _decide(request: SuppressionRequest | GroupingRequest) -> Answer:
+    if isinstance(request, GroupingRequest):
+        return Answer(request.id, -1, regrouped=regroup(request.grouping, request.limit, request.least))
     from poseviewer.pipeline.workers import suppress
 
     report, poses = suppress(request.candidates, request.nms)

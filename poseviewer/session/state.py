@@ -66,6 +66,7 @@ class Display:
         heat_map: name of the colour table.
         heat_shared: one scale, 0 to 1, for all maps; otherwise each map has its own ("each").
         half_peak: the line where the map falls to half of its peak.
+        tag_map: the joint's tag map over the picture in place of its heatmap, where a bottom-up network has one.
         dim: whether the crop is dimmed beneath the heat.
         crop: outline of the selected person's crop.
         colour_by: side of the body, or track.
@@ -83,6 +84,7 @@ class Display:
     heat_map: HeatMap = "inferno"
     heat_shared: bool = True
     half_peak: bool = False
+    tag_map: bool = False
     dim: bool = True
     crop: bool = True
     colour_by: ColourBy = "side"

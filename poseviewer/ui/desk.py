@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from poseviewer.media import Media
     from poseviewer.ops.nms_config import NmsConfig
     from poseviewer.pipeline.config import PipelineConfig
+    from poseviewer.pipeline.regrouping import Regrouped
     from poseviewer.project import Project
 
 log = logging.getLogger("poseviewer.desk")
@@ -202,6 +203,11 @@ class Desk(QObject):
     def what_if(self) -> tuple[Suppression, tuple[Pose, ...]] | None:
         """Suppression and survivors with the thresholds last asked by ``what_if_nms``."""
         return self._evidence.what_if
+
+    @property
+    def regrouped(self) -> Regrouped | None:
+        """What the grouping limit last asked by ``what_if_grouping`` would do."""
+        return self._evidence.regrouped
 
     def person_by_key(self, key: str) -> Person | None:
         """Return the person of the selected frame that has ``key``, or None."""
@@ -445,6 +451,10 @@ class Desk(QObject):
     def what_if_nms(self, nms: NmsConfig) -> None:
         """Ask what suppression would have done with ``nms``; the answer comes as ``what_if``."""
         self._evidence.request_nms(nms)
+
+    def what_if_grouping(self, limit: float) -> None:
+        """Ask what grouping would have done with ``limit``; the answer comes as ``regrouped``."""
+        self._evidence.request_grouping(limit)
 
     def run_on_box(self, box: npt.ArrayLike, person_key: str | None = None) -> None:
         """Run the estimator on a box of the selected frame; the pose becomes a new person or replaces one."""

@@ -26,6 +26,7 @@ from poseviewer.ui.parts import DeskParts, Peak, State
 if TYPE_CHECKING:
     from poseviewer.ops.nms_config import NmsConfig
     from poseviewer.pipeline.config import PipelineConfig
+    from poseviewer.pipeline.regrouping import Regrouped
 
 REST_MS = 120
 CACHE_BYTES = 256 << 20
@@ -36,7 +37,7 @@ LEAST_IOU = 0.4
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Asked:
-    kind: Literal["frame", "box", "person", "nms"]
+    kind: Literal["frame", "box", "person", "nms", "grouping"]
     media: int | None
     frame: int
     person: str | None = None
@@ -124,6 +125,7 @@ class EvidenceKeeper(QObject):
         result: of the selected frame with evidence, or None.
         state: none, loading, ready, stale or error.
         what_if: suppression and poses with other thresholds, or None.
+        regrouped: what another grouping limit would do, or None.
     """
 
     changed = Signal()
@@ -136,6 +138,7 @@ class EvidenceKeeper(QObject):
         self.state: State = "none"
         self.seconds = 0.0
         self.what_if: tuple[Suppression, tuple[Pose, ...]] | None = None
+        self.regrouped: Regrouped | None = None
         self._own: FrameResult | None = None
         self._shown: tuple[Any, ...] = ()
         self._asked: OrderedDict[int, _Asked] = OrderedDict()
@@ -213,6 +216,17 @@ class EvidenceKeeper(QObject):
         number = self._note(_Asked("nms", self._desk.selection.media, self._desk.selection.frame))
         self._desk.engine.ask(SuppressionRequest(number, self._own.evidence.candidates, nms))
 
+    def request_grouping(self, limit: float) -> None:
+        """Ask what grouping would have done with another limit, from the kept peaks."""
+        evidence = self._own.evidence if self._own is not None else None
+        if evidence is None or evidence.grouping is None:
+            return
+        from poseviewer.pipeline.engine import GroupingRequest
+
+        number = self._note(_Asked("grouping", self._desk.selection.media, self._desk.selection.frame))
+        least = self._desk.evidence_config().confidence
+        self._desk.engine.ask(GroupingRequest(number, evidence.grouping, limit, least))
+
     def _ask(
         self,
         kind: Literal["frame", "box", "person"],
@@ -280,6 +294,10 @@ class EvidenceKeeper(QObject):
             if here and answer.suppression is not None:
                 self.what_if = (answer.suppression, answer.poses)
                 self.what_if_changed.emit()
+        elif asked.kind == "grouping":
+            if here and answer.regrouped is not None:
+                self.regrouped = answer.regrouped
+                self.what_if_changed.emit()
         elif answer.result is not None and answer.result.evidence is not None:
             self._take(asked, answer.result, answer.seconds, here=here)
 
@@ -307,8 +325,8 @@ class EvidenceKeeper(QObject):
         self._own = result
         self._matches.clear()
         self._peaks.clear()
-        if self.what_if is not None:
-            self.what_if = None
+        if self.what_if is not None or self.regrouped is not None:
+            self.what_if = self.regrouped = None
             self.what_if_changed.emit()
         self.changed.emit()
 

@@ -18,7 +18,7 @@ from poseviewer.core.progress import JobEvent
 from poseviewer.core.values import Frame
 
 if TYPE_CHECKING:
-    from poseviewer.pipeline.engine import Engine, EvidenceRequest, SuppressionRequest
+    from poseviewer.pipeline.engine import Engine, Request
 
 log = logging.getLogger("poseviewer.threads")
 
@@ -99,7 +99,7 @@ class EngineThread(QThread):
         self._told = ""
         self._jobs: list[JobMaker] = []
 
-    def ask(self, request: EvidenceRequest | SuppressionRequest) -> None:
+    def ask(self, request: Request) -> None:
         """Put ``request`` into the interactive slot; the newest wins. Starts the thread if need be."""
         with QMutexLocker(self._lock):
             if self._engine is None:

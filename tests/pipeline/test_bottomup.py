@@ -25,6 +25,7 @@ from poseviewer.ops import grouping, higher
 from poseviewer.pipeline.bottomup import BottomUp, centred, rules_of
 from poseviewer.pipeline.config import PipelineConfig, applied_nms, check_config
 from poseviewer.pipeline.loading import load_networks
+from poseviewer.pipeline.regrouping import regroup
 from poseviewer.pipeline.run import run
 from poseviewer.pipeline.workers import make_worker, suppress
 
@@ -77,6 +78,27 @@ def test_people_come_out_where_they_are(form: str, two: tuple[np.ndarray, np.nda
         assert pose.score == pytest.approx(float(pose.scores.mean()), abs=1e-5)
         assert pose.scores.min() > 0.3
     assert [pose.score for pose in result.poses] == sorted((pose.score for pose in result.poses), reverse=True)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_another_limit_is_tried_as_a_run_with_it_decides(form: str, two: tuple[np.ndarray, np.ndarray]) -> None:
+    """The tags of a person's joints go up by OWN each, so that a smaller limit cuts people in two."""
+    limit = 3.7 * OWN
+    evidence = look(form, two[0], changed(confidence=0.0)).evidence
+    assert evidence is not None
+    assert evidence.grouping is not None
+    tried = regroup(evidence.grouping, limit, 0.0)
+    assert tried is not None
+    strict = look(form, two[0], changed(grouping_limit=limit, confidence=0.0)).evidence
+    assert strict is not None
+    assert strict.grouping is not None
+    assert strict.grouping.limit == limit
+    assert (tried.before, tried.after) == (2, len(strict.grouping.how))
+    assert tried.after > 2
+    grouped = np.isin(strict.grouping.how[:2], (STARTED, BY_TAG))
+    assert sorted(tried.moved) == [(person, joint) for person, joint in np.argwhere(~grouped).tolist()]
+    with pytest.raises(CallError, match="grouping_limit must lie between 0 and 10"):
+        check_config(changed(grouping_limit=0.0))
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -339,10 +361,15 @@ def test_our_own_files_with_tags_run(tmp_path: Path) -> None:
         heat, tags = total.result()
         people, scores = grouping.group_people(heat[0], tags[0])
     found = result.evidence.candidates
-    np.testing.assert_allclose(why.tags, tags[0].numpy(), atol=1e-4)
+    # Kept are the network's own maps, a quarter of the enlarged ones that decoding uses, in the picture's place.
+    own = torch.stack([plain[1][0], mirrored[1][0]], dim=3)
+    np.testing.assert_allclose(why.tags, own.numpy(), atol=1e-4)
+    np.testing.assert_allclose(why.map_to_frame[:, :2] / 2, window.matrix((128, 64))[:, :2].numpy(), atol=1e-9)
     assert len(found.box_scores) == len(scores) > 3
     np.testing.assert_allclose(np.sort(found.box_scores), np.sort(scores.numpy()), atol=1e-4)
-    np.testing.assert_allclose(crop[0].heatmaps, heat[0].numpy(), atol=1e-4)
+    own = (plain[0][0] + mirrored[0][0]) / 2
+    np.testing.assert_allclose(crop[0].heatmaps, own.numpy(), atol=1e-4)
+    assert crop[0].heatmaps.nbytes * 4 == heat[0].nbytes
     places = window.to_picture(people[..., :2], (128, 64)).numpy()
     seen = people[..., 2].numpy() > 0
     np.testing.assert_allclose(found.keypoints[seen], places[seen], atol=0.51)

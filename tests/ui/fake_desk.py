@@ -220,6 +220,7 @@ class FakeDesk(QObject):
         self.calls: list[tuple[Any, ...]] = []
         self.edits: list[Any] = []
         self.what_if: Any = None
+        self.regrouped: Any = None
         self.evidence_state = "ready"
         self.predicted_here = False
         self.spans = [(760, 870)]
@@ -334,6 +335,14 @@ class FakeDesk(QObject):
         self.calls.append(("set_config", config))
         self.config = config
         self.config_changed.emit()
+
+    def what_if_grouping(self, limit: float) -> None:
+        """Answer at once, as the engine does from kept peaks."""
+        from poseviewer.pipeline.regrouping import regroup
+
+        self.calls.append(("what_if_grouping", limit))
+        self.regrouped = regroup(self.evidence.evidence.grouping, limit, 0.0)
+        self.what_if_changed.emit()
 
     def what_if_nms(self, nms: NmsConfig) -> None:
         """Decide again: the threshold alone decides here."""

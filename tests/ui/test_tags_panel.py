@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
 
-from poseviewer.core.values import BY_TAG, NO_JOINT, REFINED, STARTED, Grouping
+from poseviewer.core.values import BY_TAG, NO_JOINT, REFINED, STARTED, Grouping, GroupingPeaks, GroupingRules
+from poseviewer.pipeline.config import PipelineConfig
+from poseviewer.pipeline.regrouping import regroup
+from poseviewer.ui.canvas.tagmap import tag_image
 from poseviewer.ui.panels.tags import TagsPanel
-from poseviewer.ui.panels.tagviews import short_joint, tag_image
+from poseviewer.ui.panels.tagviews import short_joint
 from poseviewer.ui.panels.tagwords import (
     Call,
     Calls,
@@ -54,6 +57,23 @@ def grouping(dimensions: int = 1, *, measure: float = 1.0) -> Grouping:
     joint_tags = np.where(how[..., None] == NO_JOINT, np.nan, tags).astype(np.float32)
     place = np.array([[16.0, 0, 7.5], [0, 16.0, 7.5]])
     return Grouping(maps, place, joint_tags, np.array(means, np.float32), distance, how, ORDER, 1.0)
+
+
+def two_people() -> Grouping:
+    """Why two people came about, with the peaks it began with: the left wrist of 1 is 0.5 from its mean."""
+    tags = np.array([0.0, 3.0])[:, None, None].repeat(JOINTS, axis=1).astype(np.float32)
+    tags[1, 9] = 2.5
+    cells = np.stack([np.arange(JOINTS) + 20 * person for person in range(2)], axis=1)[..., None].repeat(2, axis=2)
+    values = np.full((JOINTS, 2), 0.9, dtype=np.float32)
+    rules = GroupingRules()
+    peaks = GroupingPeaks(values, cells, tags.transpose(1, 0, 2), rules)
+    how = np.full((2, JOINTS), BY_TAG, dtype=np.uint8)
+    how[:, 0] = STARTED
+    distance = np.zeros((2, JOINTS), dtype=np.float32)
+    distance[1, 9] = 0.5
+    maps, place = np.zeros((JOINTS, 30, 40, 1), dtype=np.float32), np.array([[16.0, 0, 7.5], [0, 16.0, 7.5]])
+    means = tags.mean(axis=1)
+    return Grouping(maps, place, tags, means, distance, how, ORDER, 1.0, peaks)
 
 
 @pytest.fixture
@@ -223,6 +243,7 @@ def test_the_tag_map_shows_and_both_tags_of_the_flip_test(qtbot: Any, panel: Tag
     panel.flush()
     before = panel.picture.grab().toImage()
     panel.with_map.setChecked(True)
+    assert desk.display.tag_map
     panel.flush()
     assert panel.picture.grab().toImage() != before
     give(desk, grouping(2))
@@ -234,6 +255,47 @@ def test_the_tag_map_shows_and_both_tags_of_the_flip_test(qtbot: Any, panel: Tag
     panel.flush()
     assert panel.plot.grab().toImage() == plain  # both tags are equal here
     assert "0.80, 0.80" in panel.reason.text.text()
+
+
+def test_another_limit_is_tried_at_once_and_used_next(panel: TagsPanel, desk: FakeDesk, qtbot: Any) -> None:
+    give(desk, two_people())
+    desk.config = desk.run_config = PipelineConfig(pipeline="bottomup")
+    desk.evidence_changed.emit()
+    panel.flush()
+    assert panel.foot.isVisibleTo(panel)
+    assert (panel.trial.value, panel.use.isEnabled(), panel.reset.isVisibleTo(panel)) == (1.0, False, False)
+    assert panel.answer.text() == "A joint joins a person whose mean tag is nearer than 1.00."
+    panel.trial.slider.setValue(40)
+    qtbot.waitUntil(lambda: ("what_if_grouping", 0.4) in desk.calls)
+    panel.flush()
+    assert panel.answer.text() == "At 0.40: 3 people instead of 2; left wrist leaves person 2."
+    panel.trial.box.changed.emit(0.6)
+    qtbot.waitUntil(lambda: ("what_if_grouping", 0.6) in desk.calls)
+    panel.flush()
+    assert panel.answer.text() == "At 0.60 nothing changes."
+    panel.use.click()
+    assert desk.config.grouping_limit == 0.6
+    panel.flush()
+    assert not panel.use.isEnabled()
+    panel.reset.click()
+    panel.flush()
+    assert (panel.trial.value, panel.reset.isVisibleTo(panel)) == (1.0, False)
+
+
+def test_merged_people_lose_their_joints() -> None:
+    found = regroup(two_people(), 9.0, 0.0)
+    assert found is not None
+    # Costs still keep the two apart where both have a peak.
+    assert (found.before, found.after, found.moved) == (2, 2, ())
+    assert regroup(grouping(), 0.5, 0.0) is None
+    strict = regroup(two_people(), 0.4, 0.2)
+    assert strict is not None
+    # The wrist alone has a mean of 0.9 / 17, less than what is asked.
+    assert (strict.before, strict.after, strict.moved) == (2, 2, ((1, 9),))
+    part = {name: getattr(two_people(), name)[1:] for name in ("joint_tags", "person_tags", "distance", "how")}
+    alone = regroup(replace(two_people(), **part), 0.4, 0.2)
+    assert alone is not None
+    assert alone.moved == ((0, 9),)
 
 
 def test_other_pipelines_have_no_tags(panel: TagsPanel, desk: FakeDesk) -> None:

@@ -74,6 +74,23 @@ def test_a_bottom_up_run_is_seen_and_explained(bare_window, tag_networks, tmp_pa
         f"Left wrist joined person {number} because its tag 1.20 is 0.80 from the mean 2.00; limit 1.00; "
         f"person {other} was nearer at 0.70, but got another."
     )
+    # Another limit is tried from what is kept.
+    panel.trial.slider.setValue(75)
+    qtbot.waitUntil(lambda: panel.answer.text().startswith("At 0.75: 2 people as before; left wrist leaves"))
+    panel.reset.click()
+    # The tag map lies where the picture is: cell (x, y) of the network covers 4 x 4 pixels.
+    canvas = window.canvas
+    assert not canvas.tags.isVisible()
+    assert canvas.heat.isVisible()
+    panel.with_map.click()
+    assert canvas.tags.isVisible()
+    assert not canvas.heat.isVisible()
+    outline = canvas.tags.boundingRect()
+    np.testing.assert_allclose([outline.x(), outline.y(), outline.width(), outline.height()], [0, 0, 256, 128], atol=1)
+    shot = canvas.grab().toImage()
+    panel.with_map.click()
+    assert canvas.heat.isVisible()
+    assert canvas.grab().toImage() != shot
     # Peaks of a map that all share are those near the person.
     (peak,) = desk.peaks(right.key, 9)
     assert np.abs(right.pose.keypoints[9] - [peak.x, peak.y]).max() <= 1.0

@@ -32,6 +32,7 @@ from poseviewer.ui.canvas.heat import HeatItem
 from poseviewer.ui.canvas.overlay import Overlay
 from poseviewer.ui.canvas.picture import PictureItem
 from poseviewer.ui.canvas.place import half_pixel, screen_points, to_picture, to_scene
+from poseviewer.ui.canvas.tagmap import TagItem
 from poseviewer.ui.canvas.trails import trail_of
 from poseviewer.ui.text import tr
 
@@ -70,6 +71,7 @@ class Canvas(QGraphicsView):
         self._trail: tuple[tuple[object, ...], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]] | None = None
         self.picture = PictureItem()
         self.heat = HeatItem()
+        self.tags = TagItem()
         self._build()
         self._connect()
         self._show_frame()
@@ -81,6 +83,7 @@ class Canvas(QGraphicsView):
         self.setScene(self._scene)
         self._scene.addItem(self.picture)
         self._scene.addItem(self.heat)
+        self._scene.addItem(self.tags)
         self._overlay = Overlay(self)
         self._scene.addItem(self._overlay)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -160,7 +163,10 @@ class Canvas(QGraphicsView):
         self._show_heat()
 
     def _show_heat(self) -> None:
-        self.heat.show_map(self.selected_crop(), self.desk.joint, self.desk.display)
+        desk = self.desk
+        evidence = desk.evidence.evidence if desk.evidence is not None else None
+        with_tags = self.tags.show_map(evidence, desk.joint, desk.display)
+        self.heat.show_map(None if with_tags else self.selected_crop(), desk.joint, desk.display)
         self.viewport().update()
 
     def selected_crop(self) -> CropEvidence | None:

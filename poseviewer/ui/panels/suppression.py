@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-from PySide6.QtCore import Qt, QTimer
-from PySide6.QtWidgets import QBoxLayout, QGridLayout, QSlider, QWidget
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QBoxLayout, QGridLayout, QWidget
 
 from poseviewer.core.values import KEPT, Evidence, Suppression
 from poseviewer.ops.nms_config import WHOLE_BODY, NmsConfig
 from poseviewer.pipeline.config import applied_nms, with_nms
 from poseviewer.ui.panels.evidence_panel import EvidencePanel
+from poseviewer.ui.panels.limit import ASK_MS, Limit
 from poseviewer.ui.panels.suppressionviews import ROW, CandidatePicture, CandidatesTable, SimilarityStrip
 from poseviewer.ui.panels.verdicts import (
     CandidateRow,
@@ -21,78 +22,11 @@ from poseviewer.ui.panels.verdicts import (
     warnings,
     what_if_words,
 )
-from poseviewer.ui.panels.widgets import MARGIN, Card, Heading, Label, NumberField, SmallButton, row, scaled
+from poseviewer.ui.panels.widgets import MARGIN, Card, Heading, Label, SmallButton, row, scaled
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
     from poseviewer.ui.desk import Desk
-
-ASK_MS = 40
-"""A dragged slider asks the engine at most this often."""
-
-
-class Limit:
-    """One threshold: a slider and a field that follow each other.
-
-    Args:
-        panel: whose ``limits_moved`` is called when a person moves it.
-        field: of NmsConfig.
-        name: as shown.
-        step: of the slider.
-        decimals: of the field.
-    """
-
-    def __init__(self, panel: SuppressionPanel, field: str, name: str, step: float, decimals: int) -> None:
-        self.field, self.name, self._step, self._panel = field, name, step, panel
-        self.label = Label(name)
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setAccessibleName(name)
-        self.box = NumberField(name, decimals=decimals, step=step)
-        self.slider.valueChanged.connect(lambda value: self._moved(value * self._step))
-        self.box.changed.connect(self._moved)
-        self._quiet = False
-        self.set_range(1.0)
-
-    def show_name(self, name: str, step: float) -> None:
-        """Call the threshold something else; the slider moves by ``step``."""
-        if name == self.name:
-            return
-        self.name, self._step = name, step
-        self.label.setText(name)
-        for control in (self.slider, self.box):
-            control.setAccessibleName(name)
-        self.set_range(self._top)
-        self.show_value(self.value)
-
-    def set_visible(self, *, shown: bool) -> None:
-        """Show or hide the threshold."""
-        for part in (self.label, self.slider, self.box):
-            part.setVisible(shown)
-
-    def set_range(self, top: float) -> None:
-        """Let the threshold go from 0 to ``top``."""
-        self._top = top
-        quiet, self._quiet = self._quiet, True
-        self.box.set_top(top)
-        self.slider.setRange(0, round(top / self._step))
-        self._quiet = quiet
-
-    @property
-    def value(self) -> float:
-        """The threshold."""
-        return self.box.value
-
-    def show_value(self, value: float) -> None:
-        """Show a value without asking."""
-        quiet, self._quiet = self._quiet, True
-        self.box.show_value(value)
-        self.slider.setValue(round(value / self._step))
-        self._quiet = quiet
-
-    def _moved(self, value: float) -> None:
-        if not self._quiet:
-            self.show_value(value)
-            self._panel.limits_moved()
 
 
 class SuppressionPanel(EvidencePanel):
@@ -110,9 +44,9 @@ class SuppressionPanel(EvidencePanel):
         self.reason = Label("", size=11, token="t2", wrap=True)
         self.strip = SimilarityStrip()
         self.limits = (
-            Limit(self, "gamma", tr("Pose similarity"), 0.1, 2),
-            Limit(self, "match_threshold", tr("Matched joints"), 1.0, 0),
-            Limit(self, "score_floor", tr("Score floor"), 0.01, 2),
+            Limit(self.limits_moved, "gamma", tr("Pose similarity"), 0.1, 2),
+            Limit(self.limits_moved, "match_threshold", tr("Matched joints"), 1.0, 0),
+            Limit(self.limits_moved, "score_floor", tr("Score floor"), 0.01, 2),
         )
         self.answer = Label("", token="t2", wrap=True)
         self.reset = SmallButton(tr("As in the run"), flat=True)

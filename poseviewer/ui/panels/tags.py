@@ -4,28 +4,38 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from poseviewer.core.values import Evidence, Grouping
 from poseviewer.ui.panels.evidence_panel import EvidencePanel
+from poseviewer.ui.panels.limit import ASK_MS, Limit
 from poseviewer.ui.panels.tagviews import CallsModel, GroupsModel, TagPicture, TagPlot, TagScene, TagTable
-from poseviewer.ui.panels.tagwords import Calls, between_words, group_words, reason_words
-from poseviewer.ui.panels.widgets import Card, Heading, Label, Segments, Tick, row
+from poseviewer.ui.panels.tagwords import Calls, between_words, group_words, limit_words, reason_words
+from poseviewer.ui.panels.widgets import MARGIN, Card, Heading, Label, Segments, SmallButton, Tick, row
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
     from poseviewer.ui.desk import Desk
 
 
+MOST_LIMIT = 3.0
+"""Largest tag distance that the slider tries."""
+
+
 class TagsPanel(EvidencePanel):
     """Why were these joints grouped?"""
+
+    has_foot = True
 
     def __init__(self, desk: Desk, parent: QWidget | None = None) -> None:
         super().__init__(desk, tr("Tags"), tr("Why were these joints grouped?"), "person", parent)
         self.picture = TagPicture()
         self.with_map = Tick(tr("tag map of the joint"))
-        self.with_map.toggled.connect(self.mark)
+        self.with_map.setToolTip(tr("Also over the canvas, in place of the heatmap"))
+        self.with_map.toggled.connect(lambda shown: desk.show(tag_map=shown))
         self.parts = Segments(tr("Tag"), (("0", tr("plain")), ("1", tr("mirrored"))))
         self.parts.chosen.connect(self._choose_part)
         self.plot = TagPlot()
@@ -34,6 +44,16 @@ class TagsPanel(EvidencePanel):
         self.groups = TagTable(GroupsModel(), tr("Groups"), named=0, most=6)
         self.calls_heading = Heading(tr("Closest calls"))
         self.closest = TagTable(CallsModel(), tr("Closest calls"), named=2, most=4)
+        self.trial = Limit(self.limit_moved, "grouping_limit", tr("Grouping limit"), 0.01, 2)
+        self.trial.set_range(MOST_LIMIT)
+        self.answer = Label("", size=11, token="t2", wrap=True)
+        self.reset = SmallButton(tr("As in the run"), flat=True)
+        self.use = SmallButton(tr("Use for the next run"), "run")
+        self._run_limit = 1.0
+        self._touched = False
+        self._asked: tuple[int, float] | None = None
+        self._ask = QTimer(self, singleShot=True, interval=ASK_MS)
+        self._ask.timeout.connect(self._ask_now)
         self.scene: TagScene | None = None
         self._part = 0
         self._calls: tuple[object, Calls] | None = None
@@ -50,16 +70,26 @@ class TagsPanel(EvidencePanel):
         self.body.addWidget(self.groups)
         self.body.addWidget(self.calls_heading)
         self.body.addWidget(self.closest)
-        self.limit = Label("", size=11, token="t2", wrap=True)
-        self.body.addWidget(self.limit)
         self.body.addStretch(1)
+        foot = QVBoxLayout(self.foot)
+        foot.setContentsMargins(MARGIN, 4, MARGIN, MARGIN)
+        foot.setSpacing(4)
+        line = row(self.trial.label, self.trial.slider, self.trial.box, spacing=10)
+        line.setStretch(1, 1)
+        foot.addLayout(line)
+        foot.addWidget(self.answer)
+        foot.addLayout(row(None, self.reset, self.use))
 
     def _connect(self) -> None:
         self.picture.chosen.connect(self.choose)
         self.plot.chosen.connect(self.choose)
         self.groups.picked.connect(self._pick_group)
         self.closest.picked.connect(self._pick_call)
-        self.desk.frame_changed.connect(self.mark)
+        self.reset.clicked.connect(self.reset_limit)
+        self.use.clicked.connect(self.use_limit)
+        desk = self.desk
+        for signal in (desk.frame_changed, desk.display_changed, desk.what_if_changed, desk.config_changed):
+            signal.connect(self.mark)
 
     # --- showing ---
 
@@ -83,16 +113,37 @@ class TagsPanel(EvidencePanel):
         self.parts.setVisible(dimensions > 1)
         self.parts.choose(str(self._part))
         self.with_map.setEnabled(scene.chosen[1] is not None)
+        before = self.with_map.blockSignals(True)
+        self.with_map.setChecked(self.desk.display.tag_map)
+        self.with_map.blockSignals(before)
         frame = self.desk.frame if self.desk.frame_exact else None
         span = self.plot.span(scene, 0)
         self.picture.show_scene(frame, scene, tag_map=self.with_map.isChecked(), span=span)
         self.plot.show_scene(scene, self._part)
         self._show_tables(scene)
         self._show_words(scene)
-        self.limit.setText(
-            tr("A joint joins a person whose mean tag is nearer than {limit}.", limit=f"{why.limit:.2f}")
-        )
+        self._show_limit(why, scene)
         return True
+
+    def _show_limit(self, why: Grouping, scene: TagScene) -> None:
+        """Show the limit of the run, or what the one that is tried would change."""
+        self._run_limit = why.limit
+        if not self._touched:
+            self.trial.show_value(why.limit)
+        limit = self.trial.value
+        if self._touched and self._asked != (id(why), limit) and not self._ask.isActive():
+            self._ask.start()
+        self.reset.setVisible(self._touched)
+        config = self.desk.config
+        of_run = why.limit if self.desk.evidence_config().grouping_limit is None else None
+        planned = of_run if config.grouping_limit is None else config.grouping_limit
+        self.use.setEnabled(config.pipeline == "bottomup" and limit > 0 and limit != planned)
+        tried = self.desk.regrouped
+        if not self._touched:
+            words = tr("A joint joins a person whose mean tag is nearer than {limit}.", limit=f"{why.limit:.2f}")
+            self.answer.setText(words)
+        elif tried is not None and tried.limit == limit:
+            self.answer.setText(limit_words(tried, scene.names, [tr(name) for name in scene.skeleton.joints]))
 
     def _scene(self, evidence: Evidence, why: Grouping) -> TagScene:
         desk = self.desk
@@ -149,6 +200,29 @@ class TagsPanel(EvidencePanel):
         self.warning.setVisible(bool(between))
 
     # --- what a person does ---
+
+    def limit_moved(self) -> None:
+        """Ask soon what the moved limit would do."""
+        self._touched = self.trial.value != self._run_limit
+        if not self._ask.isActive():
+            self._ask.start()
+        self.mark()
+
+    def _ask_now(self) -> None:
+        result = self.desk.evidence
+        why = result.evidence.grouping if result is not None and result.evidence is not None else None
+        if why is not None and self._touched:
+            self._asked = (id(why), self.trial.value)
+            self.desk.what_if_grouping(self.trial.value)
+
+    def reset_limit(self) -> None:
+        """Go back to the run's limit."""
+        self._touched = False
+        self.mark()
+
+    def use_limit(self) -> None:
+        """Use this limit for the next run."""
+        self.desk.set_config(msgspec.structs.replace(self.desk.config, grouping_limit=self.trial.value))
 
     def choose(self, candidate: int, joint: int | None) -> None:
         """Select a keypoint everywhere, with the person that a candidate became."""

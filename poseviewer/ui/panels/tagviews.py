@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from PySide6.QtCore import QLineF, QModelIndex, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -34,9 +33,9 @@ from PySide6.QtWidgets import (
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.values import ABSENT, NO_JOINT, REFINED, VISIBLE, Candidates, Frame, Grouping
 from poseviewer.ui import theme
-from poseviewer.ui.canvas.heat import colour_table
 from poseviewer.ui.canvas.paint import Figure, add_shape, paint_figure
 from poseviewer.ui.canvas.place import grid_transform, screen_points
+from poseviewer.ui.canvas.tagmap import tag_image, tag_span
 from poseviewer.ui.panels.heat import ScaledPicture
 from poseviewer.ui.panels.plot import Plot, axis_values
 from poseviewer.ui.panels.rows_model import LEFT, RIGHT, ROW_ROLE, Index, RowsModel
@@ -201,15 +200,6 @@ class TagPicture(QWidget):
             self.chosen.emit(scene.kept[int(person)], int(joint))
 
 
-def tag_image(tags: npt.NDArray[np.floating], span: tuple[float, float]) -> QImage:
-    """Return ``(h, w)`` tags as a picture: viridis over ``span``, what lies outside in its end colours."""
-    low, high = span
-    share = np.clip((np.nan_to_num(tags) - low) / max(high - low, 1e-9), 0, 1)
-    colours = np.ascontiguousarray(colour_table("viridis")[(share * 255).astype(np.uint8)])
-    height, width = colours.shape[:2]
-    return QImage(colours.data, width, height, colours.strides[0], QImage.Format.Format_RGB888).copy()
-
-
 class TagPlot(Plot):
     """Tags against joints, coloured by person. ``chosen`` carries the candidate and joint that was clicked."""
 
@@ -230,14 +220,7 @@ class TagPlot(Plot):
 
     def span(self, scene: TagScene, part: int) -> tuple[float, float]:
         """Return the lowest and highest value of the axis."""
-        rows = list(scene.kept) if scene.kept else []
-        values = np.concatenate([scene.why.joint_tags[rows, :, part].ravel(), scene.why.person_tags[rows, part]])
-        values = values[np.isfinite(values)]
-        if not len(values):
-            return -1.0, 1.0
-        low, high = float(values.min()), float(values.max())
-        room = max(0.08 * (high - low), 0.25)
-        return low - room, high + room
+        return tag_span(scene.why, scene.kept, part)
 
     def _place(self, box: QRectF, joint: float, value: float) -> QPointF:
         """Where a joint's value is painted."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,12 @@ import numpy.typing as npt
 from poseviewer.core.values import BY_TAG, NO_JOINT, REFINED, STARTED, Grouping
 from poseviewer.ui.text import tr
 
+if TYPE_CHECKING:
+    from poseviewer.pipeline.regrouping import Regrouped
+
 Floats = npt.NDArray[np.float64]
+MOST_MOVED = 3
+"""So many joints that would move are named."""
 BETWEEN = 0.35
 """A joint whose distances to two people differ by less than this part of the limit sits between them."""
 
@@ -226,6 +232,32 @@ def between_words(call: Call, why: Grouping, names: Sequence[str], joint: str) -
         joint=joint, distance=f"{call.distance:.2f}", name=names[call.candidate],
         away=f"{call.other_distance:.2f}", other=names[call.other],
     )  # fmt: skip
+
+
+def limit_words(tried: Regrouped, names: Sequence[str], joints: Sequence[str]) -> str:
+    """Return what another grouping limit would do.
+
+    Args:
+        tried: the answer.
+        names: of the candidates.
+        joints: their names in the window's language.
+    """
+    limit = f"{tried.limit:.2f}"
+    if not tried.moved and tried.before == tried.after:
+        return tr("At {limit} nothing changes.", limit=limit)
+    people = tr("{n} people instead of {before}", n=tried.after, before=tried.before)
+    if tried.before == tried.after:
+        people = tr("{n} people as before", n=tried.after)
+    if not tried.moved:
+        return tr("At {limit}: {people}.", limit=limit, people=people)
+    some = [
+        tr("{joint} leaves {name}", joint=joints[joint], name=names[candidate])
+        for candidate, joint in tried.moved[:MOST_MOVED]
+    ]
+    more = len(tried.moved) - len(some)
+    if more:
+        some.append(tr("{n} more joints move", n=more) if more > 1 else tr("1 more joint moves"))
+    return tr("At {limit}: {people}; {moves}.", limit=limit, people=people, moves=", ".join(some))
 
 
 def group_words(group: Group, names: Sequence[str]) -> str:
