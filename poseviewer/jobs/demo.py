@@ -62,7 +62,7 @@ class DemoFiles(msgspec.Struct, frozen=True):
 
 
 def make_demo(folder: str | Path) -> Generator[JobEvent, None, Path]:
-    """Make the demo project in ``folder`` and return its path; one that is there already is kept with its edits.
+    """Make the demo project in ``folder`` and return its path; one of the same weights is kept with its edits.
 
     Raises:
         KnownError: if the folder cannot be written, or photographs or weights are missing.
@@ -88,13 +88,23 @@ def make_demo(folder: str | Path) -> Generator[JobEvent, None, Path]:
         yield Note("Correcting a few frames.")
         for frame in CORRECTED_FRAMES:
             _correct(project, media, media_id, frame)
-        project.set_setting("demo", f"version {VERSION}")
+        project.set_setting("demo", _stamp())
     return path
+
+
+def _stamp() -> str:
+    """Say of which version and which bundled weights a demo is; evidence of other weights would not fit its people."""
+    from poseviewer.core.resources import resource_folder
+    from poseviewer.nets.unpickle import sha256_of
+
+    folder = resource_folder() / "weights"
+    files = [folder / f"{name}.safetensors" for name in ("detector", "estimator")]
+    return " ".join([f"version {VERSION}", *(sha256_of(file)[:8] for file in files if file.is_file())])
 
 
 def _is_complete(path: Path) -> bool:
     with Project.open(path) as project:
-        return str(project.setting("demo", "")) == f"version {VERSION}"
+        return str(project.setting("demo", "")) == _stamp()
 
 
 def _remove_unfinished(path: Path) -> None:

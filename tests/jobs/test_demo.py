@@ -171,9 +171,21 @@ def test_an_interrupted_demo_is_made_anew_and_a_foreign_project_is_not_touched(s
     job.close()
     path = finish(make_demo(tmp_path / "demo"))
     with Project.open(path) as project:
-        assert project.setting("demo", "") == f"version {demo.VERSION}"
+        assert project.setting("demo", "").startswith(f"version {demo.VERSION} ")
     (tmp_path / "mine").mkdir()
     Project.create(tmp_path / "mine/demo.poseproj").close()
     with pytest.raises(KnownError, match="is not the demo"):
         finish(make_demo(tmp_path / "mine"))
     assert (tmp_path / "mine/demo.poseproj").exists()
+
+
+def test_a_demo_of_other_weights_is_made_anew(short: None, tmp_path: Path) -> None:
+    path = finish(make_demo(tmp_path / "demo"))
+    with Project.open(path) as project:
+        fresh = project.setting("demo", "")
+        project.set_setting("demo", f"version {demo.VERSION} 0badc0de 0badc0de")
+        project.set_setting("mark", "old")
+    assert finish(make_demo(tmp_path / "demo")) == path
+    with Project.open(path) as project:
+        assert project.setting("demo", "") == fresh
+        assert project.setting("mark", "") == ""
