@@ -224,7 +224,7 @@ def test_a_click_selects_the_keypoint_everywhere(qtbot: Any, panel: TagsPanel, d
     assert (desk.selection.person, desk.selection.joint) == ("p2", 9)
     # And on the picture: the third person's nose was not found, its left hip was.
     picture = panel.picture
-    box, view = picture._view()
+    view = picture._view()
     x, y = desk.evidence.evidence.candidates.keypoints[3, 11]  # type: ignore[union-attr]
     spot = view.map(QPoint(round(float(x)), round(float(y))))
     qtbot.mouseClick(picture, Qt.MouseButton.LeftButton, pos=spot)

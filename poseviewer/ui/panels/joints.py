@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QModelIndex, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QFontMetrics, QPainter, QResizeEvent
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QHeaderView,
     QStackedLayout,
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
-    QTableView,
     QWidget,
 )
 
@@ -28,6 +26,7 @@ from poseviewer.ui import theme
 from poseviewer.ui.panels.glyphs import OUTLINE, draw_diamond, draw_seen, draw_side
 from poseviewer.ui.panels.peaks import two_peaked
 from poseviewer.ui.panels.rows_model import LEFT, MIDDLE, RIGHT, ROW_ROLE, Index, RowsModel
+from poseviewer.ui.panels.rows_table import RowsTable
 from poseviewer.ui.panels.widgets import (
     EmptyState,
     Heading,
@@ -36,7 +35,6 @@ from poseviewer.ui.panels.widgets import (
     Panel,
     Segments,
     column,
-    paint_focus,
     row,
     scaled,
 )
@@ -241,29 +239,12 @@ class JointDelegate(QStyledItemDelegate):
         painter.drawText(area.adjusted(0, 0, edge, 0), right, cell_text(entry, MOVED))
 
 
-class JointsTable(QTableView):
+class JointsTable(RowsTable):
     """The table: rows of 21 px, no grid, whole rows selected."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setAccessibleName(tr("Joints"))
+        super().__init__(tr("Joints"), ROW)
         self.setItemDelegate(JointDelegate(self))
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setShowGrid(False)
-        self.setTabKeyNavigation(False)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().hide()
-        self.verticalHeader().setDefaultSectionSize(ROW)
-        self.verticalHeader().setMinimumSectionSize(ROW)
-        self.horizontalHeader().setHighlightSections(False)
-        self.horizontalHeader().setSectionsClickable(False)
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint, with a ring while the keyboard is here."""
-        super().paintEvent(event)
-        paint_focus(self)
 
     def lay_out_columns(self) -> None:
         """Give the name what the figures leave over."""

@@ -11,7 +11,6 @@ from PySide6.QtCore import (
     QModelIndex,
     QPointF,
     QRectF,
-    QSize,
     Qt,
     Signal,
 )
@@ -19,32 +18,27 @@ from PySide6.QtGui import (
     QColor,
     QMouseEvent,
     QPainter,
-    QPainterPath,
-    QPaintEvent,
     QPen,
     QPolygonF,
     QResizeEvent,
 )
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QHeaderView,
-    QSizePolicy,
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
-    QTableView,
-    QWidget,
 )
 
 from poseviewer.core.values import BY_BOTH, BY_MATCHES, BY_SIMILARITY, KEPT, Candidates, Frame, Suppression
 from poseviewer.ops.nms_config import NmsConfig
 from poseviewer.ui import icons, theme
 from poseviewer.ui.canvas.place import half_pixel
-from poseviewer.ui.panels.heat import ScaledPicture
+from poseviewer.ui.panels.framepicture import FramePicture
 from poseviewer.ui.panels.plot import Plot, axis_values
 from poseviewer.ui.panels.rows_model import LEFT, RIGHT, ROW_ROLE, Index, RowsModel
+from poseviewer.ui.panels.rows_table import RowsTable
 from poseviewer.ui.panels.verdicts import CandidateRow, outcome_words, owner_ranks, reason_words
-from poseviewer.ui.panels.widgets import paint_focus, scaled
+from poseviewer.ui.panels.widgets import scaled
 from poseviewer.ui.text import tr
 
 NUMBER, SCORE, OUTCOME, SIMILARITY, MATCHES = range(5)
@@ -80,7 +74,7 @@ def spread_out(places: npt.NDArray[np.float64], least: float, box: QRectF, *, ro
             break
 
 
-class CandidatePicture(QWidget):
+class CandidatePicture(FramePicture):
     """Boxes of the candidates, numbered; an arrow points from who was removed to who removed it.
 
     ``chosen`` carries the candidate that a person clicked.
@@ -91,76 +85,24 @@ class CandidatePicture(QWidget):
     MOST_REMOVED = 16
 
     def __init__(self) -> None:
-        super().__init__()
-        self._frame: Frame | None = None
-        self._picture = ScaledPicture()
+        super().__init__(tr("Candidates on the picture"), tallest=0.62, dim=0.4)
         self._candidates: Candidates | None = None
         self._suppression: Suppression | None = None
         self._selected: int | None = None
         self._badges: dict[int, QPointF] = {}
-        self.setAccessibleName(tr("Candidates on the picture"))
-        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        policy.setHeightForWidth(True)
-        self.setSizePolicy(policy)
-        theme.notifier().changed.connect(self.update)
-
-    def sizeHint(self) -> QSize:
-        """Return the size of look.md's inspector."""
-        return QSize(320, self.heightForWidth(320))
-
-    def hasHeightForWidth(self) -> bool:
-        """Return True: the picture's aspect is kept."""
-        return True
-
-    def heightForWidth(self, width: int) -> int:
-        """Return the height of the picture at a width, at most 0.62 of it."""
-        wide, high = self._frame_size()
-        return round(width * min(high / wide, 0.62))
 
     def show_candidates(
         self, frame: Frame | None, candidates: Candidates, suppression: Suppression, selected: int | None
     ) -> None:
         """Show candidates and what was decided."""
-        self._frame = frame
-        if self._picture.show(frame.pixels if frame is not None else None):
-            self.updateGeometry()
         self._candidates, self._suppression, self._selected = candidates, suppression, selected
         self._badges = {}
-        self.update()
+        self.show_frame(frame)
 
-    def _placement(self) -> tuple[QRectF, float]:
-        width, height = self._frame_size()
-        scale = min(self.width() / width, self.height() / height)
-        box = QRectF(0, 0, width * scale, height * scale)
-        box.moveCenter(QRectF(self.rect()).center())
-        return box, scale
-
-    def _frame_size(self) -> tuple[int, int]:
-        if self._frame is not None:
-            return self._frame.pixels.shape[1], self._frame.pixels.shape[0]
-        return 16, 9
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw the picture, boxes, arrows and numbers."""
-        painter = QPainter(self)
-        try:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            shape = QPainterPath()
-            shape.addRoundedRect(QRectF(self.rect()), 4, 4)
-            painter.setClipPath(shape)
-            painter.fillRect(self.rect(), theme.current().colour("canvas"))
-            self._paint(painter)
-        finally:
-            painter.end()
-
-    def _paint(self, painter: QPainter) -> None:
+    def paint_over(self, painter: QPainter, box: QRectF, scale: float) -> None:
+        """Draw boxes, arrows and numbers."""
         candidates, suppression = self._candidates, self._suppression
-        box, scale = self._placement()
-        if self._frame is not None:
-            self._picture.draw(painter, box)
-            painter.fillRect(box, theme.data_colour("halo", 0.4))
-        if candidates is None or suppression is None or self._frame is None:
+        if candidates is None or suppression is None:
             return
         count = min(len(candidates.boxes), len(suppression.outcome), self.MOST)
         kept = [i for i in range(count) if suppression.outcome[i] == KEPT]
@@ -368,29 +310,17 @@ class CandidateDelegate(QStyledItemDelegate):
         painter.drawText(words, Qt.AlignmentFlag.AlignVCenter, text)
 
 
-class CandidatesTable(QTableView):
+class CandidatesTable(RowsTable):
     """The table of candidates. ``chosen`` carries the one that a person selected."""
 
     chosen = Signal(int)
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setAccessibleName(tr("Candidates"))
+        super().__init__(tr("Candidates"), ROW)
         self.candidates = CandidatesModel()
         self.setModel(self.candidates)
         self.setItemDelegate(CandidateDelegate(self))
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setShowGrid(False)
-        self.setTabKeyNavigation(False)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().hide()
-        self.verticalHeader().setMinimumSectionSize(ROW)
-        self.verticalHeader().setDefaultSectionSize(ROW)
         header = self.horizontalHeader()
-        header.setSectionsClickable(False)
-        header.setHighlightSections(False)
         header.setMinimumSectionSize(30)
         header.setSectionResizeMode(OUTCOME, QHeaderView.ResizeMode.Stretch)
         for section in (NUMBER, SCORE, SIMILARITY, MATCHES):
@@ -419,11 +349,6 @@ class CandidatesTable(QTableView):
             self.setCurrentIndex(QModelIndex())
             self.clearSelection()
         self._quiet = False
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint, with a ring while the keyboard is here."""
-        super().paintEvent(event)
-        paint_focus(self)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Word the table more briefly where it is narrow."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PySide6.QtCore import QLineF, QModelIndex, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QLineF, QModelIndex, QPointF, QRectF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFontMetrics,
@@ -15,19 +15,15 @@ from PySide6.QtGui import (
     QMouseEvent,
     QPainter,
     QPainterPath,
-    QPaintEvent,
     QPen,
     QTransform,
 )
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QHeaderView,
-    QSizePolicy,
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
     QTableView,
-    QWidget,
 )
 
 from poseviewer.core.skeleton import Skeleton
@@ -36,11 +32,12 @@ from poseviewer.ui import theme
 from poseviewer.ui.canvas.paint import Figure, add_shape, paint_figure
 from poseviewer.ui.canvas.place import grid_transform, screen_points
 from poseviewer.ui.canvas.tagmap import tag_image, tag_span
-from poseviewer.ui.panels.heat import ScaledPicture
+from poseviewer.ui.panels.framepicture import FramePicture
 from poseviewer.ui.panels.plot import Plot, axis_values
 from poseviewer.ui.panels.rows_model import LEFT, RIGHT, ROW_ROLE, Index, RowsModel
+from poseviewer.ui.panels.rows_table import RowsTable
 from poseviewer.ui.panels.tagwords import Call, Calls, Group, tag_text
-from poseviewer.ui.panels.widgets import paint_focus, scaled
+from poseviewer.ui.panels.widgets import scaled
 from poseviewer.ui.text import tr
 
 ROW = 22
@@ -84,7 +81,7 @@ class TagScene:
         return SHAPES[(self.numbers[candidate] - 1) % len(SHAPES)]
 
 
-class TagPicture(QWidget):
+class TagPicture(FramePicture):
     """The frame with people in their colours; the selected joint's tag map beneath them if wanted.
 
     ``chosen`` carries the candidate and joint that a person clicked.
@@ -93,36 +90,13 @@ class TagPicture(QWidget):
     chosen = Signal(int, int)
 
     def __init__(self) -> None:
-        super().__init__()
-        self._frame: Frame | None = None
-        self._picture = ScaledPicture()
+        super().__init__(tr("People on the picture, coloured by group"), tallest=0.56, dim=0.35)
         self._scene: TagScene | None = None
         self._map: tuple[object, QImage] | None = None
-        self._with_map = False
-        self.setAccessibleName(tr("People on the picture, coloured by group"))
-        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        policy.setHeightForWidth(True)
-        self.setSizePolicy(policy)
-        theme.notifier().changed.connect(self.update)
-
-    def sizeHint(self) -> QSize:
-        """Return the size of look.md's inspector."""
-        return QSize(320, self.heightForWidth(320))
-
-    def hasHeightForWidth(self) -> bool:
-        """Return True: the picture's aspect is kept."""
-        return True
-
-    def heightForWidth(self, width: int) -> int:
-        """Return the height of the picture at a width, at most 0.56 of it."""
-        wide, high = self._size()
-        return round(width * min(high / wide, 0.56))
 
     def show_scene(self, frame: Frame | None, scene: TagScene, *, tag_map: bool, span: tuple[float, float]) -> None:
         """Show people, and the selected joint's tag map in colours that go over ``span``."""
-        self._frame, self._scene, self._with_map = frame, scene, tag_map
-        if self._picture.show(frame.pixels if frame is not None else None):
-            self.updateGeometry()
+        self._scene = scene
         joint = scene.chosen[1]
         key = (id(scene.why), joint, span)
         if tag_map and joint is not None and joint < len(scene.why.tags):
@@ -130,37 +104,18 @@ class TagPicture(QWidget):
                 self._map = (key, tag_image(scene.why.tags[joint, :, :, 0], span))
         else:
             self._map = None
-        self.update()
+        self.show_frame(frame)
 
-    def _size(self) -> tuple[int, int]:
-        return (self._frame.pixels.shape[1], self._frame.pixels.shape[0]) if self._frame is not None else (16, 9)
+    def _view(self) -> QTransform:
+        """How the scene comes where the picture is painted."""
+        box, scale = self.placement()
+        return QTransform(scale, 0, 0, scale, box.left(), box.top())
 
-    def _view(self) -> tuple[QRectF, QTransform]:
-        """Where the picture is painted, and how its scene comes there."""
-        width, height = self._size()
-        scale = min(self.width() / width, self.height() / height)
-        box = QRectF(0, 0, width * scale, height * scale)
-        box.moveCenter(QRectF(self.rect()).center())
-        return box, QTransform(scale, 0, 0, scale, box.left(), box.top())
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw picture, tag map and people."""
-        painter = QPainter(self)
-        try:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            shape = QPainterPath()
-            shape.addRoundedRect(QRectF(self.rect()), 4, 4)
-            painter.setClipPath(shape)
-            painter.fillRect(self.rect(), theme.current().colour("canvas"))
-            box, view = self._view()
-            if self._frame is not None and self._scene is not None:
-                self._picture.draw(painter, box)
-                painter.fillRect(box, theme.data_colour("halo", 0.35))
-                self._paint_map(painter, self._scene, view)
-                self._paint_people(painter, self._scene, view)
-        finally:
-            painter.end()
+    def paint_over(self, painter: QPainter, box: QRectF, scale: float) -> None:
+        """Draw tag map and people."""
+        if self._scene is not None:
+            self._paint_map(painter, self._scene, self._view())
+            self._paint_people(painter, self._scene, self._view())
 
     def _paint_map(self, painter: QPainter, scene: TagScene, view: QTransform) -> None:
         if self._map is None:
@@ -190,7 +145,7 @@ class TagPicture(QWidget):
         scene = self._scene
         if scene is None or not scene.kept:
             return
-        _, view = self._view()
+        view = self._view()
         at = np.array([event.position().x(), event.position().y()])
         points = screen_points(scene.candidates.keypoints[list(scene.kept)], view)
         away = np.linalg.norm(points - at, axis=2)
@@ -454,28 +409,17 @@ class TagDelegate(QStyledItemDelegate):
         painter.restore()
 
 
-class TagTable(QTableView):
+class TagTable(RowsTable):
     """A table of groups or calls. ``picked`` carries the row's number when a person chose one."""
 
     picked = Signal(int)
 
     def __init__(self, model: GroupsModel | CallsModel, name: str, *, named: int, most: int) -> None:
-        super().__init__()
-        self.setAccessibleName(name)
+        super().__init__(name, ROW)
         self.rows = model
         self.setModel(model)
         self.setItemDelegate(TagDelegate(self, named))
-        self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setShowGrid(False)
-        self.setTabKeyNavigation(False)
-        self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.verticalHeader().hide()
-        self.verticalHeader().setMinimumSectionSize(ROW)
         header = self.horizontalHeader()
-        header.setSectionsClickable(False)
-        header.setHighlightSections(False)
         header.setMinimumSectionSize(30)
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
@@ -503,11 +447,6 @@ class TagTable(QTableView):
         else:
             self.setCurrentIndex(self.rows.index(selected, 0))
         self._quiet = False
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Paint, with a ring while the keyboard is here."""
-        super().paintEvent(event)
-        paint_focus(self)
 
     def _row_changed(self, index: QModelIndex) -> None:
         if not self._quiet and index.isValid():

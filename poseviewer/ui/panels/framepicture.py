@@ -1,0 +1,84 @@
+"""The frame as a picture in a panel, with something painted over it."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QRectF, QSize
+from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from poseviewer.core.values import Frame
+from poseviewer.ui import theme
+from poseviewer.ui.panels.heat import ScaledPicture
+
+
+class FramePicture(QWidget):
+    """Paints the frame, somewhat darkened, in its own aspect; what lies over it is the subclass's.
+
+    Args:
+        name: for screen readers.
+        tallest: height at most, as a part of the width.
+        dim: how much the frame is darkened, 0..1.
+    """
+
+    def __init__(self, name: str, *, tallest: float, dim: float) -> None:
+        super().__init__()
+        self._frame: Frame | None = None
+        self._picture = ScaledPicture()
+        self._tallest, self._dim = tallest, dim
+        self.setAccessibleName(name)
+        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
+        theme.notifier().changed.connect(self.update)
+
+    def sizeHint(self) -> QSize:
+        """Return the size of look.md's inspector."""
+        return QSize(320, self.heightForWidth(320))
+
+    def hasHeightForWidth(self) -> bool:
+        """Return True: the picture's aspect is kept."""
+        return True
+
+    def heightForWidth(self, width: int) -> int:
+        """Return the height of the picture at a width."""
+        wide, high = self._frame_size()
+        return round(width * min(high / wide, self._tallest))
+
+    def show_frame(self, frame: Frame | None) -> None:
+        """Show another frame."""
+        self._frame = frame
+        if self._picture.show(frame.pixels if frame is not None else None):
+            self.updateGeometry()
+        self.update()
+
+    def _frame_size(self) -> tuple[int, int]:
+        return (self._frame.pixels.shape[1], self._frame.pixels.shape[0]) if self._frame is not None else (16, 9)
+
+    def placement(self) -> tuple[QRectF, float]:
+        """Where the frame is painted, and logical pixels per frame pixel."""
+        width, height = self._frame_size()
+        scale = min(self.width() / width, self.height() / height)
+        box = QRectF(0, 0, width * scale, height * scale)
+        box.moveCenter(QRectF(self.rect()).center())
+        return box, scale
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the frame and what lies over it."""
+        painter = QPainter(self)
+        try:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            shape = QPainterPath()
+            shape.addRoundedRect(QRectF(self.rect()), 4, 4)
+            painter.setClipPath(shape)
+            painter.fillRect(self.rect(), theme.current().colour("canvas"))
+            if self._frame is not None:
+                box, scale = self.placement()
+                self._picture.draw(painter, box)
+                painter.fillRect(box, theme.data_colour("halo", self._dim))
+                self.paint_over(painter, box, scale)
+        finally:
+            painter.end()
+
+    def paint_over(self, painter: QPainter, box: QRectF, scale: float) -> None:
+        """Draw what lies over the frame, which is painted in ``box``."""
