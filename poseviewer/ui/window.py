@@ -33,7 +33,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from poseviewer.core.progress import Progress
+from poseviewer.core.progress import FrameDone, Progress
 from poseviewer.ui import settings, theme
 from poseviewer.ui.canvas.view import Canvas
 from poseviewer.ui.desk import Desk
@@ -319,6 +319,9 @@ class Window(QMainWindow):
 
     def _demo_step(self, event: object) -> None:
         """Say how far the demo is; the same line of the message bar is replaced."""
+        if isinstance(event, FrameDone):
+            # It says nothing of the time left, and would make the line flicker.
+            return
         text = tr("Making the demo: a clip, its predictions and a few corrections.")
         left = ""
         if isinstance(event, Progress) and event.seconds_left is not None:

@@ -278,3 +278,10 @@ def test_evidence_is_asked_for_anew_after_another_run_of_the_frame(evident, engi
     asked = len(engine.asked)
     qtbot.wait(300)
     assert len(engine.asked) == asked
+
+
+def test_the_time_left_of_the_demo_does_not_flicker(bare_window):
+    bare_window._demo_step(Progress(30, 150, "frames", 10.0, 40.0))
+    bare_window._demo_step(FrameDone(1, 30, 2))
+    (card,) = bare_window.messages.cards
+    assert card.message.remedy == "40 s left"
