@@ -13,8 +13,8 @@ from poseviewer.cli.progress import drive, drive_lines
 from poseviewer.core.errors import CallError
 
 TUNING = (
-    "confidence", "iou", "enlargement", "input_size", "scales", "reid", "precision", "backend", "batch_frames",
-    "batch_people",
+    "confidence", "iou", "enlargement", "input_size", "scales", "grouping_limit", "reid", "precision", "backend",
+    "batch_frames", "batch_people",
 )  # fmt: skip
 """Options of predict that are fields of the pipeline's configuration."""
 

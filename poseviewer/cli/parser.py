@@ -192,6 +192,9 @@ def _predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     tuning.add_argument("--input-size", type=int, metavar="PX", help="of the whole picture, bottomup and onestage")
     tuning.add_argument("--scales", type=_numbers, metavar="0.5,1,2", help="of that size, averaged, bottomup")
     tuning.add_argument(
+        "--grouping-limit", type=float, metavar="F", help="largest tag distance that joins, bottomup (default: 1)"
+    )
+    tuning.add_argument(
         "--tracker",
         choices=("auto", "none", "kalman", "poseflow", "oks"),
         default="auto",

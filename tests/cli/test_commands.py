@@ -275,6 +275,7 @@ def wrong_calls(folder: Path) -> list[tuple[list[object], int, str]]:
         (["predict", clip, "--overlay", folder / "o.avi"], 2, "writes .mp4"),
         (["predict", clip, "--out", out, "--pipeline", "bottomup", "--boxes", out], 2, "goes with --pipeline topdown"),
         (["predict", clip, "--out", out, "--pipeline", "bottomup", "--scales", "2,3"], 2, "Several scales must hold 1"),
+        (["predict", clip, "--out", out, "--grouping-limit", "0"], 2, "grouping_limit must lie between 0 and 10"),
         (["predict", clip, "--out", out, "--pipeline", "sideways"], 2, "invalid choice"),
         (["predict", clip, "--out", out, "--confidence", "7"], 2, "between 0 and 1"),
         (["predict", folder / "none.mp4", "--out", out], 1, "none.mp4"),
