@@ -16,7 +16,7 @@ from window_tools import people_of, store_people
 from poseviewer.cli.parser import build_parser
 from poseviewer.core.progress import FrameDone, Progress
 from poseviewer.core.values import FrameResult
-from poseviewer.pipeline.config import PipelineConfig
+from poseviewer.pipeline.config import NmsConfig, PipelineConfig
 from poseviewer.ui.dialogs.base import Dialog, ScrolledPart
 from poseviewer.ui.dialogs.export import ExportDialog
 from poseviewer.ui.dialogs.run import RunDialog
@@ -285,3 +285,17 @@ def test_the_time_left_of_the_demo_does_not_flicker(bare_window):
     bare_window._demo_step(FrameDone(1, 30, 2))
     (card,) = bare_window.messages.cards
     assert card.message.remedy == "40 s left"
+
+
+def test_what_if_switches_on_a_suppression_that_was_off(window, engine, qtbot):
+    desk = window.desk
+    a_run(window, range(12), nms=NmsConfig(enabled=False))
+    desk.request_evidence()
+    engine.reply(engine.asked[-1], people_of(0))
+    window.inspector.setCurrentIndex(2)
+    panel = window.inspector.currentWidget()
+    assert panel.nms == NmsConfig(enabled=False)
+    panel.limits[0].show_value(5.0)
+    panel.limits_moved()
+    qtbot.waitUntil(lambda: hasattr(engine.asked[-1], "nms"), timeout=5_000)
+    assert engine.asked[-1].nms == NmsConfig(gamma=5.0)

@@ -112,8 +112,12 @@ class SuppressionPanel(EvidencePanel):
 
     @property
     def nms(self) -> NmsConfig:
-        """The run's thresholds with those of the sliders in their place."""
-        return msgspec.structs.replace(self._run, **{limit.field: limit.value for limit in self.limits})
+        """The run's thresholds with those of the sliders in their place.
+
+        A threshold that was moved switches on a suppression that was off, which else would change nothing.
+        """
+        moved = msgspec.structs.replace(self._run, **{limit.field: limit.value for limit in self.limits})
+        return moved if moved == self._run else msgspec.structs.replace(moved, enabled=True)
 
     def show_evidence(self, evidence: Evidence) -> bool:
         """Show the candidates of the selected frame."""
