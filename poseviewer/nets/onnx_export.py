@@ -16,7 +16,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from poseviewer.core.errors import MissingPartError, WeightsError
+from poseviewer.core.errors import FormatError, MissingPartError, WeightsError
 from poseviewer.nets.estimator_spec import EstimatorSpec
 from poseviewer.nets.weights import LoadedEstimator
 
@@ -51,6 +51,7 @@ def export(loaded: LoadedEstimator, out: Path) -> Exported:
     """Write ``loaded`` as ONNX, any number of crops at once, float32; a failure leaves an earlier file as it was.
 
     Raises:
+        FormatError: the file cannot be written.
         MissingPartError: the package onnx is not installed.
         WeightsError: the network is no top-down one, or ONNX has no form of a part of it.
     """
@@ -60,7 +61,10 @@ def export(loaded: LoadedEstimator, out: Path) -> Exported:
     if loaded.stn is not None:
         # The transformer crops twice from the frame, which is the pipeline's business, not the network's.
         loaded = replace(loaded, spec=msgspec.structs.replace(loaded.spec, stn=False), stn=None)
-    handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".onnx", dir=out.parent)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{out.name}.", suffix=".onnx", dir=out.parent)
+    except OSError as error:
+        raise FormatError(f"{out} cannot be written: {error.strerror}.", file=out) from error
     os.close(handle)
     temporary = Path(name)
     try:

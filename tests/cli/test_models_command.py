@@ -189,6 +189,9 @@ def test_export_says_what_is_missing_or_how_close_it_is(
         assert status == 0
         assert said.strip() == str(out)
     assert not list(tmp_path.glob(".net*"))
+    status, _, err = call(capsys, "models", "export", weights, "--out", tmp_path / "nowhere" / "net.onnx")
+    assert status == 1
+    assert f"poseviewer: {tmp_path / 'nowhere' / 'net.onnx'} cannot be written: No such file or directory." in err
 
 
 def test_a_closed_download_stops() -> None:
