@@ -296,7 +296,7 @@ def wrong_calls(folder: Path) -> list[tuple[list[object], int, str]]:
     ]
 
 
-@pytest.mark.parametrize("number", range(29))
+@pytest.mark.parametrize("number", range(30))
 def test_wrong_calls_are_one_sentence(
     number: int, fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

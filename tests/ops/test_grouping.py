@@ -144,3 +144,19 @@ def test_mean_tags_are_added_joint_by_joint(dimensions: int) -> None:
         held[key] = list(tags)
     wanted = [np.mean(tags, axis=0) for tags in held.values()]
     assert people.mean_tags().tobytes() == np.array(wanted).tobytes()
+
+
+@pytest.mark.parametrize(("height", "width"), [(90, 150), (203, 310), (128, 128)])
+def test_large_maps_are_searched_from_large_tiles_down(height: int, width: int) -> None:
+    """Sides that no tile divides, patches of tags as a network gives them, and ties."""
+    draw = np.random.default_rng(height)
+    coarse = draw.integers(0, 6, (2, -(-height // 6), -(-width // 6), 2))
+    tags = coarse.repeat(6, axis=1).repeat(6, axis=2)[:, :height, :width].astype(np.float32)
+    maps = (draw.integers(0, 40, (2, height, width)) / 40).astype(np.float32)
+    joints, means = draw.integers(0, 2, 60), draw.uniform(-3, 9, (60, 2)).astype(np.float32)
+    found = TagSearch(torch.from_numpy(maps), torch.from_numpy(tags)).best(
+        torch.from_numpy(joints), torch.from_numpy(means)
+    )
+    for place, joint, mean in zip(found.tolist(), joints, means, strict=True):
+        away = torch.from_numpy(tags[joint] - mean).square().sum(dim=2).sqrt().round().numpy()
+        assert place == int((maps[joint] - away).argmax())
