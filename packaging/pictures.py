@@ -1,4 +1,6 @@
-"""Makes the pictures of the README: the real window on the demo, whose photographs come with the ultralytics package.
+"""Makes pictures of the README: the real window on the demo, whose photographs come with the ultralytics package.
+
+``retrain.jpg`` is of a real retraining, which takes longer, and is not made here.
 
 xvfb-run -a -s "-screen 0 1600x1000x24" .venv/bin/python packaging/pictures.py docs/pictures
 """
@@ -15,14 +17,18 @@ from PySide6.QtCore import QEventLoop, Qt, QTimer
 from PySide6.QtWidgets import QApplication
 
 from poseviewer.jobs.demo import make_demo
+from poseviewer.project.rows import Doubt
 from poseviewer.ui import text, theme
 from poseviewer.ui.app import destroy, prepare
 from poseviewer.ui.collecting import Collector
+from poseviewer.ui.panels.suppression import SuppressionPanel
 from poseviewer.ui.window import Window
 
 SIZE = (1440, 900)
 WIDTH = 1280
 """Pictures are scaled to this width."""
+GAMMA = 22.0
+"""Pose similarity that the picture of suppression tries; a little below the usual one."""
 
 
 def wait(milliseconds: int) -> None:
@@ -51,13 +57,25 @@ def look_at(window: Window, frame: int, joint: int | None, person: int = 0) -> N
     wait(600)
 
 
-def doubled(window: Window) -> int:
-    """Return the frame in which somebody is there twice."""
+def doubled(window: Window) -> Doubt:
+    """Return the first frame in which somebody is there twice."""
     desk = window.desk
     if desk.project is None or desk.media_id is None:
         sys.exit("the demo is not open")
     doubts = sorted(desk.project.worth_a_look(desk.media_id), key=lambda doubt: doubt.frame)
-    return next(doubt.frame for doubt in doubts if doubt.kind == "doubled")
+    return next(doubt for doubt in doubts if doubt.kind == "doubled")
+
+
+def try_threshold(window: Window, person: str | None) -> None:
+    """Select the doubled person and show the figures that would remove one of the two."""
+    window.desk.select(person=person)
+    panel = window.inspector.currentWidget()
+    if not isinstance(panel, SuppressionPanel):
+        sys.exit("the suppression panel is not on show")
+    panel.limits[0].show_value(GAMMA)
+    panel.limits_moved()
+    wait_for(lambda: window.desk.what_if is not None)
+    wait(600)
 
 
 def save(window: Window, path: Path) -> None:
@@ -88,7 +106,9 @@ def main(folder: Path) -> None:
         look_at(window, 12, joint=9)
         save(window, folder / "window.jpg")
         window.inspector.setCurrentIndex(2)
-        look_at(window, doubled(window), joint=None)
+        doubt = doubled(window)
+        look_at(window, doubt.frame, joint=None)
+        try_threshold(window, doubt.person_key)
         save(window, folder / "suppression.jpg")
         theme.apply("light")
         window.inspector.setCurrentIndex(1)
