@@ -32,7 +32,7 @@ from poseviewer.formats.coco_eval import AREA_RULE
 from poseviewer.jobs.export import PictureReader
 from poseviewer.project import ExportRow, HeldOut, MediaRow, Project, store_held_out
 from poseviewer.training.holdout import HoldOut, Spans, held_spans, is_held
-from poseviewer.training.results import STOP, Comparison
+from poseviewer.training.results import PAUSE, STOP, Comparison
 
 Json = dict[str, Any]
 MOST_REMEMBERED = 200
@@ -333,6 +333,14 @@ def _lines(child: subprocess.Popen[str]) -> Generator[str, None, None]:
 def ask_to_stop(out: Path) -> None:
     """Let the training in a folder end now and keep what it has learnt."""
     (out / STOP).touch()
+
+
+def pause(out: Path, *, on: bool) -> None:
+    """Let the training in a folder wait after its present step, or go on."""
+    if on:
+        (out / PAUSE).touch()
+    else:
+        (out / PAUSE).unlink(missing_ok=True)
 
 
 def _end(child: subprocess.Popen[str]) -> None:

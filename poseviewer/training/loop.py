@@ -333,6 +333,40 @@ class StopFile:
         return ()
 
 
+class PauseFile:
+    """Hook: waits between two steps while a file is there, so that another process can ask for the processor.
+
+    Args:
+        file: pauses; it goes when the training is asked to end.
+        stop: a file that ends the pause, because it ends the training.
+        tell: called about once a second meanwhile; what it tells shows that the training is alive, and notices when
+            nobody listens any more.
+    """
+
+    LOOK_S, TELL_EVERY = 0.2, 5
+
+    def __init__(self, file: Path, stop: Path, tell: Callable[[Learner[Any]], Iterable[Any]]) -> None:
+        self._file = file
+        self._stop = stop
+        self._tell = tell
+
+    def __call__(self, learner: Learner[Any]) -> Iterable[Any]:
+        began, looks = time.monotonic(), 0
+        while learner.progress < 1.0 and ranks.agreed(float(self._asked()), learner.device):
+            if ranks.rank() == 0 and looks % self.TELL_EVERY == 0:
+                yield from self._tell(learner)
+            looks += 1
+            time.sleep(self.LOOK_S)
+        if looks:
+            # Waiting costs the budget nothing.
+            learner.pause(time.monotonic() - began)
+
+    def _asked(self) -> bool:
+        if self._file.exists() and self._stop.exists():
+            self._file.unlink(missing_ok=True)
+        return self._file.exists()
+
+
 def weight_groups(net: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Weight decay for matrices and kernels only, not for batch normalisation and biases."""
     kernels = [p for p in net.parameters() if p.ndim > 1]

@@ -8,6 +8,8 @@ import msgspec
 
 STOP = "stop"
 """A file of this name in a training's folder lets it end and keep what it has learnt."""
+PAUSE = "pause"
+"""While a file of this name is there, the training waits."""
 
 
 class Figures(msgspec.Struct, frozen=True):

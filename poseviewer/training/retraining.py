@@ -30,10 +30,10 @@ from poseviewer.training.augment import AugmentConfig
 from poseviewer.training.batches import Batch, Mixture, ahead
 from poseviewer.training.comparison import Held, compare
 from poseviewer.training.datasets import Annotation, gather
-from poseviewer.training.loop import Every, Hook, Learner, LoopConfig, Save, StopFile, run
+from poseviewer.training.loop import Every, Hook, Learner, LoopConfig, PauseFile, Save, StopFile, run
 from poseviewer.training.metrics import Metrics
 from poseviewer.training.objectives import Distilled, SikrObjective, joint_weights, natural_objective
-from poseviewer.training.results import STOP, Comparison
+from poseviewer.training.results import PAUSE, STOP, Comparison
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "estimator.safetensors"
@@ -125,6 +125,8 @@ def skeleton_of_weights(weights: LoadedEstimator, path: Path) -> Skeleton:
 def retrain(config: RetrainConfig, data: RetrainData) -> Generator[JobEvent, None, Retrained]:
     """Train until the budget is used or a file called "stop" appears in the folder; go on with what was cut off.
 
+    While a file called "pause" is there, it waits.
+
     Only the first of several processes tells events and writes; the others return the same path.
 
     Raises:
@@ -138,15 +140,19 @@ def retrain(config: RetrainConfig, data: RetrainData) -> Generator[JobEvent, Non
     shape = skeleton_of_weights(old, config.weights)
     check_data(data)
     check_folder(config, data)
+    # One that was cut off in a pause begins without it.
+    (config.out / PAUSE).unlink(missing_ok=True)
     learner = make_learner(config, old, shape)
     if learner.restore(config.out / CHECKPOINT):
         yield Note(f"Going on from step {learner.step}.")
     mixture = make_mixture(config, data, shape)
     best = _Best(config, old, shape, data.held)
+    tell = _Tell(learner)
     hooks: list[Hook[JobEvent]] = [
+        PauseFile(config.out / PAUSE, config.out / STOP, tell.waiting),
         StopFile(config.out / STOP),
         Save(SAVE_SECONDS, config.out / CHECKPOINT),
-        _Tell(learner),
+        tell,
         best,
     ]
     batches = partial(_batches, mixture, config, old.spec.input_wh)
@@ -246,7 +252,7 @@ class _Tell:
 
     def __init__(self, learner: Learner[Batch]) -> None:
         self._every = Every(0.5)
-        self._began, self._seen = time.monotonic(), learner.seen
+        self._began, self._seen = learner.elapsed, learner.seen
 
     def __call__(self, learner: Learner[Batch]) -> Iterator[JobEvent]:
         if not self._every.due(learner):
@@ -254,11 +260,18 @@ class _Tell:
         loss = learner.take_loss()
         if ranks.rank():
             return
+        pace = (learner.seen - self._seen) / max(learner.elapsed - self._began, 1e-9)
+        yield self._progress(learner, f"{learner.seen} crops, {pace:.0f} a second")
+        yield Point("loss", learner.progress, loss)
+
+    def waiting(self, learner: Learner[Batch]) -> Iterator[JobEvent]:
+        """Say how far a training is that waits."""
+        yield self._progress(learner, f"{learner.seen} crops, paused")
+
+    def _progress(self, learner: Learner[Batch], text: str) -> Progress:
         part = learner.progress
         left = learner.elapsed / part - learner.elapsed if part > 0 else None
-        pace = (learner.seen - self._seen) / max(time.monotonic() - self._began, 1e-9)
-        yield Progress(round(100 * part), 100, "%", learner.elapsed, left, f"{learner.seen} crops, {pace:.0f} a second")
-        yield Point("loss", part, loss)
+        return Progress(round(100 * part), 100, "%", learner.elapsed, left, text)
 
 
 class _Best:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -260,6 +262,31 @@ def test_the_window_trains_in_a_child_that_can_be_stopped(
     assert outcome.comparison.people == 2
     assert outcome.comparison.worst[0].frame in CORRECTED[6:]
     assert Path(outcome.weights).exists()
+
+
+def test_a_pause_costs_nothing_of_the_budget_and_ends_with_a_stop(world: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "better"
+    order = order_for(world, str(world["known"]), out, steps=0, minutes=5.0)
+    out.mkdir()
+    # A training that was killed in a pause does not begin with one.
+    (out / "pause").touch()
+    job = train_files(order)
+    first = next(event for event in job if isinstance(event, Progress) and event.unit == "%")
+    began = time.monotonic()
+    assert "a second" in first.text
+    (out / "pause").touch()
+    told = (event for event in job if isinstance(event, Progress))
+    waiting = [event for event in itertools.islice(told, 5) if event.text.endswith("crops, paused")]
+    assert len(waiting) >= 3
+    assert len({(event.seconds, event.seconds_left) for event in waiting}) == 1
+    (out / "pause").unlink()
+    after = next(event for event in job if isinstance(event, Progress) and "a second" in event.text)
+    assert time.monotonic() - began - (after.seconds - first.seconds) > 1.5
+    (out / "pause").touch()
+    (out / "stop").touch()
+    assert not any(isinstance(event, Progress) and "paused" in event.text for event in job)
+    assert not (out / "pause").exists()
+    assert (out / "estimator.safetensors").exists()
 
 
 def test_a_cancelled_training_leaves_nothing(world: dict[str, Path], project: Project, tmp_path: Path) -> None:

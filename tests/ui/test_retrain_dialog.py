@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def dialog(qtbot: QtBot, desk: Desk) -> Iterator[RetrainDialog]:
     made.show()
     yield made
     made.cancel()
-    qtbot.waitUntil(lambda: made._job is None, timeout=5000)
+    qtbot.waitUntil(lambda: made._job is None, timeout=30_000)
 
 
 def told(events: list[JobEvent], end: Any) -> Any:
@@ -66,6 +67,7 @@ def told(events: list[JobEvent], end: Any) -> Any:
         if isinstance(end, Exception):
             raise end
         while end is None:
+            time.sleep(0.02)
             yield Progress(50, 100, "%", 5.0, 5.0, "12 crops, 3 a second")
         return job.RetrainOutcome(str(order.out / "estimator.safetensors"), end)
 
@@ -130,6 +132,31 @@ def test_it_goes_on_behind_a_closed_dialog_until_it_is_cancelled(
     dialog.running.cancel.click()
     qtbot.waitUntil(lambda: dialog.pages.currentWidget() is dialog.setup, timeout=5000)
     assert dialog.outcome is None
+
+
+def test_it_can_be_paused_and_goes_on(qtbot: QtBot, dialog: RetrainDialog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "retrain_project", told(EVENTS, None))
+    running = dialog.running
+    dialog.start.click()
+    qtbot.waitUntil(running.pause.isEnabled, timeout=5000)
+    assert dialog._order is not None
+    file = dialog._order.out / "pause"
+    file.parent.mkdir()
+    running.pause.click()
+    assert file.exists()
+    assert (running.pause.isVisible(), running.go_on.isVisible()) == (False, True)
+    assert running.left.text() == "Paused, 5 s left"
+    running.go_on.click()
+    assert not file.exists()
+    assert (running.pause.isVisible(), running.go_on.isVisible()) == (True, False)
+    assert running.left.text() == "5 s left"
+    running.pause.click()
+    running.stop.click()
+    assert (file.parent / "stop").exists()
+    qtbot.waitUntil(lambda: running.percent.text().startswith("50 %"), timeout=5000)
+    assert not any(button.isEnabled() for button in (running.pause, running.go_on, running.stop))
+    running.cancel.click()
+    qtbot.waitUntil(lambda: dialog._job is None, timeout=30_000)
 
 
 def test_what_stands_in_the_way_is_said_on_the_page(

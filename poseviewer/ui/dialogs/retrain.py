@@ -46,6 +46,8 @@ class RetrainDialog(Dialog):
         self.start = self.add_button(tr("Retrain"), primary=True)
         self.start.clicked.connect(self._primary)
         self.setup.changed.connect(self._show_state)
+        self.running.pause.clicked.connect(lambda: self._pause(on=True))
+        self.running.go_on.clicked.connect(lambda: self._pause(on=False))
         self.running.stop.clicked.connect(self._stop)
         self.running.cancel.clicked.connect(self.cancel)
         desk.project_opened.connect(self._project_opened)
@@ -98,13 +100,21 @@ class RetrainDialog(Dialog):
             self.running.cancelling()
             self._job.cancel()
 
+    def _pause(self, *, on: bool) -> None:
+        """Let the training wait, or go on."""
+        if self._order is not None:
+            from poseviewer.jobs.retrain import pause
+
+            pause(self._order.out, on=on)
+            self.running.show_paused(paused=on)
+
     def _stop(self) -> None:
         """Let the training end now, with what it has learnt."""
         if self._order is not None:
             from poseviewer.jobs.retrain import ask_to_stop
 
-            self.running.stop.setEnabled(False)
             ask_to_stop(self._order.out)
+            self.running.stopping()
 
     def _done(self, outcome: RetrainOutcome) -> None:
         self.outcome = outcome

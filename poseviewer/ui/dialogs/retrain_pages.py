@@ -184,7 +184,7 @@ class RetrainSetup(QWidget):
 
 
 class RetrainRunning(QWidget):
-    """Time left, curves, and the two ways to end it."""
+    """Time left, curves, a pause, and the two ways to end it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -194,6 +194,11 @@ class RetrainRunning(QWidget):
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName(tr("Progress"))
         self.about = Label("", token="t2", wrap=True)
+        self.pause = SmallButton(tr("Pause"), "pause")
+        self.go_on = SmallButton(tr("Continue"), "play")
+        self.paused = False
+        self._left = ""
+        self._ending = False
         self.stop = SmallButton(tr("Stop and keep"), "stop")
         self.cancel = SmallButton(tr("Cancel"), "close")
         self.loss = CurvePlot(tr("Loss"), ((LOSS, "", "accent"),))
@@ -212,8 +217,8 @@ class RetrainRunning(QWidget):
         column.addWidget(self.bar)
         row = QHBoxLayout()
         row.addWidget(self.about, 1)
-        row.addWidget(self.stop)
-        row.addWidget(self.cancel)
+        for button in (self.pause, self.go_on, self.stop, self.cancel):
+            row.addWidget(button)
         column.addLayout(row)
         plots = QHBoxLayout()
         plots.setSpacing(16)
@@ -232,7 +237,10 @@ class RetrainRunning(QWidget):
         self.note.setText("")
         self.loss.clear()
         self.held.clear()
-        self.stop.setEnabled(False)
+        self._left = ""
+        self._ending = False
+        self.show_paused(paused=False)
+        self._enable(training=False)
         self.cancel.setEnabled(True)
 
     def hear(self, event: JobEvent) -> None:
@@ -249,16 +257,41 @@ class RetrainRunning(QWidget):
         self.bar.setRange(0, max(progress.total, 1))
         self.bar.setValue(progress.done)
         training = progress.unit == "%"
-        self.stop.setEnabled(training and progress.done < progress.total)
+        self._enable(training=training and progress.done < progress.total)
         if training and progress.seconds_left is not None:
-            self.left.setText(time_left(progress.seconds_left))
+            self._left = time_left(progress.seconds_left)
+            self._show_left()
             self.percent.setText(f"{progress.done} %, {tr_sentence(progress.text)}")
+
+    def _show_left(self) -> None:
+        if self._left and not self._ending:
+            self.left.setText(tr("Paused, {time}", time=self._left) if self.paused else self._left)
+
+    def _enable(self, *, training: bool) -> None:
+        for button in (self.pause, self.go_on, self.stop):
+            button.setEnabled(training and not self._ending)
+
+    def show_paused(self, *, paused: bool) -> None:
+        """Show that it waits, or goes on; the time left is of training, so it stands still meanwhile."""
+        self.paused = paused
+        held = self.pause.hasFocus() or self.go_on.hasFocus()
+        self.pause.setVisible(not paused)
+        self.go_on.setVisible(paused)
+        if held:
+            (self.go_on if paused else self.pause).setFocus()
+        self._show_left()
+
+    def stopping(self) -> None:
+        """Show that it ends after its present step."""
+        self.show_paused(paused=False)
+        self._ending = True
+        self._enable(training=False)
 
     def cancelling(self) -> None:
         """Show that it will end."""
+        self.stopping()
         self.left.setText(tr("Cancelling"))
         self.cancel.setEnabled(False)
-        self.stop.setEnabled(False)
 
 
 class RetrainResults(QWidget):
