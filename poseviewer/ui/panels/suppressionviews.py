@@ -304,7 +304,8 @@ class CandidateDelegate(QStyledItemDelegate):
             painter.setFont(theme.font(12, 600))
             painter.setPen(looks.colour("accent"))
         said = outcome_words(entry)
-        if narrow and entry.outcome != KEPT:
+        cramped = narrow or painter.fontMetrics().horizontalAdvance(said) > words.width()
+        if cramped and entry.outcome != KEPT:
             said = tr("by {number}", number=entry.other + 1) if entry.removed else tr("floor")
         text = painter.fontMetrics().elidedText(said, Qt.TextElideMode.ElideRight, int(words.width()))
         painter.drawText(words, Qt.AlignmentFlag.AlignVCenter, text)
