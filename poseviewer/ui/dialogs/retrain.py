@@ -120,7 +120,8 @@ class RetrainDialog(Dialog):
         self.outcome = outcome
         self.results.show_outcome(outcome)
         self._show_page(self.results)
-        room = self.parentWidget().height() if self.parentWidget() is not None else TALL
+        window = self.parentWidget()
+        room = window.height() if window is not None else TALL
         self.resize(self.width(), max(self.height(), min(TALL, room)))
         if not self.isVisible():
             self.desk.tell(Message(tr("The retraining is done."), level="done", actions=((tr("Show"), "retrain"),)))
