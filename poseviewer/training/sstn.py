@@ -1,5 +1,7 @@
 """The symmetric spatial transformer network trained end to end (RMPE section 3.2; reference/alphapose.md section 9).
 
+    python -m poseviewer.training.sstn --weights W --data FILE.json --out W2 --cache DIR --minutes 15
+
 A localisation network (STN) cuts the person out of a proposal, the pose network (SPPE) answers for that crop, and the
 inverse transformer (SDTN) takes its heatmaps back into the proposal, where the labels are. Beside it runs the parallel
 SPPE: a frozen copy after the same STN, without SDTN, whose labels are centred. Its error is what makes the STN centre
@@ -10,21 +12,32 @@ Symbols: B proposals, K joints, H, W crop size, h, w heatmap size.
 
 from __future__ import annotations
 
+import argparse
 import copy
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
+import msgspec
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from poseviewer.core.errors import WeightsError
-from poseviewer.nets.weights import EstimatorSpec, LoadedEstimator
+from poseviewer.core.skeleton import skeleton
+from poseviewer.nets.weights import EstimatorSpec, LoadedEstimator, load_estimator, save_estimator
 from poseviewer.ops.crops import normalising_matrix, sdtn_gamma, square
 from poseviewer.ops.targets import gaussian_heatmaps
-from poseviewer.training.loop import Forward
-from poseviewer.training.objectives import cell_error
+from poseviewer.training.augment import NONE
+from poseviewer.training.batches import ahead
+from poseviewer.training.command import run_command
+from poseviewer.training.datasets import gather, read_annotations
+from poseviewer.training.loop import Forward, Learner, LoopConfig, run
+from poseviewer.training.objectives import cell_error, joint_weights
 from poseviewer.training.ranks import mean_over_all
-from poseviewer.training.transformer import Proposals, proposal_part, sample_through
+from poseviewer.training.transformer import ProposalMixture, Proposals, proposal_part, sample_through
 from poseviewer.training.validate import normalise
 
 
@@ -115,3 +128,64 @@ class SstnObjective:
         centred, weights = gaussian_heatmaps(batch.joints / stride, weights, wh, sigma=self.sigma)
         judged = self.parallel(crops).float()
         return own + self.centring * mean_over_all((cell_error(judged, centred) * weights).sum(), weights.sum())
+
+
+def train_sstn(weights: Path, data: Path, out: Path, cache: Path, loop: LoopConfig, batch: int = 16) -> None:
+    """Train transformer and estimator of a weight file together, and write both.
+
+    Args:
+        weights: of ours, with a transformer (see `training.transformer`).
+        data: COCO keypoint file with its pictures in images/ beside it.
+        out: weight file to write.
+        cache: folder for decoded pictures.
+        loop: budget and rates; batch statistics stay as they are.
+        batch: proposals a step.
+
+    Raises:
+        WeightsError, FormatError, MediaError, DeviceError: what cannot be used.
+    """
+    loaded = load_estimator(weights)
+    net = symmetric_network(loaded)
+    header = loaded.header
+    if header is None:
+        raise WeightsError(f"{weights.name} is not a weight file of PoseViewer.", file=weights)
+    shape = skeleton(loaded.spec.skeleton)
+    people = gather(data.stem, read_annotations(data, data.parent / "images", shape))
+    noise = dataclasses.replace(NONE, erase=0.2, low_resolution=0.2)
+    mixture = ProposalMixture([(1.0, people)], cache, shape, noise, loop.seed)
+    objective = SstnObjective(loaded.spec, loaded.module, joint_weights(shape))
+    learner: Learner[Proposals] = Learner(net, objective, loop)
+    parallel = learner.in_precision(loaded.module.to(learner.device))
+    learner.objective = dataclasses.replace(objective, parallel=parallel)
+    make = partial(mixture.proposals, size=batch, input_wh=loaded.spec.input_wh)
+    for _ in run(learner, lambda start: ahead(make, start), []):
+        pass
+    print(f"{learner.seen} proposals, mean loss {learner.take_loss():.5f}")
+    learnt = learner.average.module.cpu()
+    note = f"trained end to end with its transformer on {learner.seen} proposals"
+    said = f"{header.note}; {note}" if header.note else note
+    header = msgspec.structs.replace(header, note=said)
+    save_estimator(out, learnt.get_submodule("sppe"), header, learnt.get_submodule("stn"))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Train and print; the exit code is 1 or 2 on a known error."""
+    parser = argparse.ArgumentParser(description="Train an estimator and its spatial transformer end to end.")
+    parser.add_argument("--weights", type=Path, required=True, help="estimator weights with a transformer")
+    parser.add_argument("--data", type=Path, required=True, help="COCO keypoint file, pictures in images/ beside it")
+    parser.add_argument("--out", type=Path, required=True, help="estimator weights to write")
+    parser.add_argument("--cache", type=Path, required=True, help="folder for decoded pictures")
+    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--steps", type=int, default=0, help="budget in steps, beside the minutes")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rate", type=float, default=1e-4, help="highest learning rate")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N")
+    parser.add_argument("--threads", type=int, default=1)
+    asked = parser.parse_args(arguments)
+    loop = LoopConfig(60 * asked.minutes, asked.steps, rate=asked.rate, device=asked.device, frozen_norms=True)
+    work = partial(train_sstn, asked.weights, asked.data, asked.out, asked.cache, loop, asked.batch)
+    return run_command(work, asked.threads)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

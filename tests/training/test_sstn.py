@@ -6,6 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from poseviewer.core.errors import WeightsError
 from poseviewer.core.skeleton import skeleton
 from poseviewer.nets.fastpose import FastPose, FastPoseConfig, initialise
 from poseviewer.nets.stn import Localiser, LocaliserConfig
-from poseviewer.nets.weights import EstimatorSpec, LoadedEstimator
+from poseviewer.nets.weights import EstimatorHeader, EstimatorSpec, LoadedEstimator, load_estimator, save_estimator
 from poseviewer.ops.targets import gaussian_heatmaps
 from poseviewer.training.augment import AugmentConfig
 from poseviewer.training.batches import Batch, Mixture
@@ -25,6 +26,7 @@ from poseviewer.training.sstn import (
     SstnObjective,
     SymmetricNetwork,
     joints_in_proposal,
+    main,
     symmetric_network,
     take_back,
 )
@@ -115,3 +117,24 @@ def test_weights_without_a_transformer_are_told() -> None:
     loaded = LoadedEstimator(FastPose(TINY).requires_grad_(False), SPEC, "", Localiser(SMALL).requires_grad_(False))
     assert all(p.requires_grad for p in symmetric_network(loaded).parameters())
     assert not any(p.requires_grad for p in loaded.module.parameters())
+
+
+def test_the_command_trains_and_writes_both_networks(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net, stn = FastPose(TINY), Localiser(SMALL)
+    initialise(net)
+    spec = msgspec.structs.replace(SPEC, stn=True)
+    header = EstimatorHeader(spec=spec, network=TINY, localiser=SMALL, licence="none")
+    save_estimator(tmp_path / "old.safetensors", net, header, stn)
+    file = draw_people(tmp_path / "data", "train", 4)
+    words = ["--weights", tmp_path / "old.safetensors", "--data", file, "--out", tmp_path / "new.safetensors"]
+    words += ["--cache", tmp_path / "cache", "--steps", 3, "--batch", 4]
+    assert main([str(word) for word in words]) == 0
+    old, new = (load_estimator(tmp_path / f"{name}.safetensors") for name in ("old", "new"))
+    assert new.spec == old.spec
+    assert new.stn is not None
+    assert old.stn is not None
+    for before, after in ((old.module, new.module), (old.stn, new.stn)):
+        pairs = zip(before.parameters(), after.parameters(), strict=True)
+        assert any(not torch.equal(first, then) for first, then in pairs)
+    assert main(["--weights", str(tmp_path / "none"), *map(str, words[2:])]) == 1
