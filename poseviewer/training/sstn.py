@@ -94,7 +94,8 @@ def joints_in_proposal(batch: Proposals, input_wh: tuple[int, int]) -> Tensor:
     unit = normalising_matrix(input_wh, device=batch.joints.device)
     inner = torch.linalg.inv(unit) @ square(batch.theta.double()) @ unit
     points = batch.joints.double() @ inner[:, :2, :2].mT + inner[:, None, :2, 2]
-    return points.float()
+    found: Tensor = points.float()
+    return found
 
 
 @dataclass(frozen=True, slots=True)
