@@ -276,9 +276,7 @@ def _data_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "--pictures", choices=("png", "jpg", "none"), default="png", help="extract frames, or only name them (none)"
     )
     export.add_argument("--val", type=float, default=0.0, metavar="SHARE", help="split whole media into train and val")
-    export.add_argument(
-        "--include-held-out", action="store_true", help="COCO: treat held-out frames like all others"
-    )
+    export.add_argument("--include-held-out", action="store_true", help="COCO: treat held-out frames like all others")
     export.add_argument("--overwrite", action="store_true", help="replace an earlier export")
     load = _add(
         commands,
