@@ -192,7 +192,7 @@ class Opener(QObject):
         thread.error.connect(desk.tell_error)
         desk.keep_job(thread)
         self._counting = thread
-        thread.begin(confirm_job(media, thread.job_event.emit, thread.isInterruptionRequested))
+        thread.begin(confirm_job(media, thread.job_event.emit, thread.cancelled))
 
     def _counted_some(self, event: Any) -> None:
         if event.total and self._desk.info is not None and not self._desk.info.confirmed:

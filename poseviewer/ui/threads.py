@@ -43,6 +43,7 @@ class JobThread(QThread):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._job: Iterator[JobEvent] = iter(())
+        self._cancelled = False
 
     def begin(self, job: Iterator[JobEvent]) -> None:
         """Start running ``job`` on the thread."""
@@ -50,17 +51,24 @@ class JobThread(QThread):
         self.start()
 
     def cancel(self) -> None:
-        """Close the generator after its present step."""
-        self.requestInterruption()
+        """Close the generator after its present step, also where it has not begun.
+
+        (Qt's own request is forgotten by a thread that does not run yet.)
+        """
+        self._cancelled = True
+
+    def cancelled(self) -> bool:
+        """Whether :meth:`cancel` was called; jobs with long steps ask now and then."""
+        return self._cancelled
 
     def run(self) -> None:
         """Run the generator to its end (on the thread)."""
         try:
-            while not self.isInterruptionRequested():
+            while not self._cancelled:
                 try:
                     self.job_event.emit(next(self._job))
                 except StopIteration as end:
-                    if not self.isInterruptionRequested():
+                    if not self._cancelled:
                         self.result.emit(end.value)
                     return
             close = getattr(self._job, "close", None)

@@ -129,3 +129,15 @@ def test_a_job_that_fails_ends_with_its_exception(qtbot, engine, ear):
     engine.submit(lambda _: broken())
     qtbot.waitUntil(lambda: bool(ear.heard), timeout=20_000)
     assert isinstance(ear.heard[0], KnownError)
+
+
+def test_a_job_cancelled_before_it_began_does_nothing(qtbot, ear):
+    thread, closed = JobThread(), []
+    thread.job_event.connect(ear.hear)
+    thread.result.connect(ear.hear)
+    thread.cancel()
+    with qtbot.waitSignal(thread.finished, timeout=5000):
+        thread.begin(counting(3, closed))
+    qtbot.wait(20)
+    assert ear.heard == []
+    assert closed == []
