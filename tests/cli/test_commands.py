@@ -168,9 +168,14 @@ def test_predict_into_a_project_then_resume(
             yield result
 
     clip, project, out = write_clip(tmp_path / "clip.mp4"), tmp_path / "clip.poseproj", tmp_path / "r.json"
-    with monkeypatch.context() as patch:
-        patch.setattr("poseviewer.pipeline.run.run", cancelled)
-        status, _, err = call(capsys, "predict", clip, "--project", project, "--out", out)
+    # A test run in the background begins with Ctrl+C ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr("poseviewer.pipeline.run.run", cancelled)
+            status, _, err = call(capsys, "predict", clip, "--project", project, "--out", out)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert status == 130
     assert "what was finished is kept" in err
     assert [i["frame_index"] for i in read_json(tmp_path / "r.images.json")["images"]] == [0, 1, 2, 3, 4]

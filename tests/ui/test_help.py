@@ -67,7 +67,7 @@ def test_the_help_menu_opens_the_page_in_the_window(bare_window: Any, qtbot: QtB
     assert dialog.page == "retraining"
     shown = dialog.browser.toPlainText()
     assert "What is held out" in shown
-    assert "0.610 → 0.760" in shown
+    assert "PCK at 0.2" in shown
     assert "##" not in shown
     # The menu's other pages come in windows of their own; the same one comes back.
     bare_window.action_of("help_retraining").trigger()
