@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from poseviewer.core.values import Frame, MediaInfo
-from poseviewer.ops.crops import heatmap_matrices, map_points, proposal_matrices
+from poseviewer.ops.crops import heatmap_matrices, map_points, proposal_matrices, transformed_matrices
 from poseviewer.ops.decode import decode_heatmaps
 from poseviewer.ops.suppression import suppress_poses
 from poseviewer.pipeline.config import PipelineConfig
@@ -63,9 +63,17 @@ def bare(source: Panned, networks: Networks, config: PipelineConfig, people: int
     for start in range(0, len(source.pictures), config.batch_frames):
         networks.detector(batch[: len(source.pictures) - start], confidence=config.confidence, iou=config.iou)
     for start in range(0, people, config.batch_people):
+        networks.theta(inputs[: people - start])
         networks.answer(inputs[: people - start])
     if networks.device.type == "cuda":
         torch.cuda.synchronize()
+
+
+def cut(pixels: np.ndarray, window: torch.Tensor, networks: Networks) -> torch.Tensor:
+    """One normalised crop by OpenCV."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    crop = cv2.warpAffine(pixels, window[0].numpy(), networks.spec.input_wh, flags=flags)
+    return networks.normalise(torch.from_numpy(crop).permute(2, 0, 1)[None].float().to(networks.device))
 
 
 @torch.inference_mode()
@@ -79,10 +87,12 @@ def naive(source: Panned, networks: Networks, config: PipelineConfig) -> int:
         rows = []
         for box in detected.boxes.cpu():
             window = proposal_matrices(box[None], size)
-            flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-            crop = cv2.warpAffine(pixels, window[0].numpy(), size, flags=flags)
-            tensor = torch.from_numpy(crop).permute(2, 0, 1)[None].float().to(networks.device)
-            maps = networks.answer(networks.normalise(tensor)).cpu()
+            tensor = cut(pixels, window, networks)
+            theta = networks.theta(tensor)
+            if theta is not None:
+                window = transformed_matrices(window, theta.double().cpu(), size)
+                tensor = cut(pixels, window, networks)
+            maps = networks.answer(tensor).cpu()
             cells, scores = decode_heatmaps(maps)
             cell_map = heatmap_matrices(window, size, (maps.shape[3], maps.shape[2]))
             rows.append((map_points(cell_map, cells)[0], scores[0]))
