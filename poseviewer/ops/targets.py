@@ -8,6 +8,8 @@ from torch import Tensor
 DRAWN_FROM = 0.5
 # Body and foot joints count double in the published integral training of whole-body sets.
 DOUBLED_JOINTS = {136: 26, 68: 26, 133: 23}
+FOREGROUND = 8.0
+"""How much more a cell under a peak weighs than one on the ground, so that zero is no resting place."""
 
 
 def gaussian_heatmaps(
@@ -91,7 +93,12 @@ def integral_targets(joints: Tensor, weights: Tensor, input_wh: tuple[int, int])
     return (joints.float() / size - 0.5).flatten(1), doubled.flatten(1)
 
 
-def foreground_mse(heatmaps: Tensor, targets: Tensor, weights: Tensor, *, foreground: float = 8.0) -> Tensor:
+def cell_error(heatmaps: Tensor, targets: Tensor, *, foreground: float = FOREGROUND) -> Tensor:
+    """Mean squared error (B, K) of maps (B, K, h, w), a cell weighing 1 + foreground * target."""
+    return ((heatmaps - targets).square() * (1 + foreground * targets.clamp(min=0))).mean((2, 3))
+
+
+def foreground_mse(heatmaps: Tensor, targets: Tensor, weights: Tensor, *, foreground: float = FOREGROUND) -> Tensor:
     """Mean squared error that weighs a cell by 1 + foreground * target, so that zero is no resting place.
 
     Args:
@@ -100,8 +107,7 @@ def foreground_mse(heatmaps: Tensor, targets: Tensor, weights: Tensor, *, foregr
     Returns:
         the mean over the labelled joints' cells, a scalar.
     """
-    error = (heatmaps.float() - targets) ** 2 * (1 + foreground * targets)
-    per_joint = error.mean((2, 3)) * weights
+    per_joint = cell_error(heatmaps.float(), targets, foreground=foreground) * weights
     return per_joint.sum() / weights.sum().clamp(min=1.0)
 
 

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.nets.weights import EstimatorSpec
 from poseviewer.ops.sikr import sikr_coordinates
-from poseviewer.ops.targets import gaussian_heatmaps, integral_targets
+from poseviewer.ops.targets import cell_error, gaussian_heatmaps, integral_targets
 from poseviewer.ops.targets_ae import group_heatmaps, masked_mse, push_pull, read_tags, tag_references
 from poseviewer.training.batches import Batch
 from poseviewer.training.groups import GroupBatch
@@ -29,8 +29,6 @@ from poseviewer.training.ranks import mean_over_all
 from poseviewer.training.validate import normalise
 
 HARD_JOINTS = {"elbow": 1.2, "knee": 1.2, "wrist": 1.5, "ankle": 1.5}
-FOREGROUND = 8.0
-"""How much more a cell under a peak weighs than one on the ground, so that zero is no resting place."""
 OUTSIDE = 0.5
 """How much a joint that is known not to be in the crop weighs beside one that is."""
 
@@ -71,11 +69,6 @@ def heatmap_error(maps: Tensor, batch: Batch, joint_weights: Tensor, sigma: floa
     weights = batch.weights * joint_weights.to(maps.device)
     targets, weights = gaussian_heatmaps(batch.joints / stride, weights, wh, sigma=sigma, outside=OUTSIDE)
     return (cell_error(maps, targets) * weights).sum(), weights.sum()
-
-
-def cell_error(maps: Tensor, targets: Tensor) -> Tensor:
-    """``(B, K)`` mean squared error of maps, a cell weighing 1 + FOREGROUND x target."""
-    return ((maps - targets).square() * (1 + FOREGROUND * targets.clamp(min=0))).mean((2, 3))
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,13 +29,13 @@ from poseviewer.core.errors import WeightsError
 from poseviewer.core.skeleton import skeleton
 from poseviewer.nets.weights import EstimatorSpec, LoadedEstimator, load_estimator, save_estimator
 from poseviewer.ops.crops import normalising_matrix, sdtn_gamma, square
-from poseviewer.ops.targets import gaussian_heatmaps
+from poseviewer.ops.targets import cell_error, gaussian_heatmaps
 from poseviewer.training.augment import NONE
 from poseviewer.training.batches import ahead
 from poseviewer.training.command import run_command
 from poseviewer.training.datasets import gather, read_annotations
 from poseviewer.training.loop import Forward, Learner, LoopConfig, run
-from poseviewer.training.objectives import cell_error, joint_weights
+from poseviewer.training.objectives import joint_weights
 from poseviewer.training.ranks import mean_over_all
 from poseviewer.training.transformer import ProposalMixture, Proposals, proposal_part, sample_through
 from poseviewer.training.validate import normalise

@@ -12,13 +12,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +24,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from poseviewer.core.errors import KnownError
 from poseviewer.core.geometry import compose, invert, transform
 from poseviewer.core.skeleton import skeleton
 from poseviewer.nets.fastpose import FastPoseConfig
@@ -36,6 +33,7 @@ from poseviewer.ops.crops import normalising_matrix, square
 from poseviewer.ops.targets import foreground_mse, gaussian_heatmaps
 from poseviewer.training.augment import NONE, PROPOSAL, Window, box_window, cut, disturb, window_matrix
 from poseviewer.training.batches import Mixture, ahead
+from poseviewer.training.command import run_command
 from poseviewer.training.datasets import Source, load_sources, standard_sources
 from poseviewer.training.ema import Average
 from poseviewer.training.schedule import cosine_rate
@@ -312,8 +310,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    cv2.setNumThreads(1)
+    return run_command(lambda: _main(options), options.threads)
+
+
+def _main(options: argparse.Namespace) -> None:
     config = TransformerConfig(
         options.weights,
         tuple(standard_sources(options.data)),
@@ -323,13 +323,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rate=options.rate,
         onto=options.onto,
     )
-    try:
-        for event in train_transformer(config):
-            print(event, flush=True)
-    except KnownError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    for event in train_transformer(config):
+        print(event, flush=True)
 
 
 if __name__ == "__main__":

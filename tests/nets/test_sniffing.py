@@ -27,22 +27,11 @@ from poseviewer.nets import (
 )
 from poseviewer.nets.hrnet import TrunkConfig
 from poseviewer.nets.se_resnet import ResidualConfig
+from tests.golden.netfill import FAMILIES
 
 TINY = ResidualConfig(stem_width=8, depths=(1, 2, 1, 1), planes=(4, 8, 8, 16))
 TRUNK = TrunkConfig(width=8, modules=(1, 2, 1), blocks=2)
 SE = msgspec.structs.replace(TINY, se_reduction=1)
-FAMILIES: dict[str, tuple[Callable[..., Any], Callable[..., nn.Module]]] = {
-    "fastpose": (fastpose.sniff, fastpose.FastPose),
-    "fastpose_duc": (fastpose_duc.sniff, fastpose_duc.FastPoseDUC),
-    "simplepose": (simplepose.sniff, simplepose.SimplePose),
-    "simplebaseline": (simplebaseline.sniff, simplebaseline.SimpleBaseline),
-    "hrnet": (hrnet.sniff, hrnet.HRNet),
-    "higher_hrnet": (higher_hrnet.sniff, higher_hrnet.HigherHRNet),
-    "posenet_ae": (posenet_ae.sniff, posenet_ae.PoseNet),
-    "hardnet": (hardnet.sniff, hardnet.HarDNetPose),
-    "osnet": (osnet.sniff, osnet.OSNet),
-    "reid_resnet": (reid_resnet.sniff, reid_resnet.ReIDResNet),
-}
 SMALL: list[tuple[str, Any]] = [
     ("fastpose", fastpose.FastPoseConfig(joints=5, stem_width=8, planes=TINY.planes, depths=TINY.depths, duc=(32, 16))),
     (
