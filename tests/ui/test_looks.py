@@ -65,7 +65,9 @@ def test_dialogs_give_every_control_its_room(window, qtbot):
     room = window.screen().availableSize()
     for dialog in (RunDialog(window.desk, window), ExportDialog(window.desk, window)):
         dialog.show()
-        QApplication.processEvents()
+        # The export's count arrives a moment later, and its words make the dialog higher.
+        qtbot.waitUntil(lambda: not window.desk._jobs, timeout=5000)
+        qtbot.wait(50)
         layout = dialog.layout()
         assert dialog.width() >= min(layout.totalMinimumSize().width(), room.width())
         needed = max(layout.totalMinimumHeightForWidth(dialog.width()), layout.totalMinimumSize().height())
