@@ -86,6 +86,8 @@ class DetectionConfig:
         device: where the networks are trained, as torch names it.
         readers: processes that make pictures; 0 = the training's own.
         seed: of pictures and initial weights.
+        afresh: the schedule begins anew at the checkpoint's networks, for a training that is over; human boxes and the
+            student's own answers count from the start, for it has learnt to answer.
     """
 
     data: Path
@@ -112,6 +114,7 @@ class DetectionConfig:
     device: str = "cpu"
     readers: int = 1
     seed: int = 1
+    afresh: bool = False
 
 
 class _Training:
@@ -251,7 +254,9 @@ class _Training:
         self.average.updates = state["step"]
         self.hints.load_state_dict(state["hints"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.seen, self.started = state["step"], state["seen"], state["started"]
+        self.step, self.seen = state["step"], state["seen"]
+        if not self.config.afresh:
+            self.started = state["started"]
 
     def validate(self) -> BoxScores:
         """Score the averaged network on coco/val."""
@@ -381,6 +386,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=Path(".training/detector"), help="checkpoints, log, weights")
     parser.add_argument("--finish", default=None, help="wall-clock end, HH:MM today")
     parser.add_argument("--pictures", type=int, default=None, help="end after so many pictures")
+    parser.add_argument("--afresh", action="store_true", help="begin a new schedule at the checkpoint's networks")
+    parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
+    parser.add_argument(
+        "--stage", action="append", type=_stage, help="UNTIL:SIZE:MOSAIC[:gentle], e.g. 0.8:320:0.35; the last until 1"
+    )
     parser.add_argument("--validate-minutes", type=float, default=8.0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
     parser.add_argument("--nice", type=int, default=0, help="lower the priority")
@@ -395,9 +405,23 @@ def _main(options: argparse.Namespace) -> None:
     config = DetectionConfig(
         options.data, options.folder, options.teacher, pictures=options.pictures, device=options.device
     )
-    config = replace(config, finish=_today(options.finish), validate_seconds=60 * options.validate_minutes)
+    config = replace(
+        config, finish=_today(options.finish), validate_seconds=60 * options.validate_minutes, rate=options.rate
+    )
+    if options.stage:
+        config = replace(config, stages=tuple(options.stage))
+    if options.afresh:
+        config = replace(config, afresh=True, human_from=0.0, own_from=0.0)
     for event in train_detector(config):
         print(time.strftime("%H:%M:%S"), _words(event), flush=True)
+
+
+def _stage(text: str) -> Stage:
+    """UNTIL:SIZE:MOSAIC or UNTIL:SIZE:MOSAIC:gentle; argparse turns a ValueError into its own message."""
+    until, size, mosaic, *gentle = text.split(":")
+    if gentle not in ([], ["gentle"]) or int(size) % 32:
+        raise ValueError("sizes must be multiples of 32")
+    return Stage(float(until), int(size), float(mosaic), gentle=bool(gentle))
 
 
 def _today(clock: str | None) -> float | None:
