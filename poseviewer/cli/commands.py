@@ -97,9 +97,16 @@ def export(args: argparse.Namespace) -> int:
             include_held_out=args.include_held_out,
         )
     elif args.format == "posetrack":
-        options = PoseTrackOptions(include=args.include, overwrite=args.overwrite)
+        options = PoseTrackOptions(
+            include=args.include, overwrite=args.overwrite, include_held_out=args.include_held_out
+        )
     else:
-        options = AlphaPoseOptions(include=args.include, form=ALPHAPOSE_FORMS[args.format], overwrite=args.overwrite)
+        options = AlphaPoseOptions(
+            include=args.include,
+            form=ALPHAPOSE_FORMS[args.format],
+            overwrite=args.overwrite,
+            include_held_out=args.include_held_out,
+        )
     report = drive(export_project(args.project, args.out, options), "exporting")
     checked = "no person has joints" if report.ap is None else f"AP against itself {report.ap:.3f}"
     where = f"{_people(report.persons)} in {_count(report.images, 'image')}"

@@ -68,7 +68,7 @@ alphapose-results.json, and in its cmu and open forms one file for each picture 
 Only frames with corrections are exported unless --include says otherwise. The folder appears when everything was
 written, read back with pycocotools and compared number for number; until then an earlier export stays as it is.
 
-Frames that the project's last retraining held out are left out of a COCO data set, or go to ..._val.json with --val.
+Frames that the project's last retraining held out are left out; with --val they go to COCO's ..._val.json instead.
 """
 IMPORT = """\
 Take a COCO file into a project: annotations become corrections, a results list becomes predictions of a run.
@@ -276,7 +276,7 @@ def _data_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]
         "--pictures", choices=("png", "jpg", "none"), default="png", help="extract frames, or only name them (none)"
     )
     export.add_argument("--val", type=float, default=0.0, metavar="SHARE", help="split whole media into train and val")
-    export.add_argument("--include-held-out", action="store_true", help="COCO: treat held-out frames like all others")
+    export.add_argument("--include-held-out", action="store_true", help="treat held-out frames like all others")
     export.add_argument("--overwrite", action="store_true", help="replace an earlier export")
     load = _add(
         commands,

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from poseviewer.core.errors import FormatError
-from poseviewer.core.progress import JobEvent, ProgressMeter
+from poseviewer.core.progress import JobEvent, Note, ProgressMeter
 from poseviewer.core.values import Person
 from poseviewer.formats.alphapose_json import (
     FIRST,
@@ -27,7 +27,7 @@ from poseviewer.formats.coco_build import PictureNames, unique_stems
 from poseviewer.formats.coco_export import ExportReport
 from poseviewer.formats.coco_model import read_json
 from poseviewer.formats.folders import check_target, disk_errors, replace_folder, temporary_folder
-from poseviewer.project import Project
+from poseviewer.project import HeldOut, Project, everything_is_held, left_out
 from poseviewer.project.rows import Include
 
 RESULTS, SEPARATE = "alphapose-results.json", "sep-json"
@@ -42,12 +42,14 @@ class AlphaPoseOptions(msgspec.Struct, frozen=True):
         form: "default" is the plain list; "cmu" and "open" also write one file for each picture.
         overwrite: replace an earlier export in the same folder.
         true_neck: write the point between the shoulders as the neck for more than 17 joints too.
+        include_held_out: write frames that a retraining held out too.
     """
 
     include: Include = "corrections"
     form: Form = "default"
     overwrite: bool = False
     true_neck: bool = False
+    include_held_out: bool = False
 
 
 def export_alphapose(
@@ -71,24 +73,35 @@ def export_alphapose(
     target = Path(folder).absolute()
     check_joints(project.skeleton, options.form)
     check_target(target, (RESULTS, SEPARATE), overwrite=options.overwrite)
-    images = yield from _images(project, options, names)
+    held = left_out(project, include_held_out=options.include_held_out)
+    images, gone = yield from _images(project, options, held, names)
+    if gone and not images:
+        raise everything_is_held(project)
     if not images:
         raise FormatError(f"{Path(project.path).name} has nobody to export.", file=Path(project.path))
     persons = sum(len(image.people) for image in images)
     with disk_errors(target), temporary_folder(target) as work:
         files = _write(images, work, options, mpii=project.skeleton.count == MPII_JOINTS)
         replace_folder(work, target)
-    return ExportReport(str(target), tuple(files), len(images), persons, None)
+    report = ExportReport(str(target), tuple(files), len(images), persons, None, gone)
+    if words := report.held_out_words():
+        yield Note(words)
+    return report
 
 
 def _images(
-    project: Project, options: AlphaPoseOptions, names: PictureNames | None
-) -> Generator[JobEvent, None, list[AlphaImage]]:
+    project: Project, options: AlphaPoseOptions, held: HeldOut, names: PictureNames | None
+) -> Generator[JobEvent, None, tuple[list[AlphaImage], int]]:
+    """The pictures to write, and how many held-out ones with people are left out."""
     stems = unique_stems((row.id, row.info) for row in project.media_list())
     meter = ProgressMeter(0, "frames")
     found: list[AlphaImage] = []
     taken: set[str] = set()
+    gone = 0
     for row in project.export_rows(options.include):
+        if held.holds(row.media, row.frame):
+            gone += any(person.visibility.any() for person in row.people)
+            continue
         where = f"frame {row.frame} of media {row.media}"
         people = tuple(_person(person, where) for person in row.people if person.visibility.any())
         name = Path(names(row.media, row.frame)).name if names else ""
@@ -100,7 +113,7 @@ def _images(
             found.append(AlphaImage(name, people))
         if event := meter.step():
             yield event
-    return found
+    return found, gone
 
 
 def _person(person: Person, where: str) -> AlphaPerson:

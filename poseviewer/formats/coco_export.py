@@ -31,7 +31,7 @@ from poseviewer.formats.coco_build import (
 from poseviewer.formats.coco_check import Written, check_part
 from poseviewer.formats.coco_extras import decode_person, load_extras
 from poseviewer.formats.folders import check_target, disk_errors, replace_folder, temporary_folder
-from poseviewer.project import HeldOut, Project, read_held_out
+from poseviewer.project import HeldOut, Project, everything_is_held, left_out
 
 Json = dict[str, Any]
 Pictures = Callable[[int, int], npt.NDArray[np.uint8]]
@@ -118,8 +118,8 @@ def export_coco(
     target = Path(folder).absolute()
     check_target(target, OUR_FOLDERS, overwrite=options.overwrite)
     rows = _snapshot(project, options)
-    held = HeldOut() if options.include_held_out else read_held_out(project)
-    rows, left_out = _without_held(project, rows, held, options)
+    held = left_out(project, include_held_out=options.include_held_out)
+    rows, gone = _without_held(project, rows, held, options)
     sources = _sources(project, rows)
     part_of = _parts(rows, sources, held, options)
     with disk_errors(target), temporary_folder(target) as work:
@@ -128,7 +128,7 @@ def export_coco(
         report = _write_and_check(project, rows, images, sources, part_of, work, options)
         replace_folder(work, target)
     set_aside = sum(held.holds(row.media, row.frame) for row in rows)
-    report = msgspec.structs.replace(report, folder=str(target), left_out=left_out, set_aside=set_aside)
+    report = msgspec.structs.replace(report, folder=str(target), left_out=gone, set_aside=set_aside)
     if words := report.held_out_words():
         yield Note(words)
     return report
@@ -142,11 +142,7 @@ def _without_held(project: Project, rows: list[Row], held: HeldOut, options: Exp
     """
     kept = [row for row in rows if not held.holds(row.media, row.frame)]
     if not kept:
-        raise FormatError(
-            f"Every frame of {Path(project.path).name} that could be exported is held out for measuring.",
-            file=Path(project.path),
-            remedy="Include the held-out frames, or hold out fewer of them in the next retraining.",
-        )
+        raise everything_is_held(project)
     return (rows, 0) if options.val_share > 0 else (kept, len(rows) - len(kept))
 
 

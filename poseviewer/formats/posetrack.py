@@ -24,7 +24,7 @@ from poseviewer.formats.coco_build import PictureNames, Row, Shape, coco_box, sh
 from poseviewer.formats.coco_export import ExportReport
 from poseviewer.formats.coco_model import read_json
 from poseviewer.formats.folders import check_target, disk_errors, replace_folder, temporary_folder
-from poseviewer.project import MediaRow, Project
+from poseviewer.project import HeldOut, MediaRow, Project, everything_is_held, left_out
 from poseviewer.project.rows import Include
 
 Json = dict[str, Any]
@@ -35,10 +35,11 @@ IMAGES_A_VIDEO = 10_000
 
 
 class PoseTrackOptions(msgspec.Struct, frozen=True):
-    """How to export: whose people, and whether an earlier export is replaced."""
+    """How to export: whose people, whether an earlier export is replaced, and whether held-out frames are written."""
 
     include: Include = "corrections"
     overwrite: bool = False
+    include_held_out: bool = False
 
 
 def export_posetrack(
@@ -67,13 +68,15 @@ def export_posetrack(
         raise CallError(f"The joints of {project.skeleton.title} are not those of PoseTrack.", file=Path(project.path))
     if absent:
         yield Note(f"{project.skeleton.title} has no {', '.join(absent)}: PoseTrack's files get none.")
+    held = left_out(project, include_held_out=options.include_held_out)
     files = []
     with disk_errors(target), temporary_folder(target) as work:
         (work / FOLDER).mkdir()
         stems = unique_stems((row.id, row.info) for row in project.media_list())
-        images = persons = 0
+        images = persons = gone = 0
         for media in project.media_list():
-            rows = yield from _rows(project, media, options)
+            rows, away = yield from _rows(project, media, options, held)
+            gone += away
             if not rows:
                 continue
             name = f"{FOLDER}/{stems[media.id]}.json"
@@ -81,22 +84,34 @@ def export_posetrack(
             files.append(name)
             images += len(rows)
             persons += sum(len(row.people) for row in rows)
+        if not files and gone:
+            raise everything_is_held(project)
         if not files:
             raise FormatError(f"{Path(project.path).name} has nobody to export.", file=Path(project.path))
         replace_folder(work, target)
-    return ExportReport(str(target), tuple(files), images, persons, None)
+    report = ExportReport(str(target), tuple(files), images, persons, None, gone)
+    if words := report.held_out_words():
+        yield Note(words)
+    return report
 
 
-def _rows(project: Project, media: MediaRow, options: PoseTrackOptions) -> Generator[JobEvent, None, list[Row]]:
+def _rows(
+    project: Project, media: MediaRow, options: PoseTrackOptions, held: HeldOut
+) -> Generator[JobEvent, None, tuple[list[Row], int]]:
+    """The rows of a media to write, in order, and how many held-out ones are left out."""
     meter = ProgressMeter(0, "frames")
     rows: list[Row] = []
+    gone = 0
     for found in project.export_rows(options.include, media.id):
+        if held.holds(found.media, found.frame):
+            gone += 1
+            continue
         where = f"frame {found.frame} of media {found.media}"
         people = tuple(shape_of(person, where) for person in found.people)
         rows.append(Row(found.media, found.frame, found.timestamp_s or 0.0, people))
         if event := meter.step():
             yield event
-    return sorted(rows, key=lambda row: row.frame)
+    return sorted(rows, key=lambda row: row.frame), gone
 
 
 def _video(

@@ -1,7 +1,7 @@
 """The project file: schema, rows, edits, journal, undo, integrity."""
 
 from poseviewer.project import edits
-from poseviewer.project.heldout import HeldOut, read_held_out, store_held_out
+from poseviewer.project.heldout import HeldOut, everything_is_held, left_out, read_held_out, store_held_out
 from poseviewer.project.rows import (
     CORRECTED,
     EMPTY,
@@ -42,6 +42,8 @@ __all__ = [
     "Span",
     "UndoResult",
     "edits",
+    "everything_is_held",
+    "left_out",
     "read_held_out",
     "store_held_out",
 ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from poseviewer.core.errors import ProjectError
+from poseviewer.core.errors import FormatError, ProjectError
 
 if TYPE_CHECKING:
     from poseviewer.project.store import Project
@@ -49,6 +50,20 @@ def read_held_out(project: Project) -> HeldOut:
             file=project.path,
             remedy="Export with the held-out frames included, or retrain once more.",
         ) from error
+
+
+def left_out(project: Project, *, include_held_out: bool) -> HeldOut:
+    """What an export leaves out: the held-out frames, or nothing where they are wanted; raises ProjectError."""
+    return HeldOut() if include_held_out else read_held_out(project)
+
+
+def everything_is_held(project: Project) -> FormatError:
+    """The error of an export of which nothing is left."""
+    return FormatError(
+        f"Every frame of {Path(project.path).name} that could be exported is held out for measuring.",
+        file=Path(project.path),
+        remedy="Include the held-out frames, or hold out fewer of them in the next retraining.",
+    )
 
 
 def store_held_out(project: Project, held: HeldOut) -> None:

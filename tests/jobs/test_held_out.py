@@ -10,7 +10,7 @@ from cocomade import finish, pose, read_json, result, write_pictures
 from poseviewer.cli.main import run_command
 from poseviewer.core.errors import FormatError, ProjectError
 from poseviewer.core.progress import Note
-from poseviewer.jobs.export import ExportOptions, export
+from poseviewer.jobs.export import AlphaPoseOptions, AnyOptions, ExportOptions, PoseTrackOptions, export
 from poseviewer.jobs.retrain import take_snapshot
 from poseviewer.jobs.summary import summarise
 from poseviewer.media import open_media
@@ -68,6 +68,42 @@ def test_held_out_frames_are_left_out_and_counted(project: Project, tmp_path: Pa
     whole = finish(export(project, tmp_path / "all", ExportOptions(include_held_out=True)))
     assert (whole.images, whole.left_out, whole.set_aside, whole.held_out_words()) == (4, 0, 0, "")
     assert len(frames_of(tmp_path / "all")) == 4
+
+
+OTHERS: list[tuple[AnyOptions, AnyOptions]] = [
+    (AlphaPoseOptions(), AlphaPoseOptions(include_held_out=True)),
+    (AlphaPoseOptions(form="open"), AlphaPoseOptions(form="open", include_held_out=True)),
+    (PoseTrackOptions(), PoseTrackOptions(include_held_out=True)),
+]
+
+
+def pictures_of(folder: Path) -> list[str]:
+    """Bare names of the pictures in an AlphaPose or PoseTrack export."""
+    if (folder / "posetrack").is_dir():
+        files = [read_json(file) for file in sorted((folder / "posetrack").iterdir())]
+        return sorted(Path(image["file_name"]).name for file in files for image in file["images"])
+    found = read_json(folder / "alphapose-results.json")
+    return sorted(found if isinstance(found, dict) else {entry["image_id"] for entry in found})
+
+
+@pytest.mark.parametrize(("usual", "whole"), OTHERS)
+def test_the_other_formats_leave_them_out_too(
+    project: Project, tmp_path: Path, usual: AnyOptions, whole: AnyOptions
+) -> None:
+    add_media(project, tmp_path / "b", 2)
+    store_held_out(project, HeldOut(((1, 1, 2), (2, 0, FOREVER))))
+    events: list[object] = []
+    report = finish(export(project, tmp_path / "out", usual), events)
+    assert pictures_of(tmp_path / "out") == ["a0.png", "a3.png"]
+    assert (report.images, report.persons, report.left_out) == (2, 2, 4)
+    assert Note("Held-out frames left out: 4.") in events
+    report = finish(export(project, tmp_path / "all", whole))
+    assert pictures_of(tmp_path / "all") == ["a0.png", "a1.png", "a2.png", "a3.png", "b0.png", "b1.png"]
+    assert report.held_out_words() == ""
+    store_held_out(project, HeldOut(((1, 0, FOREVER), (2, 0, FOREVER))))
+    with pytest.raises(FormatError, match="held out for measuring"):
+        finish(export(project, tmp_path / "none", usual))
+    assert not (tmp_path / "none").exists()
 
 
 def test_frames_that_are_corrected_later_in_a_held_out_span_stay_out(project: Project, tmp_path: Path) -> None:
@@ -131,3 +167,10 @@ def test_the_command_says_how_many(project: Project, tmp_path: Path, capsys: pyt
     assert run_command([*words, str(tmp_path / "y"), "--include-held-out"]) == 0
     assert "Held-out" not in capsys.readouterr().err
     assert len(frames_of(tmp_path / "y")) == 4
+    for form in ("posetrack", "alphapose-cmu"):
+        words = ["export", str(project.path), "--format", form, "--out", str(tmp_path / form)]
+        assert run_command(words) == 0
+        assert "Held-out frames left out: 1." in capsys.readouterr().err
+        assert run_command([*words, "--overwrite", "--include-held-out"]) == 0
+        assert "Held-out" not in capsys.readouterr().err
+        assert len(pictures_of(tmp_path / form)) == 4

@@ -241,7 +241,14 @@ def test_the_export_dialog_says_what_was_held_out_and_may_include_it(qtbot: QtBo
     dialog.held_out.setChecked(True)
     qtbot.waitUntil(lambda: dialog.counts._figures[0].text() == "2", timeout=5_000)
     assert "--include-held-out" in dialog.command()
+    for form in ("posetrack", "alphapose"):
+        dialog.format.setCurrentIndex(dialog.format.findData(form))
+        assert dialog.options().include_held_out
+        assert "--include-held-out" in dialog.command()
     dialog.held_out.setChecked(False)
+    qtbot.waitUntil(lambda: dialog.counts._figures[0].text() == "1", timeout=5_000)
+    assert not dialog.options().include_held_out
+    dialog.format.setCurrentIndex(dialog.format.findData("coco"))
     qtbot.waitUntil(lambda: dialog.counts._figures[0].text() == "1" and dialog.export.isEnabled(), timeout=5_000)
     dialog.pictures.setCurrentIndex(2)
     dialog.folder.setText(str(tmp_path / "out"))

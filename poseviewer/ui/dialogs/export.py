@@ -115,9 +115,9 @@ class ExportDialog(JobDialog):
         return place.with_name(f"{place.stem}-{form}")
 
     def _choose_format(self) -> None:
-        """Only COCO has pictures, a split and held-out frames; a folder that nobody typed follows the format."""
+        """Only COCO has pictures and a split; a folder that nobody typed follows the format."""
         form: str = self.format.currentData()
-        for field in (self.pictures, self.split, self.held_out):
+        for field in (self.pictures, self.split):
             field.setEnabled(form == "coco")
         if self.folder.text() in {str(self._usual_folder(key)) for key, _ in FORMATS}:
             self.folder.setText(str(self._usual_folder(form)))
@@ -133,16 +133,19 @@ class ExportDialog(JobDialog):
         from poseviewer.jobs.export import ALPHAPOSE_FORMS, AlphaPoseOptions, ExportOptions, PoseTrackOptions
 
         form, overwrite = self.format.currentData(), self.overwrite.isChecked()
+        held = self.held_out.isChecked()
         if form == "posetrack":
-            return PoseTrackOptions(include=self._include, overwrite=overwrite)
+            return PoseTrackOptions(include=self._include, overwrite=overwrite, include_held_out=held)
         if form in ALPHAPOSE_FORMS:
-            return AlphaPoseOptions(include=self._include, form=ALPHAPOSE_FORMS[form], overwrite=overwrite)
+            return AlphaPoseOptions(
+                include=self._include, form=ALPHAPOSE_FORMS[form], overwrite=overwrite, include_held_out=held
+            )
         return ExportOptions(
             include=self._include,
             pictures=self.pictures.currentData(),
             val_share=self.split.currentData(),
             overwrite=overwrite,
-            include_held_out=self.held_out.isChecked(),
+            include_held_out=held,
         )
 
     def command(self) -> str:
@@ -153,9 +156,13 @@ class ExportDialog(JobDialog):
         if self.format.currentData() == "coco":
             words += ["--pictures", self.pictures.currentData()]
             words += ["--val", f"{self.split.currentData():g}"] if self.split.currentData() else []
-            words += ["--include-held-out"] if self.held_out.isChecked() else []
+        words += ["--include-held-out"] if self.held_out.isChecked() else []
         words += ["--overwrite"] if self.overwrite.isChecked() else []
         return shlex.join(words)
+
+    def _splits(self) -> bool:
+        """Whether a part is written to validate on."""
+        return self.format.currentData() == "coco" and bool(self.split.currentData())
 
     def _choose(self, include: Include) -> None:
         self._include = include
@@ -178,7 +185,7 @@ class ExportDialog(JobDialog):
         from poseviewer.jobs.summary import summarise
 
         self.stop(self._summary_job)
-        leave_out = self.format.currentData() == "coco" and not (self.held_out.isChecked() or self.split.currentData())
+        leave_out = not (self.held_out.isChecked() or self._splits())
         job = summarise(self.desk.project, self._include, leave_out=leave_out)
         self._summary_job = self.run_beside(job, self._show_summary, tell_errors=True)
 
@@ -199,9 +206,9 @@ class ExportDialog(JobDialog):
         lines = []
         if self.format.currentData() in ("coco", "posetrack"):
             lines.append(tr("Frames without people are listed: {count}", count=summary.empty_frames))
-        if summary.held_out and self.format.currentData() == "coco" and not self.held_out.isChecked():
+        if summary.held_out and not self.held_out.isChecked():
             words = tr("Held-out frames, left out: {count}", count=summary.held_out)
-            if self.split.currentData():
+            if self._splits():
                 words = tr("Held-out frames, for validation: {count}", count=summary.held_out)
             lines.append(words)
         if summary.first_outside is not None:
