@@ -35,7 +35,7 @@ from poseviewer.nets.yolo import build_yolo, load_yolo, save_yolo
 from poseviewer.pipeline.detector import Detector
 from poseviewer.training.command import run_command
 from poseviewer.training.detection_data import Batch, CutStream, pack_pictures
-from poseviewer.training.detection_objectives import Dense, Hints, detection_loss, grid, make_targets
+from poseviewer.training.detection_objectives import Dense, Hints, detection_loss, grid, human_targets, make_targets
 from poseviewer.training.ema import Average
 from poseviewer.training.validate_detector import BoxScores, validate_boxes
 
@@ -88,6 +88,7 @@ class DetectionConfig:
         seed: of pictures and initial weights.
         afresh: the schedule begins anew at the checkpoint's networks, for a training that is over; human boxes and the
             student's own answers count from the start, for it has learnt to answer.
+        distil: False is for comparison: human boxes alone teach, from the start, and the teacher is not asked.
     """
 
     data: Path
@@ -115,6 +116,7 @@ class DetectionConfig:
     readers: int = 1
     seed: int = 1
     afresh: bool = False
+    distil: bool = True
 
 
 class _Training:
@@ -184,27 +186,23 @@ class _Training:
     def learn(self, batch: Batch, part: float, geometry: tuple[Tensor, Tensor]) -> dict[str, float]:
         """One step on one batch; returns the losses."""
         config = self.config
-        hint_weight = max(0.0, (1 + math.cos(math.pi * min(part / config.hint_until, 1.0))) / 2)
+        hint_weight = max(0.0, (1 + math.cos(math.pi * min(part / config.hint_until, 1.0))) / 2) * config.distil
         images = batch.images.to(self.device).float().div_(255).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad():
-            raw = self.teacher(images.to(torch.bfloat16))[1]
-            taught = Dense.from_raw(raw, self.person)
+        taught = self._taught(images) if config.distil else None
         wanted = self._take("teacher")
         with torch.autocast(self.device.type, torch.bfloat16):
             answer = self.student(images)
             mine = self._take("student")
-            hint = self.hints(mine, wanted, taught.logits.sigmoid()) if hint_weight > 0.01 else images.new_zeros(())
+            hint = images.new_zeros(())
+            if taught is not None and hint_weight > 0.01:
+                hint = self.hints(mine, wanted, taught.logits.sigmoid())
         student = Dense.from_raw(answer)
-        targets = make_targets(
-            student,
-            taught,
-            batch.boxes.to(self.device),
-            batch.unsure.to(self.device),
-            batch.known.to(self.device),
-            geometry,
-            own_share=float(part >= config.own_from),
-            human=part >= config.human_from,
-        )
+        known = (batch.boxes.to(self.device), batch.unsure.to(self.device), batch.known.to(self.device))
+        if taught is None:
+            targets = human_targets(student, *known, geometry)
+        else:
+            own, human = float(part >= config.own_from), part >= config.human_from
+            targets = make_targets(student, taught, *known, geometry, own_share=own, human=human)
         losses = detection_loss(student, targets, geometry)
         total = losses["score"] + 2.5 * losses["box"] + 0.7 * losses["bins"] + 2.0 * hint_weight * hint
         for group in self.optimiser.param_groups:
@@ -217,6 +215,12 @@ class _Training:
         self.seen += len(images)
         self.average.update(self.student)
         return {name: float(value.detach()) for name, value in {**losses, "hint": hint}.items()}
+
+    def _taught(self, images: Tensor) -> Dense:
+        """The teacher's answers for the same pictures."""
+        with torch.no_grad():
+            raw = self.teacher(images.to(torch.bfloat16))[1]
+            return Dense.from_raw(raw, self.person)
 
     def save(self) -> None:
         """Replace the checkpoint and the weights of the averaged network."""

@@ -10,7 +10,7 @@ by the alignment score^0.5 * IoU^6 of the predictions inside the box.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -176,6 +176,21 @@ def make_targets(
             two = _two_bins(human_boxes, centres, strides)
             target_bins = torch.where(assigned[..., None, None], two, target_bins)
         return Targets(score, weight, target_boxes, target_bins, box_weight)
+
+
+def human_targets(
+    student: Dense, boxes: Tensor, unsure: Tensor, known: Tensor, geometry: tuple[Tensor, Tensor]
+) -> Targets:
+    """Targets from human boxes alone, assigned by the student's own answers; arguments as :func:`make_targets`.
+
+    A location teaches where a box is assigned to it, or where the boxes are complete and it may be empty.
+    """
+    nobody = Dense(torch.full_like(student.logits, -30.0), torch.zeros_like(student.bins))
+    found = make_targets(student, nobody, boxes, unsure, known, geometry, own_share=1.0, human=True)
+    with torch.no_grad():
+        told = inside(known, geometry[0]).any(1) & ~inside(unsure, geometry[0]).any(1)
+        assigned = found.box_weight > 0
+    return replace(found, weight=found.weight * (told | assigned))
 
 
 def _two_bins(boxes: Tensor, centres: Tensor, strides: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from poseviewer.training.detection_objectives import (
     decode,
     detection_loss,
     grid,
+    human_targets,
     inside,
     iou_matrix,
     make_targets,
@@ -187,3 +188,18 @@ def test_hints_fall_to_zero_for_a_student_with_the_same_maps() -> None:
         optimiser.step()
     assert first > 0.3
     assert float(hints(maps, maps, people).detach()) < 0.01 * first
+
+
+def test_human_boxes_alone_say_nothing_where_nobody_looked() -> None:
+    geometry = grid(SIZE)
+    person, left_half = _box(4.0, 8.0, 28.0, 56.0), _box(0.0, 0.0, 32.0, 64.0)
+    targets = human_targets(_blank(), person, NOTHING, left_half, geometry)
+    assigned = targets.score[0] > 1e-6
+    looked = geometry[0][:, 0] < 32
+    assert 1 <= assigned.sum() <= 10
+    assert inside(person, geometry[0])[0, 0][assigned].all()
+    assert torch.equal(targets.weight[0] > 0, looked | assigned)
+    # The same person where nobody says that the boxes are complete: only the person teaches.
+    alone = human_targets(_blank(), person, NOTHING, NOTHING, geometry)
+    assert torch.equal(alone.weight[0] > 0, assigned)
+    assert targets.boxes[0, assigned].unique(dim=0).tolist() == [[4.0, 8.0, 28.0, 56.0]]
