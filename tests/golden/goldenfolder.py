@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,10 @@ CHECKS: dict[tuple[str, str], Check] = {}
 
 
 def check(file: str, part: str) -> Callable[[Check], Check]:
-    """Enter a function into the table of checks under a file's path below the folder and the part's name."""
+    """Enter a function into the table of checks under a file's path below the folder and the part's name.
+
+    A path with ``*`` stands for all files of that form, also those whose names nobody knows yet.
+    """
 
     def enter(function: Check) -> Check:
         if (file, part) in CHECKS:
@@ -90,6 +94,11 @@ def check(file: str, part: str) -> Callable[[Check], Check]:
         return function
 
     return enter
+
+
+def checks_of(file: str) -> dict[str, Check]:
+    """The parts that check a file, by name."""
+    return {part: function for (pattern, part), function in CHECKS.items() if fnmatchcase(file, pattern)}
 
 
 def close(case: str, found: object, wanted: object, allowed: float, *, relative: bool = False) -> Comparison:
