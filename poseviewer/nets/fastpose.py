@@ -20,7 +20,8 @@ class FastPoseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a FastPose network is made of; travels in the weight file.
 
     Attributes:
-        joints: output channels.
+        joints: heatmaps.
+        tags: tag maps after them, one for each joint, for bottom-up pipelines; 0 in the published networks.
         stem: "pool" (published) or "strided".
         stem_width: channels of the stem's first convolution.
         block: "bottleneck" (published) or "basic".
@@ -36,6 +37,7 @@ class FastPoseConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     joints: int = 17
+    tags: int = 0
     stem: str = "pool"
     stem_width: int = 64
     block: str = "bottleneck"
@@ -92,7 +94,7 @@ def sniff(shapes: Shapes) -> FastPoseConfig | None:
 
 
 class FastPose(nn.Module):
-    """Images (B, 3, H, W), normalised, to heatmaps (B, joints, H/4, W/4) without an activation."""
+    """Images (B, 3, H, W), normalised, to heatmaps, and tags after them, (B, joints + tags, H/4, W/4); no activation."""
 
     def __init__(self, config: FastPoseConfig) -> None:
         super().__init__()
@@ -102,7 +104,7 @@ class FastPose(nn.Module):
         self.suffle1 = nn.PixelShuffle(2)  # the published spelling; it carries no parameters
         self.duc1 = DUC(widths[3] // 4, config.duc[0])
         self.duc2 = DUC(config.duc[0] // 4, config.duc[1])
-        self.conv_out = nn.Conv2d(config.duc[1] // 4, config.joints, 3, padding=1)
+        self.conv_out = nn.Conv2d(config.duc[1] // 4, config.joints + config.tags, 3, padding=1)
         if config.laterals:
             self.lateral3 = Lateral(widths[2], widths[3] // 4)
             self.lateral2 = Lateral(widths[1], config.duc[0] // 4)

@@ -113,7 +113,7 @@ def teacher_people(name: str, file: Path, images: Path, target: Skeleton, *, wit
     Raises FormatError.
     """
     chosen = [
-        _confident(a, target)
+        confident_joints(a, target)
         for a in read_annotations(file, images, target)
         if a.extra.get("confident") and not (without_human and a.extra.get("human_id"))
     ]
@@ -130,7 +130,7 @@ def with_teacher_joints(
     by_image: dict[int, list[Annotation]] = {}
     for other in teacher:
         if other.extra.get("confident"):
-            by_image.setdefault(other.image_id, []).append(_confident(other, target))
+            by_image.setdefault(other.image_id, []).append(confident_joints(other, target))
     result = []
     for person in people:
         others = by_image.get(person.image_id, [])
@@ -294,7 +294,7 @@ def _annotation(raw: dict[str, Any], image: Path, about: dict[str, Any], layout:
     )
 
 
-def _confident(person: Annotation, target: Skeleton) -> Annotation:
+def confident_joints(person: Annotation, target: Skeleton) -> Annotation:
     """The same person with only those joints that the teacher scored high."""
     joints = person.joints.copy()
     scores = person.extra.get("keypoint_scores")

@@ -16,6 +16,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import torch
@@ -307,7 +308,7 @@ def estimator_spec(config: TrainConfig, stage: Stage) -> EstimatorSpec:
     )
 
 
-def tell(metrics: Metrics, event: TrainEvent) -> None:
+def tell(metrics: Metrics, event: Any) -> None:
     """Print an event and add it to the table of its kind."""
     print(datetime.datetime.now().strftime("%H:%M:%S"), event, flush=True)
     if not isinstance(event, Finished):
@@ -315,7 +316,7 @@ def tell(metrics: Metrics, event: TrainEvent) -> None:
         metrics.add(type(event).__name__.lower(), event.step, figures)
 
 
-def _stage(text: str) -> Stage:
+def stage_option(text: str) -> Stage:
     """START:WIDTHxHEIGHT:SIGMA; argparse turns a ValueError into its own message."""
     start, size, sigma = text.split(":")
     width, height = (int(side) for side in size.split("x"))
@@ -340,8 +341,12 @@ def _sources(data: Path, shares: dict[str, float]) -> tuple[Source, ...]:
     return tuple(msgspec.structs.replace(s, share=shares.get(s.name, s.share)) for s in sources)
 
 
-def _budget(options: argparse.Namespace) -> float:
-    """Seconds from --minutes, or what is left until a clock time plus what earlier starts used."""
+def budget(options: argparse.Namespace, checkpoint_name: str = CHECKPOINT) -> float:
+    """Seconds from --minutes, or what is left until the clock time --until plus what earlier starts in --out used.
+
+    Raises:
+        CallError: it is no clock time, or it has passed.
+    """
     if options.minutes is not None:
         return float(options.minutes) * 60
     now = datetime.datetime.now()
@@ -352,7 +357,7 @@ def _budget(options: argparse.Namespace) -> float:
         raise CallError(f"{options.until} is not a clock time such as 13:20.") from error
     if left <= 0:
         raise CallError(f"{options.until} has passed.")
-    checkpoint = options.out / CHECKPOINT
+    checkpoint = options.out / checkpoint_name
     used = 0.0
     if checkpoint.exists():
         used = float(torch.load(checkpoint, map_location="cpu", weights_only=True)["elapsed"])
@@ -378,7 +383,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--stage",
         action="append",
-        type=_stage,
+        type=stage_option,
         help="START:WIDTHxHEIGHT:SIGMA, e.g. 0.5:128x192:1.75, from which part of the budget which input size",
     )
     parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N")
@@ -392,7 +397,7 @@ def _main(options: argparse.Namespace) -> None:
     config = TrainConfig(
         _sources(options.data, dict(options.share)),
         options.out,
-        _budget(options),
+        budget(options),
         validation=options.data,
         start_from=options.start_from,
         stages=tuple(options.stage or STAGES),
