@@ -8,14 +8,33 @@ from __future__ import annotations
 from functools import cache
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from poseviewer.core.errors import CallError
 from poseviewer.core.resources import resource
+from poseviewer.core.values import LOW_SCORE
 
 Colour = tuple[int, int, int]
 WHITE: Colour = (255, 255, 255)
 WITH_NECK = 17
 """With so many joints the point between the shoulders is added as the next joint, for drawing only."""
+FAINTEST, DOUBTFUL, STEPS = 0.25, 0.6, 3
+"""Least and greatest strength of a doubtful joint, and how many there are: few, so that lines go out in few calls."""
+
+
+def strengths(scores: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return how strongly predicted joints are drawn: wholly from LOW_SCORE on, the fainter the less they score.
+
+    Args:
+        scores: ``(K,)``, 0..1; what is not finite counts as 0.
+
+    Returns:
+        ``(K,)`` shares of the usual opacity: 1, or one of STEPS values from FAINTEST to DOUBTFUL.
+    """
+    known = np.nan_to_num(np.asarray(scores, dtype=np.float64), posinf=1.0, neginf=0.0)
+    step = np.floor(np.clip(known / LOW_SCORE, 0.0, 1.0 - 1e-9) * STEPS) / (STEPS - 1)
+    return np.where(known >= LOW_SCORE, 1.0, FAINTEST + (DOUBTFUL - FAINTEST) * step)
 
 
 class Drawing(msgspec.Struct, frozen=True):

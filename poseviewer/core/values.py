@@ -20,6 +20,9 @@ Pixels = npt.NDArray[np.uint8]
 ABSENT, OCCLUDED, VISIBLE = 0, 1, 2
 """The three visibilities, as COCO has them."""
 
+LOW_SCORE = 0.35
+"""A predicted joint below this score is doubtful, and so is a person whose joints score less on average."""
+
 MediaKind = Literal["video", "picture", "folder"]
 
 PICTURE_RATE = 10.0

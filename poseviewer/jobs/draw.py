@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from poseviewer.core.drawing import WITH_NECK, Colour, Drawing
+from poseviewer.core.drawing import WITH_NECK, Colour, Drawing, strengths
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.values import ABSENT, OCCLUDED, Array, CropEvidence, Person, Pixels, Pose
 
@@ -16,6 +16,8 @@ NECK_OF = [5, 6]
 """The shoulders, between which AlphaPose draws the neck of people of 17 joints."""
 SIDE_COLOURS: dict[str, Colour] = {"left": (255, 194, 71), "right": (61, 155, 255), "centre": (242, 242, 242)}
 HALO: Colour = (8, 9, 11)
+DOUBT_ALPHA = 0.4
+"""Opacity of limbs and joints that score low."""
 SHIFT = 4
 """cv2 draws at sixteenths of a pixel."""
 
@@ -37,7 +39,8 @@ def draw_people(
         kit: joint names, limbs and sides.
         boxes: draw the boxes too.
         least_score: 0..1.
-        drawing: limbs and colours of another program instead of the window's.
+        drawing: limbs and colours of another program instead of the window's. Without one, predicted joints that
+            score low, and limbs that end in one, are drawn faintly.
 
     Returns:
         ``(H, W, 3)`` uint8 RGB.
@@ -45,6 +48,7 @@ def draw_people(
     picture = np.ascontiguousarray(pixels).copy()
     style = _style(kit, drawing)
     thick = max(round(min(picture.shape[:2]) / 240), 1)
+    shapes: list[tuple[Array, npt.NDArray[np.uint8], npt.NDArray[np.bool_]]] = []
     for person in people:
         pose = person.pose if isinstance(person, Person) else person
         visibility = _visibility(person, least_score)
@@ -54,9 +58,36 @@ def draw_people(
         if drawing is not None and len(points) == WITH_NECK:
             points = np.concatenate([points, points[NECK_OF].mean(axis=0, keepdims=True)])
             visibility = np.append(visibility, visibility[NECK_OF].min())
-        _limbs(picture, points, visibility, style, thick)
-        _joints(picture, points, visibility, style, thick)
+        shapes.append((points, visibility, _doubtful(person) if drawing is None else np.zeros(len(points), bool)))
+    if any(doubtful.any() for _, _, doubtful in shapes):
+        # Whoever is partly in doubt goes whole on a layer that shines through where the sure parts do not cover it.
+        layer = picture.copy()
+        for points, visibility, doubtful in shapes:
+            if doubtful.any():
+                _figure(layer, points, visibility, style, thick)
+        picture = _mixed(picture, layer)
+    for points, visibility, doubtful in shapes:
+        _figure(picture, points, np.where(doubtful, ABSENT, visibility).astype(np.uint8), style, thick)
     return picture
+
+
+def _figure(picture: Pixels, points: Array, visibility: npt.NDArray[np.uint8], style: _Style, thick: int) -> None:
+    _limbs(picture, points, visibility, style, thick)
+    _joints(picture, points, visibility, style, thick)
+
+
+def _doubtful(person: Person | Pose) -> npt.NDArray[np.bool_]:
+    """Return the ``(K,)`` joints that score low; none where a hand confirmed them."""
+    pose = person.pose if isinstance(person, Person) else person
+    if isinstance(person, Person) and person.state == "corrected":
+        return np.zeros(len(pose.scores), bool)
+    return strengths(pose.scores) < 1.0
+
+
+def _mixed(picture: Pixels, layer: Pixels) -> Pixels:
+    import cv2
+
+    return np.asarray(cv2.addWeighted(layer, DOUBT_ALPHA, picture, 1.0 - DOUBT_ALPHA, 0.0), dtype=np.uint8)
 
 
 def _visibility(person: Person | Pose, least_score: float) -> npt.NDArray[np.uint8]:

@@ -21,11 +21,10 @@ import numpy.typing as npt
 
 from poseviewer.core.geometry import box_iou
 from poseviewer.core.skeleton import Skeleton
-from poseviewer.core.values import Pose
+from poseviewer.core.values import LOW_SCORE, Pose
 from poseviewer.project.people import predicted_visibility, similarity
 from poseviewer.project.rows import Doubt, PredictionRow
 
-LOW_SCORE = 0.35
 JUMP = 0.35
 """In lengths of the box's longer side."""
 SWAP_RATIO = 0.5

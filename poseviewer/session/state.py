@@ -69,6 +69,7 @@ class Display:
         tag_map: the joint's tag map over the picture in place of its heatmap, where a bottom-up network has one.
         dim: whether the crop is dimmed beneath the heat.
         crop: outline of the selected person's crop.
+        fade: predicted joints of low score are painted faintly.
         colour_by: side of the body, or track.
         brightness: -1..1, added. contrast: 0.2..3, factor around mid-grey.
         snap: a dragged joint holds at heatmap peaks.
@@ -87,6 +88,7 @@ class Display:
     tag_map: bool = False
     dim: bool = True
     crop: bool = True
+    fade: bool = True
     colour_by: ColourBy = "side"
     brightness: float = 0.0
     contrast: float = 1.0

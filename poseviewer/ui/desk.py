@@ -585,4 +585,4 @@ class Desk(QObject):
             self._evidence.selection_changed()
 
 
-_TOGGLES = ("skeleton", "boxes", "labels", "trails", "heat", "half_peak", "crop", "loupe")
+_TOGGLES = ("skeleton", "boxes", "labels", "trails", "fade", "heat", "tag_map", "half_peak", "crop", "loupe")

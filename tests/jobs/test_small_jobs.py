@@ -19,7 +19,7 @@ from poseviewer.core.skeleton import skeleton
 from poseviewer.core.values import CropEvidence, Person, Pose
 from poseviewer.jobs import video_out
 from poseviewer.jobs.doctor import diagnose
-from poseviewer.jobs.draw import SIDE_COLOURS, contact_sheet, draw_people, grid
+from poseviewer.jobs.draw import DOUBT_ALPHA, SIDE_COLOURS, contact_sheet, draw_people, grid
 from poseviewer.jobs.evaluate import evaluate
 from poseviewer.jobs.frames import extract_frames, picture_names
 from poseviewer.jobs.importing import import_into
@@ -118,6 +118,22 @@ def test_skeletons_are_drawn_where_the_joints_are() -> None:
     assert (drawn[30, 30] == 128).all()
     assert (plain == 128).all()
     assert (draw_people(plain, [], KIT) == plain).all()
+
+
+def test_joints_that_score_low_are_drawn_faintly_unless_a_hand_confirmed_them() -> None:
+    plain = np.full((120, 160, 3), 128, np.uint8)
+    points = np.full((17, 2), 30.0, np.float32)
+    points[9], points[10] = (120, 90), (20, 100)
+    scores = np.zeros(17, np.float32)
+    scores[9], scores[10] = 0.9, 0.2
+    guessed = Pose(points, scores, np.array([0, 0, 159, 119], np.float32), 0.5)
+    drawn = draw_people(plain, [guessed], KIT)
+    right = np.array(SIDE_COLOURS["right"], float)
+    assert tuple(drawn[90, 120]) == SIDE_COLOURS["left"]
+    assert np.allclose(drawn[100, 20], 128 + DOUBT_ALPHA * (right - 128), atol=1)
+    seen = np.where(scores > 0, 2, 0).astype(np.uint8)
+    by_hand = draw_people(plain, [Person("c1", "corrected", guessed, seen)], KIT)
+    assert tuple(by_hand[100, 20]) == SIDE_COLOURS["right"]
 
 
 def test_people_in_alphapose_colours_have_a_neck() -> None:

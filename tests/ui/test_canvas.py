@@ -9,7 +9,7 @@ from PySide6.QtGui import QImage, QWheelEvent
 from PySide6.QtWidgets import QApplication
 from window_tools import SECOND, people_of
 
-from poseviewer.core.values import ABSENT, OCCLUDED, VISIBLE
+from poseviewer.core.values import ABSENT, OCCLUDED, VISIBLE, FrameResult
 from poseviewer.ui import theme
 from poseviewer.ui.canvas.drags import JointDrag, PanDrag
 from poseviewer.ui.canvas.place import screen_points
@@ -388,3 +388,44 @@ def test_the_three_visibilities_look_different(window):
         middles.append(np.abs(pixels_of(window)[v, u].astype(int) - left).sum() < 30)
     assert middles[:2] == [True, False]
     assert desk.people[0].visibility[15] == ABSENT
+
+
+def test_a_joint_that_scores_low_is_painted_faintly_until_a_hand_confirms_it(window, mouse):
+    desk, canvas = window.desk, window.canvas
+    desk.show(labels=False, heat=False, crop=False, boxes=False)
+    left = np.array(theme.data_colour("left").getRgb()[:3])
+
+    def distance(person: int) -> int:
+        """How far the most yellow pixel around that person's wrist is from the colour of left joints."""
+        u, v = screen_points(desk.people[person].pose.keypoints[9], canvas.viewportTransform())
+        around = pixels_of(window)[round(v) - 3 : round(v) + 4, round(u) - 3 : round(u) + 4].astype(int)
+        return int(np.abs(around - left).sum(-1).min())
+
+    run = desk.project.start_run(desk.media_id, {}, {"estimator": {"name": "unsure"}}, range(1))
+    poses = people_of(0)
+    poses[0].scores[9] = 0.1
+    desk.project.store_results(run, [FrameResult(0, 0.0, poses, f"{0:016x}")])
+    desk.project.finish_run(run, "done")
+    QApplication.processEvents()
+    assert float(desk.people[0].pose.scores[9]) == pytest.approx(0.1)
+    assert distance(0) > 60
+    assert distance(1) < 30
+    desk.do("show_fade")
+    assert distance(0) < 30
+    desk.do("show_fade")
+    desk.select(person=desk.people[0].key)
+    desk.do("accept")
+    desk.select(person=None)
+    assert distance(0) < 30
+
+
+def test_the_legend_stays_away_where_it_would_lie_under_the_zoom(window, qtbot):
+    canvas = window.canvas
+    assert canvas.legend_bar.isVisible()
+    window.resize(window.minimumSizeHint())
+    for dock in window.docks.values():
+        dock.setVisible(True)
+    qtbot.waitUntil(lambda: not canvas.legend_bar.isVisible())
+    window.desk.select(frame=1)
+    qtbot.waitUntil(lambda: window.desk.frame_exact)
+    assert not canvas.legend_bar.isVisible()

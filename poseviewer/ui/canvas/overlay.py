@@ -10,6 +10,7 @@ from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter, QPen, QPixmap, QTransform
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
+from poseviewer.core.drawing import strengths
 from poseviewer.core.values import ABSENT, Person
 from poseviewer.ui import theme
 from poseviewer.ui.canvas import labels, paint
@@ -92,7 +93,7 @@ class Overlay(QGraphicsItem):
         ratio = self._canvas.devicePixelRatioF()
         size = self._canvas.viewport().size() * ratio
         lit = hover if hover is not None and hover.kind == "joint" and hover.person != desk.selection.person else None
-        look = (display.boxes, display.skeleton, display.colour_by, lit, theme.current().name)
+        look = (display.boxes, display.skeleton, display.colour_by, display.fade, lit, theme.current().name)
         place = (view.m11(), view.m12(), view.dx(), view.dy(), size.width(), size.height(), ratio)
         # The people are compared by identity: they are frozen, and read anew whenever they change.
         if self._kept is None or self._kept[0] != (look, place) or not _same(self._kept[1], others):
@@ -131,6 +132,7 @@ class Overlay(QGraphicsItem):
             desk.joint if selected else None,
             ghost,
             moved,
+            strengths(person.pose.scores) if person.state == "predicted" and desk.display.fade else None,
         )
 
     def _paint_person(self, painter: QPainter, person: Person, *, selected: bool) -> None:

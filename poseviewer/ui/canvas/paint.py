@@ -24,6 +24,8 @@ MANY = 40
 """From so many joints on, some are closer together than their usual size."""
 LEAST_RADIUS = 1.1
 DASH = (1.6, 1.5)
+THIN = 0.7
+"""Limbs with a doubtful end have so much of their usual width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Figure:
         hovered, chosen: joint under the pointer, selected joint, or None.
         ghost: ``(K, 2)`` screen px of the prediction beneath a correction, or None.
         moved: ``(K,)`` which joints are farther than 2 picture px from the prediction.
+        strengths: ``(K,)`` of :func:`poseviewer.core.drawing.strengths`, or None where nothing is in doubt.
     """
 
     points: Points
@@ -61,6 +64,15 @@ class Figure:
     chosen: int | None = None
     ghost: Points | None = None
     moved: npt.NDArray[np.bool_] | None = None
+    strengths: npt.NDArray[np.float64] | None = None
+
+    def strength(self, *joints: int) -> float:
+        """Return how strongly what hangs on ``joints`` is painted: as its weakest end, wholly under the hand."""
+        if self.strengths is None:
+            return 1.0
+        if len(joints) == 1 and joints[0] in (self.hovered, self.chosen):
+            return 1.0
+        return float(self.strengths[list(joints)].min())
 
 
 def paint_figure(painter: QPainter, figure: Figure, skeleton: Skeleton, colour_by: ColourBy) -> None:
@@ -95,8 +107,8 @@ def joint_colour(skeleton: Skeleton, joint: int, track: int | None, colour_by: C
 
 def _paint_limbs(painter: QPainter, figure: Figure, skeleton: Skeleton, look: Look, colour_by: ColourBy) -> None:
     points, seen = figure.points.tolist(), figure.visibility.tolist()
-    groups: dict[tuple[int, bool, bool], tuple[QColor, list[QLineF]]] = {}
-    every: dict[bool, list[QLineF]] = {}
+    groups: dict[tuple[int, bool, bool, float], tuple[QColor, list[QLineF]]] = {}
+    every: dict[tuple[bool, float], list[QLineF]] = {}
     fine_joints = skeleton.fine if skeleton.count > MANY else frozenset()
     for limb in skeleton.limbs:
         a, b = limb
@@ -106,30 +118,46 @@ def _paint_limbs(painter: QPainter, figure: Figure, skeleton: Skeleton, look: Lo
         colour = limb_colour(skeleton, limb, figure.track, colour_by)
         dashed = seen[a] == OCCLUDED or seen[b] == OCCLUDED
         fine = a in fine_joints and b in fine_joints
-        groups.setdefault((colour.rgb(), dashed, fine), (colour, []))[1].append(line)
-        every.setdefault(fine, []).append(line)
-    for fine, lines in every.items():
-        halo = QPen(theme.data_colour("halo", HALO_ALPHA), look.limb * (FINE if fine else 1.0) + 2 * HALO)
+        strength = figure.strength(a, b)
+        groups.setdefault((colour.rgb(), dashed, fine, strength), (colour, []))[1].append(line)
+        every.setdefault((fine, strength), []).append(line)
+    for (fine, strength), lines in every.items():
+        halo = QPen(theme.data_colour("halo", HALO_ALPHA * strength), _limb_width(look, strength, fine=fine) + 2 * HALO)
         halo.setCapStyle(Qt.PenCapStyle.RoundCap)
         painter.setPen(halo)
         painter.drawLines(lines)
-    for (_, dashed, fine), (colour, lines) in groups.items():
-        pen = QPen(colour, look.limb * (FINE if fine else 1.0))
+    for (_, dashed, fine, strength), (colour, lines) in groups.items():
+        pen = QPen(_weaker(colour, strength), _limb_width(look, strength, fine=fine))
         pen.setCapStyle(Qt.PenCapStyle.FlatCap if dashed else Qt.PenCapStyle.RoundCap)
         if dashed:
             pen.setDashPattern(DASH)
         painter.setPen(pen)
         painter.drawLines(lines)
     if colour_by == "track" and theme.track_repeats(figure.track):
-        for fine, lines in every.items():
-            painter.setPen(QPen(theme.data_colour("mark"), max(look.limb * (FINE if fine else 1.0) * STRIPE, 0.8)))
+        for (fine, strength), lines in every.items():
+            width = max(_limb_width(look, strength, fine=fine) * STRIPE, 0.8)
+            painter.setPen(QPen(theme.data_colour("mark", strength), width))
             painter.drawLines(lines)
+
+
+def _limb_width(look: Look, strength: float, *, fine: bool) -> float:
+    """Return the width of a limb in px: thinner in the face and the hands, and where it is in doubt."""
+    return look.limb * (FINE if fine else 1.0) * (1.0 if strength >= 1.0 else THIN)
+
+
+def _weaker(colour: QColor, strength: float) -> QColor:
+    if strength >= 1.0:
+        return colour
+    weak = QColor(colour)
+    weak.setAlphaF(strength)
+    return weak
 
 
 def _paint_joints(painter: QPainter, figure: Figure, skeleton: Skeleton, look: Look, colour_by: ColourBy) -> None:
     points, seen = figure.points.tolist(), figure.visibility.tolist()
-    halos, insides = _path(), _path()
-    fills: dict[int, tuple[QColor, QPainterPath]] = {}
+    halos: dict[float, QPainterPath] = {}
+    insides = _path()
+    fills: dict[tuple[int, float], tuple[QColor, QPainterPath]] = {}
     crosses: list[tuple[QPointF, float, str, QColor]] = []
     fine, small = skeleton.fine, fine_radius(figure, skeleton, look)
     dots = _paint_dots(painter, figure, skeleton, small, colour_by) if skeleton.count > MANY else frozenset()
@@ -143,13 +171,15 @@ def _paint_joints(painter: QPainter, figure: Figure, skeleton: Skeleton, look: L
         if seen[joint] == ABSENT:
             crosses.append((at, radius, side, colour))
             continue
-        add_shape(halos, at, radius + min(HALO, 0.7 * radius), side)
-        add_shape(fills.setdefault(colour.rgb(), (colour, _path()))[1], at, radius, side)
+        strength = figure.strength(joint)
+        add_shape(halos.setdefault(strength, _path()), at, radius + min(HALO, 0.7 * radius), side)
+        add_shape(fills.setdefault((colour.rgb(), strength), (colour, _path()))[1], at, radius, side)
         if seen[joint] == OCCLUDED:
             add_shape(insides, at, radius - min(2.0, radius * 0.55), side)
-    painter.fillPath(halos, theme.data_colour("halo", HALO_ALPHA))
-    for colour, path in fills.values():
-        painter.fillPath(path, colour)
+    for strength, path in halos.items():
+        painter.fillPath(path, theme.data_colour("halo", HALO_ALPHA * strength))
+    for (_, strength), (colour, path) in fills.items():
+        painter.fillPath(path, _weaker(colour, strength))
     painter.fillPath(insides, theme.data_colour("inside"))
     for at, radius, side, colour in crosses:
         paint_glyph(painter, at, radius, side, colour, ABSENT)
@@ -164,15 +194,16 @@ def _paint_dots(
     """
     joints = [joint for joint in skeleton.fine if figure.visibility[joint] == VISIBLE and joint != figure.hovered]
     points = figure.points.tolist()
-    groups: dict[tuple[int, bool], tuple[QColor, QPolygonF]] = {}
+    groups: dict[tuple[int, bool, float], tuple[QColor, QPolygonF]] = {}
     for joint in joints:
         colour = joint_colour(skeleton, joint, figure.track, colour_by)
-        group = groups.setdefault((colour.rgb(), skeleton.sides[joint] == "right"), (colour, QPolygonF()))
-        group[1].append(QPointF(*points[joint]))
+        kind = (colour.rgb(), skeleton.sides[joint] == "right", figure.strength(joint))
+        groups.setdefault(kind, (colour, QPolygonF()))[1].append(QPointF(*points[joint]))
     for halo in (True, False):
-        for (_, square), (colour, places) in groups.items():
+        for (_, square, strength), (colour, places) in groups.items():
             width = 2 * (radius + min(HALO, 0.7 * radius) * halo) * (0.9 if square else 1.0)
-            pen = QPen(theme.data_colour("halo", HALO_ALPHA) if halo else colour, width)
+            tint = theme.data_colour("halo", HALO_ALPHA * strength) if halo else _weaker(colour, strength)
+            pen = QPen(tint, width)
             pen.setCapStyle(Qt.PenCapStyle.SquareCap if square else Qt.PenCapStyle.RoundCap)
             painter.setPen(pen)
             painter.drawPoints(places)

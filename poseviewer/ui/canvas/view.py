@@ -138,7 +138,7 @@ class Canvas(QGraphicsView):
             self._overlay.cover(room)
             self._refit()
         for bar in self._bars():
-            bar.setVisible(width > 0)
+            bar.setVisible(width > 0 and (bar is not self.legend_bar or self._legend_fits()))
         self.viewport().update()
 
     def _people_changed(self) -> None:
@@ -319,8 +319,10 @@ class Canvas(QGraphicsView):
         self.display_bar.move(BAR_GAP, BAR_GAP)
         self.legend_bar.move(BAR_GAP, height - BAR_GAP - self.legend_bar.height())
         self.zoom_bar.move(width - BAR_GAP - self.zoom_bar.width(), height - BAR_GAP - self.zoom_bar.height())
-        narrow = self.legend_bar.width() + self.zoom_bar.width() + 3 * BAR_GAP > width
-        self.legend_bar.setVisible(self.picture.size_wh[0] > 0 and not narrow)
+        self.legend_bar.setVisible(self.picture.size_wh[0] > 0 and self._legend_fits())
+
+    def _legend_fits(self) -> bool:
+        return self.legend_bar.width() + self.zoom_bar.width() + 3 * BAR_GAP <= self.viewport().width()
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         """Zoom at the pointer, a notch by 15 %."""

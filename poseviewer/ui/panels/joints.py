@@ -19,8 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from poseviewer.core.skeleton import FINE_WORDS, Skeleton
-from poseviewer.core.values import ABSENT, OCCLUDED, VISIBLE, Array, Person
-from poseviewer.project.doubts import LOW_SCORE
+from poseviewer.core.values import ABSENT, LOW_SCORE, OCCLUDED, VISIBLE, Array, Person
 from poseviewer.session.actions import action
 from poseviewer.ui import theme
 from poseviewer.ui.panels.glyphs import OUTLINE, draw_diamond, draw_seen, draw_side

@@ -27,8 +27,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from poseviewer.core.values import ABSENT, Frame, Person
-from poseviewer.project.doubts import LOW_SCORE
+from poseviewer.core.values import ABSENT, LOW_SCORE, Frame, Person
 from poseviewer.session.actions import action
 from poseviewer.ui import icons, theme
 from poseviewer.ui.panels.heat import colour_image
