@@ -11,6 +11,7 @@ from typing import Any
 
 from poseviewer.cli.progress import drive, drive_lines
 from poseviewer.core.errors import CallError
+from poseviewer.core.words import counted, people
 
 TUNING = (
     "confidence", "iou", "enlargement", "input_size", "scales", "grouping_limit", "reid", "precision", "backend",
@@ -47,10 +48,10 @@ def predict(args: argparse.Namespace) -> int:
         changes=changes,
     )
     outcome = drive(predict_files(order))
-    where = f"{_people(outcome.people)} in {_count(outcome.frames, 'frame')}"
+    where = f"{people(outcome.people)} in {counted(outcome.frames, 'frame')}"
     _say(f"{where}, {outcome.seconds:.1f} s on {outcome.device}.")
     if outcome.unreadable:
-        _say(f"{_count(outcome.unreadable, 'frame')} could not be read.")
+        _say(f"{counted(outcome.unreadable, 'frame')} could not be read.")
     for path in outcome.written:
         print(path)
     return 0
@@ -109,7 +110,7 @@ def export(args: argparse.Namespace) -> int:
         )
     report = drive(export_project(args.project, args.out, options), "exporting")
     checked = "no person has joints" if report.ap is None else f"AP against itself {report.ap:.3f}"
-    where = f"{_people(report.persons)} in {_count(report.images, 'image')}"
+    where = f"{people(report.persons)} in {counted(report.images, 'image')}"
     _say(f"{where}, read back and compared{f'; {checked}' if coco else ''}.")
     for name in report.files:
         print(Path(report.folder) / name)
@@ -123,7 +124,7 @@ def import_file(args: argparse.Namespace) -> int:
 
     kit = named_skeleton(args.skeleton) if args.skeleton else None
     report = drive(import_into(args.file, args.images, args.project, kit=kit), "importing")
-    _say(f"{_people(report.persons)} in {_count(report.images, 'image')} came in as {report.kind}.")
+    _say(f"{people(report.persons)} in {counted(report.images, 'image')} came in as {report.kind}.")
     print(report.project)
     return 0
 
@@ -154,11 +155,15 @@ def train(args: argparse.Namespace) -> int:
         threads=args.threads,
         seed=args.seed,
     )
+    # Of several processes the first knows what came of it.
+    first = os.environ.get("RANK", "0") == "0"
     if args.events:
-        print(event_line(drive_lines(train_files(order), event_line)), flush=True)
+        last = event_line(drive_lines(train_files(order), event_line))
+        if first:
+            print(last, flush=True)
         return 0
     outcome = drive(train_files(order), "training")
-    if os.environ.get("RANK", "0") == "0":
+    if first:
         _print(outcome, outcome_lines(outcome), as_json=args.json)
     return 0
 
@@ -259,14 +264,6 @@ def _print(value: Any, lines: list[str], *, as_json: bool) -> None:
     else:
         text = "\n".join(lines)
     print(text)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _people(number: int) -> str:
-    return "1 person" if number == 1 else f"{number} people"
 
 
 def _say(text: str) -> None:

@@ -32,7 +32,7 @@ from poseviewer.formats.coco_eval import AREA_RULE
 from poseviewer.jobs.export import PictureReader
 from poseviewer.project import ExportRow, HeldOut, MediaRow, Project, store_held_out
 from poseviewer.training.holdout import HoldOut, Spans, held_spans, is_held
-from poseviewer.training.results import PAUSE, STOP, Comparison
+from poseviewer.training.results import CHECKPOINT, PAUSE, STOP, Comparison
 
 Json = dict[str, Any]
 MOST_REMEMBERED = 200
@@ -231,7 +231,8 @@ class RetrainOutcome(msgspec.Struct, frozen=True):
 def retrain_project(project: Project | None, order: RetrainOrder) -> Generator[JobEvent, None, RetrainOutcome]:
     """Snapshot the open project and others, then train in a child process.
 
-    Closing ends the child and removes what was begun, unless the folder was there before.
+    Closing ends the child and removes what was begun, unless the folder was there before; so does a failure before
+    the first checkpoint.
 
     Raises:
         KnownError: as the snapshot raises it, or with the child's own sentence.
@@ -239,8 +240,8 @@ def retrain_project(project: Project | None, order: RetrainOrder) -> Generator[J
     fresh = not order.out.exists()
     try:
         return (yield from _retrain_project(project, order))
-    except GeneratorExit:
-        if fresh:
+    except (GeneratorExit, KnownError) as end:
+        if fresh and not (isinstance(end, KnownError) and (order.out / CHECKPOINT).exists()):
             shutil.rmtree(order.out, ignore_errors=True)
         raise
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import contextlib
+import shutil
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from poseviewer.core.errors import CallError, FormatError
+from poseviewer.core.errors import CallError, FormatError, KnownError
 from poseviewer.core.progress import JobEvent, Note
 from poseviewer.core.resources import resource
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.jobs.retrain import HELD, REMEMBER, TRAIN, RetrainOutcome, take_snapshot
 from poseviewer.project import Project
 from poseviewer.training.holdout import check_named, parse_hold_out, split_people
+from poseviewer.training.results import CHECKPOINT
 
 if TYPE_CHECKING:
     from poseviewer.training.datasets import Annotation
@@ -81,10 +84,32 @@ def train_files(order: TrainOrder) -> Generator[JobEvent, None, RetrainOutcome]:
         raise CallError(f"A batch of {order.batch} cannot be divided among {ranks.world()} processes.")
     try:
         job = _train(order, device)
-        # Of several processes only the first speaks.
-        return (yield from job) if ranks.rank() == 0 else _in_silence(job)
+        if ranks.rank():
+            # Of several processes only the first speaks and writes.
+            return _in_silence(job)
+        with leaving_nothing(Path(order.out)):
+            return (yield from job)
     finally:
         ranks.leave()
+
+
+@contextlib.contextmanager
+def leaving_nothing(out: Path) -> Iterator[None]:
+    """Around a training: if it fails before its first checkpoint, what it had begun in its folder goes again.
+
+    What was there before stays; of a training that can go on nothing is removed.
+    """
+    before = set(out.iterdir()) if out.is_dir() else None
+    try:
+        yield
+    except KnownError:
+        if (out / CHECKPOINT).exists():
+            raise
+        if before is None:
+            shutil.rmtree(out, ignore_errors=True)
+        for path in set(out.iterdir()) - before if before is not None else ():
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        raise
 
 
 def _in_silence(job: Generator[JobEvent, None, RetrainOutcome]) -> RetrainOutcome:

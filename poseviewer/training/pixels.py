@@ -7,7 +7,7 @@ network's share of a core. The file is a cache: it is rebuilt when the list of p
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
@@ -66,6 +66,14 @@ def _named(path: Path) -> str:
     except OSError as error:
         raise MediaError(f"The picture {path} is missing or damaged.", file=path) from error
     return f"{path} {about.st_mtime_ns} {about.st_size}"
+
+
+def check_pictures(images: Iterable[Path]) -> None:
+    """Refuse pictures that are not there, before the others are decoded; raises MediaError."""
+    missing = sorted(path for path in images if not path.is_file())
+    if missing:
+        more = f", one of {len(missing)}" if missing[1:] else ""
+        raise MediaError(f"The picture {missing[0]} is missing{more}.", file=missing[0])
 
 
 def read_picture(path: Path) -> Pixels:

@@ -8,6 +8,8 @@ import msgspec
 
 STOP = "stop"
 """A file of this name in a training's folder lets it end and keep what it has learnt."""
+CHECKPOINT = "checkpoint.pt"
+"""While a training is not over, a file of this name holds what it needs to go on."""
 PAUSE = "pause"
 """While a file of this name is there, the training waits."""
 

@@ -33,9 +33,9 @@ from poseviewer.training.datasets import Annotation, gather
 from poseviewer.training.loop import Every, Hook, Learner, LoopConfig, PauseFile, Save, StopFile, run
 from poseviewer.training.metrics import Metrics
 from poseviewer.training.objectives import Distilled, SikrObjective, joint_weights, natural_objective
-from poseviewer.training.results import PAUSE, STOP, Comparison
+from poseviewer.training.pixels import check_pictures
+from poseviewer.training.results import CHECKPOINT, PAUSE, STOP, Comparison
 
-CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "estimator.safetensors"
 PIXELS = "pixels"
 SAVE_SECONDS = 30.0
@@ -167,7 +167,12 @@ def retrain(config: RetrainConfig, data: RetrainData) -> Generator[JobEvent, Non
 
 
 def check_data(data: RetrainData) -> None:
-    """Refuse an empty training set; raises FormatError."""
+    """Refuse an empty training set and missing pictures, before anything is written.
+
+    Raises:
+        FormatError: nobody to learn from, or a held-out picture among those to learn from.
+        MediaError: a picture is missing.
+    """
     if not any((person.joints[:, 2] > 0).any() for person in data.corrected):
         raise FormatError(
             "There is nobody with labelled joints to learn from.",
@@ -176,6 +181,7 @@ def check_data(data: RetrainData) -> None:
     shown = {person.image for person in (*data.corrected, *data.remembered)}
     if any(person.image in shown for person in data.held):
         raise FormatError("A held-out picture is among those to learn from.")
+    check_pictures({*shown, *(person.image for person in data.held)})
 
 
 def check_folder(config: RetrainConfig, data: RetrainData) -> None:

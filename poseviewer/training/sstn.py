@@ -7,6 +7,8 @@ inverse transformer (SDTN) takes its heatmaps back into the proposal, where the 
 SPPE: a frozen copy after the same STN, without SDTN, whose labels are centred. Its error is what makes the STN centre
 people instead of just any crop that the SPPE can read; no gradient changes its own weights.
 
+A training that was killed goes on from its checkpoint, beside W2, when the same command is given again.
+
 Symbols: B proposals, K joints, H, W crop size, h, w heatmap size.
 """
 
@@ -27,18 +29,20 @@ from torch.nn import functional as F
 
 from poseviewer.core.errors import WeightsError
 from poseviewer.core.skeleton import skeleton
-from poseviewer.nets.weights import EstimatorSpec, LoadedEstimator, load_estimator, save_estimator
+from poseviewer.nets.weights import EstimatorHeader, EstimatorSpec, LoadedEstimator, load_estimator, save_estimator
 from poseviewer.ops.crops import normalising_matrix, sdtn_gamma, square
 from poseviewer.ops.targets import cell_error, gaussian_heatmaps
 from poseviewer.training.augment import NONE
 from poseviewer.training.batches import ahead
 from poseviewer.training.command import run_command
 from poseviewer.training.datasets import gather, read_annotations
-from poseviewer.training.loop import Forward, Learner, LoopConfig, run
+from poseviewer.training.loop import Forward, Learner, LoopConfig, Save, run
 from poseviewer.training.objectives import joint_weights
 from poseviewer.training.ranks import mean_over_all
 from poseviewer.training.transformer import ProposalMixture, Proposals, proposal_part, sample_through
 from poseviewer.training.validate import normalise
+
+SAVE_SECONDS = 60.0
 
 
 class SymmetricNetwork(nn.Module):
@@ -132,7 +136,7 @@ class SstnObjective:
 
 
 def train_sstn(weights: Path, data: Path, out: Path, cache: Path, loop: LoopConfig, batch: int = 16) -> None:
-    """Train transformer and estimator of a weight file together, and write both.
+    """Train transformer and estimator of a weight file together, and write both; goes on with what was cut off.
 
     Args:
         weights: of ours, with a transformer (see `training.transformer`).
@@ -144,6 +148,7 @@ def train_sstn(weights: Path, data: Path, out: Path, cache: Path, loop: LoopConf
 
     Raises:
         WeightsError, FormatError, MediaError, DeviceError: what cannot be used.
+        CallError: the checkpoint beside `out` is of other networks.
     """
     loaded = load_estimator(weights)
     net = symmetric_network(loaded)
@@ -159,14 +164,30 @@ def train_sstn(weights: Path, data: Path, out: Path, cache: Path, loop: LoopConf
     parallel = learner.in_precision(loaded.module.to(learner.device))
     learner.objective = dataclasses.replace(objective, parallel=parallel)
     make = partial(mixture.proposals, size=batch, input_wh=loaded.spec.input_wh)
-    for _ in run(learner, lambda start: ahead(make, start), []):
+    checkpoint = checkpoint_of(out)
+    if learner.restore(checkpoint):
+        print(f"going on from step {learner.step}")
+    before = learner.step
+    for _ in run(learner, lambda start: ahead(make, start), [Save(SAVE_SECONDS, checkpoint)]):
         pass
-    print(f"{learner.seen} proposals, mean loss {learner.take_loss():.5f}")
+    if learner.step > before:
+        print(f"{learner.seen} proposals, mean loss {learner.take_loss():.5f}")
+    _write(out, header, learner)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _write(out: Path, header: EstimatorHeader, learner: Learner[Proposals]) -> None:
+    """Write the averages of both networks as one weight file."""
     learnt = learner.average.module.cpu()
     note = f"trained end to end with its transformer on {learner.seen} proposals"
     said = f"{header.note}; {note}" if header.note else note
     header = msgspec.structs.replace(header, note=said)
     save_estimator(out, learnt.get_submodule("sppe"), header, learnt.get_submodule("stn"))
+
+
+def checkpoint_of(out: Path) -> Path:
+    """Where a training that is not over keeps what it needs to go on: beside the file that it will write."""
+    return out.with_name(f"{out.stem}-checkpoint.pt")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

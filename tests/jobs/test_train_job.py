@@ -227,10 +227,36 @@ def test_what_cannot_be_trained_on_is_one_sentence(world: dict[str, Path], tmp_p
     data["images"][0]["file_name"] = "gone.png"
     missing = tmp_path / "missing.json"
     missing.write_text(json.dumps(data))
-    with pytest.raises(MediaError, match=r"gone\.png is missing"):
+    with pytest.raises(MediaError, match=r"gone\.png is missing\."):
         drive(train_files(order_for(world, str(missing), tmp_path / "out2")))
+    data["images"][1]["file_name"] = "away.png"
+    missing.write_text(json.dumps(data))
+    with pytest.raises(MediaError, match=r"away\.png is missing, one of 2\."):
+        drive(train_files(order_for(world, str(missing), tmp_path / "out2")))
+    assert not (tmp_path / "out2").exists()
     with pytest.raises(CallError, match="budget"):
         drive(train_files(order_for(world, str(missing), tmp_path / "out3", steps=0)))
+
+
+def test_a_training_that_fails_before_its_first_checkpoint_leaves_nothing_behind(
+    world: dict[str, Path], project: Project, tmp_path: Path
+) -> None:
+    drive(take_snapshot(project, tmp_path / "data", HoldOut(last=0.0)))
+    damaged = sorted((tmp_path / "data" / "images").iterdir())[-1]
+    damaged.write_bytes(b"no picture")
+    with pytest.raises(MediaError, match="damaged"):
+        drive(train_files(order_for(world, str(tmp_path / "data"), tmp_path / "fresh")))
+    assert not (tmp_path / "fresh").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("keep")
+    with pytest.raises(MediaError, match="damaged"):
+        drive(train_files(order_for(world, str(tmp_path / "data"), tmp_path / "mine")))
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+    # The window's way, with its snapshot made beforehand: the same.
+    order = RetrainOrder(tmp_path / "window", str(tmp_path / "none.safetensors"), 1.0, HoldOut(last=0.0), "cpu")
+    with pytest.raises(KnownError, match=r"none\.safetensors"):
+        drive(retrain_project(project, order))
+    assert not order.out.exists()
 
 
 def test_events_travel_as_lines() -> None:

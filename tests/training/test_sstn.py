@@ -15,8 +15,16 @@ from poseviewer.core.errors import WeightsError
 from poseviewer.core.skeleton import skeleton
 from poseviewer.nets.fastpose import FastPose, FastPoseConfig, initialise
 from poseviewer.nets.stn import Localiser, LocaliserConfig
-from poseviewer.nets.weights import EstimatorHeader, EstimatorSpec, LoadedEstimator, load_estimator, save_estimator
+from poseviewer.nets.weights import (
+    EstimatorHeader,
+    EstimatorSpec,
+    LoadedEstimator,
+    load_estimator,
+    read_own,
+    save_estimator,
+)
 from poseviewer.ops.targets import gaussian_heatmaps
+from poseviewer.training import sstn
 from poseviewer.training.augment import AugmentConfig
 from poseviewer.training.batches import Batch, Mixture
 from poseviewer.training.datasets import gather, read_annotations
@@ -137,4 +145,41 @@ def test_the_command_trains_and_writes_both_networks(tmp_path: Path) -> None:
     for before, after in ((old.module, new.module), (old.stn, new.stn)):
         pairs = zip(before.parameters(), after.parameters(), strict=True)
         assert any(not torch.equal(first, then) for first, then in pairs)
+    assert not (tmp_path / "new-checkpoint.pt").exists()
     assert main(["--weights", str(tmp_path / "none"), *map(str, words[2:])]) == 1
+
+
+def test_a_training_that_was_cut_off_repeats_the_uninterrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    net, stn = FastPose(TINY), Localiser(SMALL)
+    initialise(net)
+    header = EstimatorHeader(spec=msgspec.structs.replace(SPEC, stn=True), network=TINY, localiser=SMALL)
+    save_estimator(tmp_path / "old.safetensors", net, header, stn)
+    file = draw_people(tmp_path / "data", "train", 4)
+    loop = LoopConfig(steps=5, rate=1e-3, warm_up=1, precision="float32", frozen_norms=True)
+
+    def train(name: str) -> None:
+        sstn.train_sstn(tmp_path / "old.safetensors", file, tmp_path / f"{name}.safetensors", tmp_path / "c", loop, 4)
+
+    train("straight")
+    learn, taken = Learner.learn, 0
+
+    def killed(self: Learner[Any], batch: Any) -> Tensor:
+        nonlocal taken
+        taken += 1
+        if taken > 3:
+            raise KeyboardInterrupt
+        return learn(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sstn, "SAVE_SECONDS", 0.0)
+        patch.setattr(Learner, "learn", killed)
+        with pytest.raises(KeyboardInterrupt):
+            train("resumed")
+    assert sstn.checkpoint_of(tmp_path / "resumed.safetensors").exists()
+    train("resumed")
+    assert "going on from step 3" in capsys.readouterr().out
+    one, other = (read_own(tmp_path / f"{name}.safetensors")[1] for name in ("straight", "resumed"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
