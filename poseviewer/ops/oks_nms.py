@@ -76,11 +76,11 @@ def soft_oks_nms(keypoints: Tensor, scores: Tensor, areas: Tensor, sigmas: Tenso
     return torch.tensor(kept, dtype=torch.long, device=keypoints.device)
 
 
-def rescored(box_scores: Tensor, joint_scores: Tensor) -> Tensor:
-    """Box score times the mean of the joint scores above 0.2 (0 where none is), ``(N,)``."""
+def rescored(box_scores: Tensor, joint_scores: Tensor, *, sure: float = SURE) -> Tensor:
+    """Box score ``(N,)`` times the mean of the joint scores ``(N, K)`` above ``sure`` (0 where none is), ``(N,)``."""
     joint_scores = joint_scores.double()
-    sure = joint_scores > SURE
-    mean = (joint_scores * sure).sum(dim=1) / sure.sum(dim=1).clamp(min=1)
+    counts = joint_scores > sure
+    mean = (joint_scores * counts).sum(dim=1) / counts.sum(dim=1).clamp(min=1)
     return box_scores.double() * mean
 
 

@@ -56,7 +56,7 @@ def squares_higher(data: Vectors) -> Iterator[Comparison]:
         height, width = (int(side) for side in data["aff_hw"][case])
         config = augment_hrnet.SquareAugment(side="long" if data["aff_long"][case] else "short")
         square = augment_hrnet.random_square((width, height), Draws.seeded(int(seed)), config)
-        for side in (16, 32):
+        for side in (int(name.removeprefix("aff_mask")) for name in data.names("aff_mask")):
             wanted = data[f"aff_joints{side}"][case]
             yield close(f"joints {side} {case}", square.joints(data["aff_joints"][case], side), wanted, 1e-4)
             mask = square.mask(np.ones((height, width)), side)

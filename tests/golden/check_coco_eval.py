@@ -32,7 +32,7 @@ def detections(given: dict[str, Any], *, soft: bool) -> list[dict[str, Any]]:
     for image, numbers in rows.items():
         poses = torch.tensor([given["preds"][number] for number in numbers], dtype=torch.float64)
         boxes = torch.tensor([given["all_boxes"][number] for number in numbers], dtype=torch.float64)
-        scores = rescored(boxes[:, 5], poses[..., 2])
+        scores = rescored(boxes[:, 5], poses[..., 2], sure=given["in_vis_thre"])
         table = oks_hrnet.oks_table(poses, boxes[:, 4], sigmas)
         suppress = oks_hrnet.soft_oks_nms if soft else oks_hrnet.oks_nms
         for index in suppress(table, scores, given["oks_thre"]).tolist():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import torch
@@ -11,21 +12,26 @@ from poseviewer.ops import refinement
 from poseviewer.ops.codec_mmpose import MegviiCodec, MsraCodec, UdpCodec
 
 FILE = "hrnet_ae/codecs_mmpose.npz"
-SIZES = ((192, 256), (48, 64))
-CODECS = {
-    "msra": MsraCodec(*SIZES),
-    "msra_unbiased": MsraCodec(*SIZES, unbiased=True),
-    "megvii11": MegviiCodec(*SIZES, kernel=11),
-    "megvii15": MegviiCodec(*SIZES, kernel=15),
-    "udp": UdpCodec(*SIZES),
-    "udp_comb": UdpCodec(*SIZES, combined=True),
-}
+
+
+def codecs_of(data: Vectors) -> dict[str, MsraCodec | MegviiCodec | UdpCodec]:
+    """The codecs that a file names; the input is four times the heatmaps."""
+    height, width = data["hm"].shape[1:]
+    sizes = ((width * 4, height * 4), (width, height))
+    known = {
+        "msra": MsraCodec(*sizes),
+        "msra_unbiased": MsraCodec(*sizes, unbiased=True),
+        "udp": UdpCodec(*sizes),
+        "udp_comb": UdpCodec(*sizes, combined=True),
+    }
+    kernels = {int(found[1]) for name in data.names("megvii") if (found := re.match(r"megvii(\d+)_enc$", name))}
+    return known | {f"megvii{kernel}": MegviiCodec(*sizes, kernel=kernel) for kernel in sorted(kernels)}
 
 
 @check(FILE, "encoding")
 def encoding(data: Vectors) -> Iterator[Comparison]:
     joints, seen = data.tensor("kp"), data.tensor("vis")
-    for name, codec in CODECS.items():
+    for name, codec in codecs_of(data).items():
         maps, weights = codec.encode(joints, seen)
         wanted = data[f"{name}_enc"]
         yield close(f"{name} maps", maps[0, : len(wanted)], wanted, 1e-4 if "megvii" in name else 1e-6)
@@ -35,7 +41,7 @@ def encoding(data: Vectors) -> Iterator[Comparison]:
 @check(FILE, "round trip")
 def round_trip(data: Vectors) -> Iterator[Comparison]:
     joints = data.tensor("kp_all")
-    for name, codec in CODECS.items():
+    for name, codec in codecs_of(data).items():
         maps, weights = codec.encode(joints, torch.ones(joints.shape[:2]))
         found, scores = codec.decode(maps)
         yield same(f"{name} weights", weights, data[f"{name}_w_all"])
@@ -46,7 +52,7 @@ def round_trip(data: Vectors) -> Iterator[Comparison]:
 @check(FILE, "decoding")
 def decoding(data: Vectors) -> Iterator[Comparison]:
     maps = data.tensor("hm")[None]
-    for name, codec in CODECS.items():
+    for name, codec in codecs_of(data).items():
         if name == "udp_comb":
             joints, scores = codec.decode(data.tensor("comb_in")[None])
             wanted = data["comb_kp"], data["comb_sc"]

@@ -35,6 +35,12 @@ def scenes(data: Vectors) -> list[str]:
     return [f"s{number}" for number in sorted(numbers)]
 
 
+def higher_scenes(data: Vectors) -> list[str]:
+    """Those that the reference could parse."""
+    options = data.json()
+    return [scene for scene in scenes(data) if not options[int(scene[1:])].get("error")]
+
+
 def higher_rules(data: Vectors, scene: str) -> GroupingRules:
     options = data.json()[int(scene[1:])]
     return GroupingRules(
@@ -94,19 +100,19 @@ def ae_finishing(data: Vectors) -> Iterator[Comparison]:
 
 @check(HIGHER, "candidates")
 def higher_candidates(data: Vectors) -> Iterator[Comparison]:
-    for scene in scenes(data):
+    for scene in higher_scenes(data):
         yield from top(data, scene, higher_rules(data, scene))
 
 
 @check(HIGHER, "matching")
 def higher_matching(data: Vectors) -> Iterator[Comparison]:
-    for scene in scenes(data):
+    for scene in higher_scenes(data):
         yield same(scene, matched(data, scene, higher_rules(data, scene)), data[f"{scene}_match"])
 
 
 @check(HIGHER, "adjusting, scores and filling")
 def higher_finishing(data: Vectors) -> Iterator[Comparison]:
-    for scene in scenes(data):
+    for scene in higher_scenes(data):
         maps, tags = data.tensor(f"{scene}_det"), data.tensor(f"{scene}_tag")
         people = torch.from_numpy(matched(data, scene, higher_rules(data, scene)))
         people = grouping.adjust(people, maps)

@@ -31,7 +31,9 @@ def aggregated(data: Vectors, options: dict[str, Any]) -> tuple[higher.ScaledInp
     case, scales = options["case"], options["scales"]
     joints = data[f"c{case}_call0_out1"].shape[1]
     flip = (*skeleton().flip, *range(17, joints))
-    rules = higher.StageRules(joints, flip, tuple(options["with_heatmaps"]), drop_centre=options["with_center"])
+    rules = higher.StageRules(
+        joints, flip, tuple(options["with_heatmaps"]), tuple(options["with_ae"]), drop_centre=options["with_center"]
+    )
     project = tuple(options["base_size"]) if options["project2image"] else None
     passes = higher.Scales(scales, project_wh=project)
     call = 0

@@ -71,6 +71,8 @@ def _hrnet_ae(v: Vectors) -> Iterator[Comparison]:
     for family in HRNET_AE_LISTS:
         for name, listed in json.loads(beside(v.path, f"state_dicts_{family}.json").read_text()).items():
             lists |= {called: listed for called in (name, f"wz_{name}") if called in facts}
+    of_others = json.loads(beside(v.path, "state_dicts_mmpose.json").read_text())
+    yield same("networks without a list of tensors", len(facts.keys() - lists.keys() - of_others.keys()), 0)
     known: Known = {}
     # Those of one width or depth have most of their tensors in common.
     for name in sorted(lists, key=lambda name: name.split("_")[::-1]):

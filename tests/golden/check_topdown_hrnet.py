@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from goldenfolder import Comparison, Vectors, check, close, same
 
@@ -45,10 +47,16 @@ def flipping(data: Vectors) -> Iterator[Comparison]:
     yield same("visible", seen, data["flip_vis_out"])
 
 
+def codec_of(maps: np.ndarray, sigma: float = 2) -> HRNetCodec:
+    """The codec of heatmaps ``(..., h, w)``, a quarter of the input."""
+    height, width = maps.shape[-2:]
+    return HRNetCodec((width * 4, height * 4), (width, height), sigma=sigma)
+
+
 @check(TARGETS, "targets")
 def targets(data: Vectors) -> Iterator[Comparison]:
     joints, seen = data.tensor("joints")[..., :2], data.tensor("joints_vis")[..., 0]
-    maps, weights = HRNetCodec((192, 256), (48, 64)).encode(joints, seen)
+    maps, weights = codec_of(data["target"]).encode(joints, seen)
     for row in range(len(joints)):
         yield close(f"maps {row}", maps[row], data["target"][row], 1e-6)
         yield same(f"weights {row}", weights[row], data["target_weight"][row, :, 0])
@@ -57,11 +65,15 @@ def targets(data: Vectors) -> Iterator[Comparison]:
 @check(TARGETS, "joint weights and 288x384")
 def other_targets(data: Vectors) -> Iterator[Comparison]:
     joints, seen = data.tensor("joints")[..., :2], data.tensor("joints_vis")[..., 0]
-    _, weights = HRNetCodec((192, 256), (48, 64)).encode(joints, seen, joint_weights=COCO_WEIGHTS)
-    yield close("weights", weights[1], data["weight_with_joint_weights_case1"][:, 0], 1e-6)
-    maps, weights = HRNetCodec((288, 384), (72, 96), sigma=3).encode(joints[3:4], seen[3:4])
-    yield close("maps, sigma 3", maps[0], data["target_s3_case3"], 1e-6)
-    yield same("weights, sigma 3", weights[0], data["weight_s3_case3"][:, 0])
+    _, weights = codec_of(data["target"]).encode(joints, seen, joint_weights=COCO_WEIGHTS)
+    for name in data.names("weight_with_joint_weights_case"):
+        yield close(name, weights[int(name.rpartition("case")[2])], data[name][:, 0], 1e-6)
+    for name in data.names("target_s"):
+        sigma, case = (int(number) for number in re.findall(r"\d+", name))
+        codec = codec_of(data[name], sigma)
+        maps, weights = codec.encode(joints[case : case + 1], seen[case : case + 1])
+        yield close(name, maps[0], data[name], 1e-6)
+        yield same(f"weights of {name}", weights[0], data[f"weight_s{sigma}_case{case}"][:, 0])
 
 
 @check(TARGETS, "losses and gradients")

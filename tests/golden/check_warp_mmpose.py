@@ -44,9 +44,13 @@ def boxes(data: Vectors) -> Iterator[Comparison]:
     centre, scale = warp_mmpose.box_centre_scale(given, padding=1.1, xywh=True)
     yield close("centre of xywh", centre, data["xywh2cs_center_1p1"], 1e-4)
     yield close("scale of xywh", scale, data["xywh2cs_scale_1p1"], 1e-4)
-    for (form, horizontal, vertical), wanted in zip(FLIPS, data["flip_bbox_640x480"], strict=True):
-        flipped = warp_mmpose.flip_boxes(given, (640, 480), form=form, horizontal=horizontal, vertical=vertical)
-        yield close(f"flip {form} {horizontal} {vertical}", flipped, wanted, 1e-4)
+    for name in data.names("flip_bbox_"):
+        width, height = map(int, name.removeprefix("flip_bbox_").split("x"))
+        for (form, horizontal, vertical), wanted in zip(FLIPS, data[name], strict=True):
+            flipped = warp_mmpose.flip_boxes(
+                given, (width, height), form=form, horizontal=horizontal, vertical=vertical
+            )
+            yield close(f"flip {form} {horizontal} {vertical}", flipped, wanted, 1e-4)
 
 
 def every_third(rotation: torch.Tensor) -> torch.Tensor:

@@ -104,8 +104,11 @@ def checks_of(file: str) -> dict[str, Check]:
 def close(case: str, found: object, wanted: object, allowed: float, *, relative: bool = False) -> Comparison:
     """Compare numbers: NaN only where the reference has NaN; ``relative``: to the reference's largest value."""
     mine, theirs = _numbers(found), _numbers(wanted)
-    if mine.shape != theirs.shape:
+    # The references answer nobody with empty arrays of several shapes.
+    if mine.shape != theirs.shape and (mine.size or theirs.size):
         return Comparison(f"{case}: shape {mine.shape} for {theirs.shape}", np.inf, allowed)
+    if not theirs.size:
+        return Comparison(case, 0.0, allowed)
     known = np.isfinite(theirs)
     if not np.array_equal(mine[~known], theirs[~known], equal_nan=True):
         return Comparison(f"{case}: not finite in other places", np.inf, allowed)
