@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from poseviewer.core.errors import CallError
 from poseviewer.core.geometry import compose, invert, transform
 from poseviewer.core.skeleton import skeleton
 from poseviewer.nets.fastpose import FastPoseConfig
@@ -43,7 +44,7 @@ Float = npt.NDArray[np.floating]
 # Around the proposal lies more picture, because the transformer may look beyond it.
 CONTEXT = 1.5
 # Width in cells of the labels that the frozen estimator is compared with.
-JUDGED_SIGMA = 1.75
+JUDGED_SIGMA = 2.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +79,7 @@ class TransformerConfig(msgspec.Struct, frozen=True):
         seconds: budget.
         localiser: the network; None is the estimator's own first three stages, begun from its weights. A file that
             has such a transformer already goes on from that.
+        begin: file whose transformer of the same layers is gone on from instead, whatever its `shrink`.
         batch: proposals a step.
         rate: highest learning rate; warm_up: steps.
         heatmap_weight: of the frozen estimator's loss beside the theta loss.
@@ -93,6 +95,7 @@ class TransformerConfig(msgspec.Struct, frozen=True):
     cache: Path
     seconds: float
     localiser: LocaliserConfig | None = None
+    begin: Path | None = None
     batch: int = 64
     rate: float = 1e-3
     warm_up: int = 200
@@ -185,10 +188,7 @@ class TransformerTrainer:
         header, _ = read_own(config.weights)
         self.localiser = config.localiser or first_stages(header.network)
         self.net = Localiser(self.localiser)
-        if self.estimator.stn is not None and header.localiser == self.localiser:
-            self.net.load_state_dict(self.estimator.stn.state_dict())
-        else:
-            self.net.begin_from(self.estimator.module.get_submodule("preact"))
+        self._begin()
         self.net = self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = Average(self.net)
         self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=config.rate, weight_decay=0.02)
@@ -196,6 +196,16 @@ class TransformerTrainer:
         self.progress = 0.0
         self._sums = {"theta": 0.0, "untouched": 0.0, "heatmap": 0.0}
         self._counts = dict.fromkeys(self._sums, 0)
+
+    def _begin(self) -> None:
+        file = self.config.begin or self.config.weights
+        known, header = load_estimator(file).stn, read_own(file)[0].localiser
+        if known is not None and header is not None and _layers(header) == _layers(self.localiser):
+            self.net.load_state_dict(known.state_dict())
+        elif self.config.begin is not None:
+            raise CallError(f"{file.name} has no spatial transformer of these layers to begin with.", file=file)
+        else:
+            self.net.begin_from(self.estimator.module.get_submodule("preact"))
 
     def learn(self, batch: Proposals) -> None:
         """One step; the estimator judges every few steps once the first third is over."""
@@ -250,7 +260,7 @@ class TransformerTrainer:
         save_estimator(self.config.out, load_estimator(target).module, header, self.average.module)
 
 
-def first_stages(network: FastPoseConfig, stages: int = 3) -> LocaliserConfig:
+def first_stages(network: FastPoseConfig, stages: int = 3, shrink: int = 2) -> LocaliserConfig:
     """A localisation network of the first stages of an estimator's backbone."""
     return LocaliserConfig(
         stem=network.stem,
@@ -259,7 +269,13 @@ def first_stages(network: FastPoseConfig, stages: int = 3) -> LocaliserConfig:
         depths=network.depths[:stages],
         planes=network.planes[:stages],
         se_reduction=network.se_reduction,
+        shrink=shrink,
     )
+
+
+def _layers(localiser: LocaliserConfig) -> LocaliserConfig:
+    """What decides the tensors; any crop size fits them."""
+    return msgspec.structs.replace(localiser, shrink=1)
 
 
 def theta_loss(found: Tensor, wanted: Tensor) -> Tensor:
@@ -306,6 +322,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="estimator weights to write")
     parser.add_argument("--cache", type=Path, required=True, help="folder for decoded pictures")
     parser.add_argument("--onto", type=Path, help="estimator weights that get the transformer (default: --weights)")
+    parser.add_argument("--begin", type=Path, help="estimator weights whose transformer is gone on from")
+    parser.add_argument("--shrink", type=int, default=2, help="the proposal is averaged down by this factor first")
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
     parser.add_argument("--threads", type=int, default=1)
@@ -314,6 +332,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(options: argparse.Namespace) -> None:
+    header, _ = read_own(options.weights)
     config = TransformerConfig(
         options.weights,
         tuple(standard_sources(options.data)),
@@ -322,6 +341,8 @@ def _main(options: argparse.Namespace) -> None:
         seconds=options.minutes * 60,
         rate=options.rate,
         onto=options.onto,
+        begin=options.begin,
+        localiser=first_stages(header.network, shrink=options.shrink),
     )
     for event in train_transformer(config):
         print(event, flush=True)

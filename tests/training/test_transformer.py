@@ -6,8 +6,10 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pytest
 import torch
 
+from poseviewer.core.errors import CallError
 from poseviewer.core.geometry import transform
 from poseviewer.core.skeleton import skeleton
 from poseviewer.nets.fastpose import FastPose, initialise
@@ -139,6 +141,11 @@ def test_training_lowers_the_loss_below_the_untouched_proposals(tmp_path: Path) 
     for key, value in trainer.average.module.state_dict().items():
         if value.is_floating_point():
             torch.testing.assert_close(again.net.state_dict()[key], value, atol=2e-3, rtol=2e-3)
+    other = msgspec.structs.replace(config.localiser, shrink=2)
+    begun = transformer.TransformerTrainer(msgspec.structs.replace(config, begin=config.out, localiser=other))
+    torch.testing.assert_close(begun.net.fc.weight, again.net.fc.weight)
+    with pytest.raises(CallError, match="no spatial transformer"):
+        transformer.TransformerTrainer(msgspec.structs.replace(config, begin=weights))
     assert loaded.spec == msgspec.structs.replace(spec, stn=True)
     assert loaded.stn is not None
     for key, value in loaded.module.state_dict().items():
