@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from poseviewer.core.words import counted, people
+
 
 class Report(msgspec.Struct, frozen=True):
     """How well a results list agrees with an annotation file.
@@ -46,13 +48,15 @@ class Report(msgspec.Struct, frozen=True):
         def figure(value: float | None) -> str:
             return "    -" if value is None else f"{value:.3f}"
 
-        rows = [f"{self.results} results, {self.persons} persons with joints in {self.images} images", ""]
+        known = f"{people(self.persons)} with joints in {counted(self.images, 'image')}"
+        rows = [f"{counted(self.results, 'result')}, {known}", ""]
         by_joints = any(value is not None for value in (*self.oks.values(), self.pck)) or self.box is None
         if by_joints:
             rows += [f"{'OKS ' + name:<12} {figure(value)}" for name, value in self.oks.items()]
         if self.box is not None:
             rows += ["", *(f"{'Box ' + name:<12} {figure(self.box[name])}" for name in ("AP", "AP50", "AR"))]
         if by_joints:
-            rows += ["", f"PCK@0.2      {figure(self.pck)}   ({self.pck_persons} persons, {self.not_found} not found)"]
+            missed = f"{people(self.pck_persons)}, {self.not_found} not found"
+            rows += ["", f"PCK@0.2      {figure(self.pck)}   ({missed})"]
             rows += [f"  {name:<16} {figure(value)}" for name, value in self.pck_joints.items()]
         return rows + [f"Note: {note}" for note in self.notes]

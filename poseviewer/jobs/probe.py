@@ -8,6 +8,7 @@ from typing import Any
 
 from poseviewer.core.progress import JobEvent
 from poseviewer.core.values import MediaInfo
+from poseviewer.core.words import counted
 from poseviewer.jobs.confirming import confirm
 from poseviewer.media import open_media
 
@@ -46,7 +47,7 @@ def info_lines(info: MediaInfo) -> list[str]:
     """Return the info as lines for a terminal."""
     width, height = info.size_wh
     lines = [
-        f"{info.path}: {info.kind}, {info.frame_count} frame{'' if info.frame_count == 1 else 's'}",
+        f"{info.path}: {info.kind}, {counted(info.frame_count, 'frame')}",
         f"  size      {width} x {height}" + (f" (turned by {info.rotation} degrees)" if info.rotation else ""),
     ]
     if info.kind == "video":

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from poseviewer.core.geometry import box_iou
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.values import LOW_SCORE, Pose
+from poseviewer.core.words import counted
 from poseviewer.project.people import predicted_visibility, similarity
 from poseviewer.project.rows import Doubt, PredictionRow
 
@@ -296,5 +297,5 @@ def _words(skeleton: Skeleton, kind: str, joint: int | None, figure: float) -> s
     if kind == "sides":
         return f"Left and right look exchanged: the frame before fits {figure:.1f} times better the other way round."
     if kind == "lost":
-        return f"A person is lost for {figure:.0f} frame{'s' if figure > 1 else ''}."
+        return f"A person is lost for {counted(round(figure), 'frame')}."
     return f"Two poses lie on one person (OKS {figure:.2f})."

@@ -279,7 +279,10 @@ class Hand:
 
     def _deleted(self, track: int, count: int) -> None:
         self._desk.saved.emit(dt.datetime.now())
-        self._desk.noted.emit(tr("track {track} deleted in {n} more frames", track=track, n=count))
+        words = tr("track {track} deleted in {n} more frames", track=track, n=count)
+        if count == 1:
+            words = tr("track {track} deleted in one more frame", track=track)
+        self._desk.noted.emit(words)
 
     def swap_sides(self) -> None:
         """Swap the left and right joints of the selected person."""

@@ -142,8 +142,12 @@ class Opener(QObject):
         name = Path(path).name
         if shift.offset > 0:
             sentence = tr("{file} shows the same, but begins {n} frames later.", file=name, n=shift.offset)
+            if shift.offset == 1:
+                sentence = tr("{file} shows the same, but begins one frame later.", file=name)
         elif shift.offset < 0:
             sentence = tr("{file} shows the same, but begins {n} frames earlier.", file=name, n=-shift.offset)
+            if shift.offset == -1:
+                sentence = tr("{file} shows the same, but begins one frame earlier.", file=name)
         else:
             sentence = tr("{file} shows the same, in another size or length.", file=name)
         remedy = tr("Corrections can be taken over to the frames that show the same; the old ones stay in the project.")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QPointF
+from PySide6.QtGui import QTransform
+from PySide6.QtWidgets import QScrollBar
 
 from poseviewer.core.values import ABSENT, VISIBLE, Person
 from poseviewer.ui.canvas.paint import Part
@@ -16,13 +18,29 @@ from poseviewer.ui.parts import Peak
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
-    from poseviewer.ui.canvas.view import Canvas
+    from poseviewer.ui.desk import Desk
 
 START_PX = 3.0
 SNAP_PX = 8.0
 LEAST_PEAK = 0.15
 LEAST_BOX = 8.0
 """Sides of a drawn box in picture pixels, at least."""
+
+
+class DragCanvas(Protocol):
+    """The canvas, as a drag sees it.
+
+    Attributes:
+        desk: whose hand makes the edit.
+        waiting_box: the box that the estimator runs on, shown until it answers, xyxy picture pixels.
+    """
+
+    desk: Desk
+    waiting_box: npt.NDArray[np.float64] | None
+
+    def viewportTransform(self) -> QTransform: ...
+    def horizontalScrollBar(self) -> QScrollBar: ...
+    def verticalScrollBar(self) -> QScrollBar: ...
 
 
 class Drag:
@@ -36,7 +54,7 @@ class Drag:
 
     precise = False
 
-    def __init__(self, canvas: Canvas, press: QPointF) -> None:
+    def __init__(self, canvas: DragCanvas, press: QPointF) -> None:
         self.canvas = canvas
         self.press = press
         self.shown: Person | None = None
@@ -65,7 +83,7 @@ class JointDrag(Drag):
 
     precise = True
 
-    def __init__(self, canvas: Canvas, press: QPointF, person: Person, joint: int) -> None:
+    def __init__(self, canvas: DragCanvas, press: QPointF, person: Person, joint: int) -> None:
         super().__init__(canvas, press)
         self.person, self.joint = person, joint
         self.origin = np.asarray(person.pose.keypoints[joint], dtype=np.float64)
@@ -119,7 +137,7 @@ class BodyDrag(Drag):
 
     precise = True
 
-    def __init__(self, canvas: Canvas, press: QPointF, person: Person) -> None:
+    def __init__(self, canvas: DragCanvas, press: QPointF, person: Person) -> None:
         super().__init__(canvas, press)
         self.person = person
         self.way = np.zeros(2)
@@ -149,7 +167,9 @@ class BodyDrag(Drag):
 class BoxDrag(Drag):
     """Draws a new box, or drags a corner of a person's box; the estimator then runs on it."""
 
-    def __init__(self, canvas: Canvas, press: QPointF, person: Person | None = None, corner: int | None = None) -> None:
+    def __init__(
+        self, canvas: DragCanvas, press: QPointF, person: Person | None = None, corner: int | None = None
+    ) -> None:
         super().__init__(canvas, press)
         self.person = person
         start = np.array(to_picture(press))
@@ -183,7 +203,7 @@ class BoxDrag(Drag):
 class PanDrag(Drag):
     """Moves the picture."""
 
-    def __init__(self, canvas: Canvas, press: QPointF, pointer: QPointF) -> None:
+    def __init__(self, canvas: DragCanvas, press: QPointF, pointer: QPointF) -> None:
         super().__init__(canvas, press)
         self.pointer = pointer
         self.scroll = (canvas.horizontalScrollBar().value(), canvas.verticalScrollBar().value())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,24 +13,39 @@ from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 from poseviewer.core.drawing import strengths
 from poseviewer.core.values import ABSENT, Person
 from poseviewer.ui import theme
-from poseviewer.ui.canvas import labels, paint
-from poseviewer.ui.canvas.drags import LEAST_PEAK, JointDrag
+from poseviewer.ui.canvas import hit, labels, paint
+from poseviewer.ui.canvas.drags import LEAST_PEAK, Drag, DragCanvas, JointDrag
 from poseviewer.ui.canvas.loupe import loupe_rect, paint_loupe
 from poseviewer.ui.canvas.paint import Figure, Part
+from poseviewer.ui.canvas.picture import PictureItem
 from poseviewer.ui.canvas.place import grid_polygon, screen_box, screen_points, to_scene
 from poseviewer.ui.text import tr
-
-if TYPE_CHECKING:
-    from poseviewer.ui.canvas.view import Canvas
 
 GHOST_FROM = 2.0
 """Picture pixels between correction and prediction from which the ghost shows."""
 
 
+class PaintedCanvas(DragCanvas, Protocol):
+    """The canvas, as the overlay sees it; ``poseviewer.ui.canvas.view.Canvas`` explains each member."""
+
+    hover: hit.Hit | None
+    drag: Drag | None
+    pointer: QPointF | None
+    focus_shown: bool
+    picture: PictureItem
+
+    def viewport(self) -> QWidget: ...
+    def devicePixelRatioF(self) -> float: ...
+    def bar_rects(self) -> list[QRectF]: ...
+    def shown_people(self) -> tuple[Person, ...]: ...
+    def trail(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]: ...
+    def loupe_place(self) -> QPointF | None: ...
+
+
 class Overlay(QGraphicsItem):
     """Paints the desk's people over the picture; keeps nothing but a reference to the canvas."""
 
-    def __init__(self, canvas: Canvas) -> None:
+    def __init__(self, canvas: PaintedCanvas) -> None:
         super().__init__()
         self._canvas = canvas
         self._scene_area = QRectF()

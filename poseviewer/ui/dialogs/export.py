@@ -237,6 +237,8 @@ class ExportDialog(JobDialog):
     def _done(self, report: ExportReport) -> None:
         folder = Path(report.folder)
         sentence = tr("Exported {frames} frames to {folder}.", frames=report.images, folder=folder.name)
+        if report.images == 1:
+            sentence = tr("Exported one frame to {folder}.", folder=folder.name)
         sentence = f"{sentence} {tr_sentence(report.held_out_words())}".strip()
         self.desk.tell(
             Message(sentence, level="done", actions=((tr("Show folder"), lambda: show_folder(folder)),), key="export")

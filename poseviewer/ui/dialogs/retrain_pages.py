@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QListWidget,
     QListWidgetItem,
-    QProgressBar,
     QScrollArea,
     QVBoxLayout,
     QWidget,
@@ -25,6 +24,7 @@ from poseviewer.training.holdout import HoldOut
 from poseviewer.training.results import Comparison, WorstFrame, place_of
 from poseviewer.ui.dialogs.base import Fields
 from poseviewer.ui.dialogs.retrain_parts import AP, LOSS, PCK, BeforeAfter, CurvePlot, verdict
+from poseviewer.ui.dialogs.time_left import TimeLeft
 from poseviewer.ui.durations import time_left
 from poseviewer.ui.panels.widgets import Card, Choice, Heading, Label, NumberField, SmallButton
 from poseviewer.ui.text import tr, tr_sentence
@@ -98,7 +98,10 @@ class RetrainSetup(QWidget):
         self.hold_out.addItem(tr("the last quarter of each media's corrected frames"), LAST)
         if len(self._counts) > 1:
             for name, count in self._counts.items():
-                self.hold_out.addItem(tr("{name}, all {count} corrected frames", name=name, count=count), name)
+                words = tr("{name}, all {count} corrected frames", name=name, count=count)
+                if count == 1:
+                    words = tr("{name}, its one corrected frame", name=name)
+                self.hold_out.addItem(words, name)
         if span := self._range():
             name, first, last = span
             self.hold_out.addItem(tr("frames {first} to {last} of {name}", first=first, last=last, name=name), RANGE)
@@ -130,6 +133,8 @@ class RetrainSetup(QWidget):
         words = tr("no corrected frame")
         if frames:
             words = tr("{count} corrected frames: {names}", count=frames, names=named)
+            if frames == 1:
+                words = tr("1 corrected frame: {names}", names=named)
         return words + "".join(f"\n{path.name}" for path in self.others)
 
     def folder(self) -> Path:
@@ -183,16 +188,11 @@ class RetrainSetup(QWidget):
         self.changed.emit()
 
 
-class RetrainRunning(QWidget):
+class RetrainRunning(TimeLeft):
     """Time left, curves, a pause, and the two ways to end it."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.left = Label("", size=22, weight=600)
-        self.percent = Label("", token="t2")
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setAccessibleName(tr("Progress"))
+        super().__init__(spacing=8)
         self.about = Label("", token="t2", wrap=True)
         self.pause = SmallButton(tr("Pause"), "pause")
         self.go_on = SmallButton(tr("Continue"), "play")
@@ -207,14 +207,7 @@ class RetrainRunning(QWidget):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(8)
-        top = QHBoxLayout()
-        top.addWidget(self.left, 1)
-        top.addWidget(self.percent, 0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
-        column.addLayout(top)
-        column.addWidget(self.bar)
+        column = self.column
         row = QHBoxLayout()
         row.addWidget(self.about, 1)
         for button in (self.pause, self.go_on, self.stop, self.cancel):
@@ -230,9 +223,7 @@ class RetrainRunning(QWidget):
 
     def begin(self, about: str) -> None:
         """Start over."""
-        self.bar.setRange(0, 0)
-        self.left.setText(tr("Taking a snapshot"))
-        self.percent.setText("")
+        self.begin_with(tr("Taking a snapshot"))
         self.about.setText(about)
         self.note.setText("")
         self.loss.clear()
@@ -254,8 +245,7 @@ class RetrainRunning(QWidget):
             self.note.setText(tr_sentence(event.text))
 
     def _show(self, progress: Progress) -> None:
-        self.bar.setRange(0, max(progress.total, 1))
-        self.bar.setValue(progress.done)
+        self.show_amount(progress)
         training = progress.unit == "%"
         self._enable(training=training and progress.done < progress.total)
         if training and progress.seconds_left is not None:
@@ -353,6 +343,10 @@ class RetrainResults(QWidget):
 
     def _words(self, found: Comparison) -> str:
         people = tr("{people} held-out people in {frames} frames.", people=found.people, frames=found.frames)
+        if found.frames == 1:
+            people = tr("{people} held-out people in one frame.", people=found.people)
+        if found.people == 1:
+            people = tr("One held-out person.")
         return f"<b>{escape(verdict(found))}</b> {escape(people)}"
 
     def look_at_next(self) -> None:

@@ -209,7 +209,10 @@ class RunDialog(Dialog):
     def ask_discard(self, run: RunRow) -> None:
         """Ask once, then discard an earlier run."""
         box = QMessageBox(QMessageBox.Icon.Question, tr("Discard run {n}", n=run.id), "", parent=self)
-        box.setText(tr("Discard what run {n} found in {count} frames?", n=run.id, count=run.done_count))
+        words = tr("Discard what run {n} found in {count} frames?", n=run.id, count=run.done_count)
+        if run.done_count == 1:
+            words = tr("Discard what run {n} found in one frame?", n=run.id)
+        box.setText(words)
         box.setInformativeText(tr("Corrections stay, and undo still works. The predictions cannot be brought back."))
         yes = box.addButton(tr("Discard"), QMessageBox.ButtonRole.DestructiveRole)
         box.setDefaultButton(box.addButton(tr("Keep"), QMessageBox.ButtonRole.RejectRole))

@@ -6,10 +6,11 @@ from collections import deque
 
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter, QPen, QPolygonF
-from PySide6.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton
 
 from poseviewer.core.progress import FrameDone, JobEvent, Note, Progress
 from poseviewer.ui import theme
+from poseviewer.ui.dialogs.time_left import TimeLeft, paired
 from poseviewer.ui.durations import time_left
 from poseviewer.ui.panels.plot import Plot, axis_values
 from poseviewer.ui.panels.widgets import Heading, Label
@@ -80,16 +81,11 @@ class RatePlot(Plot):
         painter.drawText(below, right, tr("{s} s", s=round(self._end)))
 
 
-class RunProgress(QWidget):
+class RunProgress(TimeLeft):
     """Time left, progress, throughput and notes of the running run, with Cancel."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.left = Label("", size=22, weight=600)
-        self.percent = Label("", token="t2")
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setAccessibleName(tr("Progress"))
+        super().__init__(spacing=6)
         self.frames = Label("", token="t2")
         self.elapsed = Label("", token="t2")
         self.cancel = QPushButton(tr("Cancel"))
@@ -102,19 +98,15 @@ class RunProgress(QWidget):
         self._lay_out()
 
     def _lay_out(self) -> None:
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        column.addLayout(_pair(self.left, self.percent))
-        column.addWidget(self.bar)
-        column.addLayout(_pair(self.frames, self.elapsed))
+        column = self.column
+        column.addLayout(paired(self.frames, self.elapsed))
         row = QHBoxLayout()
         row.addWidget(self.cancel)
         row.addStretch(1)
         row.addWidget(Label(tr("Cancelling keeps finished frames"), token="t3"))
         column.addLayout(row)
         column.addSpacing(8)
-        column.addLayout(_pair(Heading(tr("Throughput")), self.rate))
+        column.addLayout(paired(Heading(tr("Throughput")), self.rate))
         column.addWidget(self.plot)
         column.addWidget(self.notes)
         column.addStretch(1)
@@ -126,9 +118,8 @@ class RunProgress(QWidget):
         self._since = None
         self.notes.setText("")
         self.plot.clear()
-        self.bar.setRange(0, 0)
-        self.left.setText(tr("Loading the networks"))
-        for label in (self.percent, self.frames, self.elapsed, self.rate):
+        self.begin_with(tr("Loading the networks"))
+        for label in (self.frames, self.elapsed, self.rate):
             label.setText("")
         self.cancel.setEnabled(True)
 
@@ -146,8 +137,7 @@ class RunProgress(QWidget):
         if self._since is None:
             # People are counted from here on: a panel that was opened in the middle of a run missed those before.
             self._since, self._people = progress.seconds, 0
-        self.bar.setRange(0, max(progress.total, 1))
-        self.bar.setValue(progress.done)
+        self.show_amount(progress)
         if progress.seconds_left is not None:
             self.left.setText(time_left(progress.seconds_left))
         if progress.total:
@@ -158,13 +148,3 @@ class RunProgress(QWidget):
         if rate is not None:
             people = self._people / max(progress.seconds - self._since, 1e-6)
             self.rate.setText(tr("{frames} frames/s, {people} people/s", frames=f"{rate:.1f}", people=f"{people:.1f}"))
-
-
-def _pair(left: QWidget, right: QWidget) -> QHBoxLayout:
-    row = QHBoxLayout()
-    row.addWidget(left, 1)
-    row.addWidget(right, 0, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
-    if isinstance(right, Label):
-        right.setMinimumWidth(120)
-        right.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom)
-    return row

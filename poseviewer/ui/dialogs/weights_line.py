@@ -94,7 +94,7 @@ def report_words(report: Checkpoint) -> str:
     spec = report.spec
     if spec is None:
         return tr("Not a pose estimator that PoseViewer knows")
-    joints = tr("{count} joints", count=spec.joints)
+    joints = tr("1 joint") if spec.joints == 1 else tr("{count} joints", count=spec.joints)
     if spec.skeleton in skeleton_names():
         joints = skeleton(spec.skeleton).title
     width, height = spec.input_wh

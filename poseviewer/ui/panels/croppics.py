@@ -13,6 +13,7 @@ from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.values import CropEvidence, Frame
 from poseviewer.ui import theme
 from poseviewer.ui.canvas.place import half_pixel
+from poseviewer.ui.panels.aspect import AspectWidget
 from poseviewer.ui.panels.glyphs import draw_pill, draw_skeleton
 from poseviewer.ui.panels.heat import ScaledPicture, colour_image
 from poseviewer.ui.panels.regions import corners
@@ -121,11 +122,11 @@ class Overview(QWidget):
             y = draw_pill(painter, text, QPointF(x, y), token=token).bottom() + 2
 
 
-class CropPicture(QWidget):
+class CropPicture(AspectWidget):
     """What a window holds, with the skeleton inside it; outside the picture it is hatched."""
 
     def __init__(self, name: str) -> None:
-        super().__init__()
+        super().__init__(name, wide=156)
         self._name = name
         self._image = QImage()
         self._pixels: object = None
@@ -135,25 +136,10 @@ class CropPicture(QWidget):
         self._visibility = np.zeros(0, np.uint8)
         self._skeleton: Skeleton | None = None
         self._joint: int | None = None
-        self.setAccessibleName(name)
-        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        policy.setHeightForWidth(True)
-        self.setSizePolicy(policy)
-        theme.notifier().changed.connect(self.update)
 
-    def sizeHint(self) -> QSize:
-        """Return the size of look.md's inspector."""
-        return QSize(156, self.heightForWidth(156))
-
-    def hasHeightForWidth(self) -> bool:
-        """Return True: the crop's aspect is kept."""
-        return True
-
-    def heightForWidth(self, width: int) -> int:
-        """Return the height of the crop at a width."""
-        if self._image.isNull():
-            return round(width * 4 / 3)
-        return round(width * self._image.height() / self._image.width())
+    def aspect(self) -> float:
+        """Return the crop's."""
+        return 4 / 3 if self._image.isNull() else self._image.height() / self._image.width()
 
     def set_name(self, name: str) -> None:
         """Write another name into the corner."""

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QRectF, QSize
+from PySide6.QtCore import QRectF
 from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent
-from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from poseviewer.core.values import Frame
 from poseviewer.ui import theme
+from poseviewer.ui.panels.aspect import AspectWidget
 from poseviewer.ui.panels.heat import ScaledPicture
 
 
-class FramePicture(QWidget):
+class FramePicture(AspectWidget):
     """Paints the frame, somewhat darkened, in its own aspect; what lies over it is the subclass's.
 
     Args:
@@ -21,28 +21,15 @@ class FramePicture(QWidget):
     """
 
     def __init__(self, name: str, *, tallest: float, dim: float) -> None:
-        super().__init__()
+        super().__init__(name, wide=320)
         self._frame: Frame | None = None
         self._picture = ScaledPicture()
         self._tallest, self._dim = tallest, dim
-        self.setAccessibleName(name)
-        policy = QSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        policy.setHeightForWidth(True)
-        self.setSizePolicy(policy)
-        theme.notifier().changed.connect(self.update)
 
-    def sizeHint(self) -> QSize:
-        """Return the size of look.md's inspector."""
-        return QSize(320, self.heightForWidth(320))
-
-    def hasHeightForWidth(self) -> bool:
-        """Return True: the picture's aspect is kept."""
-        return True
-
-    def heightForWidth(self, width: int) -> int:
-        """Return the height of the picture at a width."""
+    def aspect(self) -> float:
+        """Return the frame's, as far as it is not too tall."""
         wide, high = self._frame_size()
-        return round(width * min(high / wide, self._tallest))
+        return min(high / wide, self._tallest)
 
     def show_frame(self, frame: Frame | None) -> None:
         """Show another frame."""

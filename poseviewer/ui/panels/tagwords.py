@@ -246,8 +246,10 @@ def limit_words(tried: Regrouped, names: Sequence[str], joints: Sequence[str]) -
     if not tried.moved and tried.before == tried.after:
         return tr("At {limit} nothing changes.", limit=limit)
     people = tr("{n} people instead of {before}", n=tried.after, before=tried.before)
+    if tried.after == 1:
+        people = tr("1 person instead of {before}", before=tried.before)
     if tried.before == tried.after:
-        people = tr("{n} people as before", n=tried.after)
+        people = tr("1 person as before") if tried.after == 1 else tr("{n} people as before", n=tried.after)
     if not tried.moved:
         return tr("At {limit}: {people}.", limit=limit, people=people)
     some = [
@@ -264,6 +266,8 @@ def group_words(group: Group, names: Sequence[str]) -> str:
     """Return one sentence about a person's tags, for when no joint is selected."""
     words = {"name": names[group.candidate], "joints": str(group.joints), "mean": tag_text(group.mean)}
     words["spread"] = f"{group.spread:.2f}"
+    if group.joints == 1:
+        return tr("{name} holds 1 joint, whose tag is {mean}.", name=words["name"], mean=words["mean"])
     if group.nearest < 0:
         return tr("{name} holds {joints} joints; mean tag {mean}, spread {spread}.", **words)
     return tr(
