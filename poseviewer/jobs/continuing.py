@@ -38,6 +38,27 @@ def check_same_weights(before: dict[str, Any], now: dict[str, Any], *, with_dete
     """
     for part in ("estimator", *(("detector",) if with_detector else ())):
         old, new = before.get(part) or {}, now.get(part) or {}
-        if old.get("sha256") != new.get("sha256"):
+        if old.get("sha256") != new.get("sha256") or fed_otherwise(old, new):
             name = f"{part} {old.get('name', '')}".strip()
             raise CallError(f"The {name} is not the one that the run began with.", remedy=remedy)
+
+
+def other_weights(before: dict[str, Any], now: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of the networks that are not those of a run any more.
+
+    Args:
+        before: what a run recorded of its networks; one that it did not record is not compared.
+        now: as :meth:`poseviewer.pipeline.networks.Networks.loaded_weights` says it.
+    """
+    found = []
+    for part in ("estimator", "detector"):
+        old, new = before.get(part) or {}, now.get(part) or {}
+        recorded = bool(old.get("sha256") and new.get("sha256"))
+        if recorded and (old["sha256"] != new["sha256"] or fed_otherwise(old, new)):
+            found.append(str(new.get("name") or part))
+    return tuple(found)
+
+
+def fed_otherwise(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Return whether facts beside the file of one network were settled otherwise since; older runs do not say."""
+    return old.get("fed") is not None and old["fed"] != new.get("fed")

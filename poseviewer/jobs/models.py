@@ -45,7 +45,7 @@ def inspect_weights(path: str, settle: dict[str, Any] | None = None) -> Generato
 
 def report_json(report: Checkpoint) -> dict[str, Any]:
     """The report as JSON."""
-    return {**msgspec.to_builtins(report), "fits": report.fits}
+    return {**msgspec.to_builtins(report), "fits": report.fits, "open": list(report.open_facts)}
 
 
 def report_lines(report: Checkpoint) -> list[str]:
@@ -68,6 +68,8 @@ def report_lines(report: Checkpoint) -> list[str]:
     ):
         if names:
             lines.append(f"  {title:<11} {len(names)}: {first_names(names)}")
+    if report.open_facts:
+        lines.append(f"  open        {', '.join(report.open_facts)}: guessed, as nothing says them; settle with --set")
     return lines + [f"  note        {note}" for note in report.notes]
 
 
@@ -102,8 +104,16 @@ def _spec_lines(report: Checkpoint) -> list[str]:
         line("colours", f"{order}, mean {figures[0]}, deviation {figures[1]}", "mean"),
         line("answer", f"{spec.output} {spec.heatmap_wh[0]} x {spec.heatmap_wh[1]}, decoding {spec.decode}", "decode"),
         line("flip test", flip, "flip_shift"),
+        *_network_lines(report),
         f"  fits        {'yes' if report.fits else 'no'}",
     ]
+
+
+def _network_lines(report: Checkpoint) -> list[str]:
+    """Where SimpleBaseline's blocks stride."""
+    source = report.known_by.get("stride_first")
+    place = "first 1x1 convolution (Caffe)" if report.stride_first else "3x3 convolution (PyTorch)"
+    return [f"  stride      in the {place}  ({source})"] if source else []
 
 
 def settled_facts(words: list[str]) -> dict[str, Any]:

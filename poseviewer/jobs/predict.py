@@ -17,7 +17,7 @@ from poseviewer.core.progress import FrameDone, JobEvent, Note, ProgressMeter
 from poseviewer.core.values import Array, FrameResult, FrameSource
 from poseviewer.jobs.fitting import fit_joints
 from poseviewer.jobs.recalling import tracker_for
-from poseviewer.pipeline.config import PipelineConfig
+from poseviewer.pipeline.config import PipelineConfig, with_own_nms
 from poseviewer.project import Project
 from poseviewer.project.rows import Outcome
 
@@ -99,12 +99,14 @@ def predict(
     if boxes is None and config.pipeline == "topdown":
         # Loaded now, so that the run's record names the detector too.
         _ = networks.detector
+    # Fixed now, so that the run's record holds the numbers of its pose NMS.
+    config = with_own_nms(config, networks.joints, networks.spec.decode)
     described = networks.describe()
     if project is not None:
         fit_joints(project, networks)
     sink = _Sink(project, media_id, into)
     frames = sink.begin(config, described, frames, continue_run)
-    notes: deque[Note] = deque(_computed_by(networks))
+    notes: deque[Note] = deque([*_guessed(networks), *_computed_by(networks)])
     meter = ProgressMeter(len(frames), "frames")
     outcome: Outcome = "cancelled"
     reason = ""
@@ -137,6 +139,16 @@ def _computed_by(networks: Networks) -> list[Note]:
     if backend.difference or backend.name not in ("torch", "eager"):
         told.append(Note(f"The estimator is computed by {backend.words()}."))
     return told
+
+
+def _guessed(networks: Networks) -> list[Note]:
+    """Tell what was guessed about the estimator, because nothing in or beside its file says it."""
+    facts = networks.estimator.open_facts
+    if not facts:
+        return []
+    name = networks.estimator_name
+    words = f"{name} does not say its {', '.join(facts)}; these were guessed (poseviewer models inspect {name} --set)."
+    return [Note(words, "warning")]
 
 
 def _check_finite(result: FrameResult) -> None:

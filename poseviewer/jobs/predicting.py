@@ -34,7 +34,7 @@ from poseviewer.jobs.results import (
 )
 from poseviewer.jobs.sharing import compute_shared, is_first, own_device, serve, sharing
 from poseviewer.media import Media, frame_fingerprint, open_media
-from poseviewer.pipeline.config import PipelineConfig, check_config
+from poseviewer.pipeline.config import PipelineConfig, check_config, with_own_nms
 from poseviewer.project import Project
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def _predict_all(order: PredictOrder, compute: Compute | None) -> Generator[JobE
     from poseviewer.pipeline.loading import load_networks
 
     networks = load_networks(config)
+    config = with_own_nms(config, networks.joints, networks.spec.decode)
     project = _open_project(order.project, skeleton_of(networks)) if order.project else None
     collected = _Collected()
     written: list[str] = []

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from poseviewer.core.errors import WeightsError
-from poseviewer.nets.conventions import hints_of, spec_for
+from poseviewer.nets.conventions import GUESS, Hints, hints_of, spec_for, stride_first
 from poseviewer.nets.estimator_spec import EstimatorSpec
 from poseviewer.nets.families import MMPOSE, Convention, Family, families
 from poseviewer.nets.header import METADATA_KEY, decode_header
@@ -61,6 +61,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
         tensors, parameters: how many tensors, and numbers in them.
         wrapper: what was taken off, e.g. "state_dict, module."; "" if nothing.
         spec: what it is fed and answers with; None where no family knows it.
+        stride_first: SimpleBaseline's Caffe form.
         known_by: for each fact that the tensors do not say, where it comes from.
         missing, unexpected, misshapen: names of tensors; the network opens only if all are empty.
         notes: what a person should know, one sentence each.
@@ -76,6 +77,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     parameters: int = 0
     wrapper: str = ""
     spec: EstimatorSpec | None = None
+    stride_first: bool = False
     known_by: dict[str, str] = {}
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
@@ -83,9 +85,9 @@ class Checkpoint(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
 
     @property
-    def unclear(self) -> bool:
-        """Whether something was guessed that a person may settle."""
-        return "guess" in self.known_by.values()
+    def open_facts(self) -> tuple[str, ...]:
+        """What nothing tells and was guessed, so that a person should settle it."""
+        return tuple(fact for fact, source in self.known_by.items() if source == GUESS)
 
     @property
     def fits(self) -> bool:
@@ -212,10 +214,9 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, Recognised | None]:
     found = recognise(content.tensors)
     if found is None:
         return _stranger(report, content.tensors), None
-    spec, known_by, notes = spec_for(
-        found.family, found.config, found.convention, hints_of(path, content.about), path=path
-    )
-    fitting = configured(found, spec, path.stem.lower())
+    hints = hints_of(path, content.about)
+    spec, known_by, notes = spec_for(found.family, found.config, found.convention, hints, path=path)
+    fitting = configured(found, spec, hints)
     missing, unexpected, misshapen = differences(fitting)
     report = msgspec.structs.replace(
         report,
@@ -223,6 +224,7 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, Recognised | None]:
         publisher=found.convention.title,
         network=network_words(fitting),
         spec=spec,
+        stride_first=getattr(getattr(fitting.config, "backbone", None), "stride_first", False),
         known_by=known_by,
         missing=missing,
         unexpected=unexpected,
@@ -326,14 +328,14 @@ def recognise(tensors: Mapping[str, Tensor]) -> Recognised | None:
     return None
 
 
-def configured(found: Recognised, spec: EstimatorSpec, stem: str = "") -> Recognised:
+def configured(found: Recognised, spec: EstimatorSpec, hints: Hints) -> Recognised:
     """The same with what names and shapes of tensors do not say but the network needs.
 
     A network whose maps have a size of their own gets the one that belongs to the input. SimpleBaseline's Caffe form
-    has its strides elsewhere, and only its file's name says so.
+    has its strides elsewhere.
     """
     config = found.config
-    if found.family.name == "simplebaseline" and "caffe" in stem:
+    if found.family.name == "simplebaseline" and stride_first(hints):
         config = msgspec.structs.replace(config, backbone=msgspec.structs.replace(config.backbone, stride_first=True))
     if not found.family.fixed_size and hasattr(config, "map_wh"):
         config = msgspec.structs.replace(config, map_wh=spec.heatmap_wh)

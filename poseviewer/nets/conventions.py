@@ -19,7 +19,7 @@ from poseviewer.core.errors import WeightsError
 from poseviewer.core.files import atomic_write
 from poseviewer.core.skeleton import skeleton, skeleton_names
 from poseviewer.nets.estimator_spec import EstimatorSpec
-from poseviewer.nets.families import ALPHAPOSE, HRNET, IMAGENET_MEAN, Convention, Family
+from poseviewer.nets.families import ALPHAPOSE, HRNET, IMAGENET_MEAN, SIMPLEBASELINE, Convention, Family
 
 REMEMBERED_SUFFIX = ".poseviewer.json"
 OLD_OUTPUTS, OLD_JOINTS = 33, 17
@@ -41,6 +41,12 @@ BY_COUNT = {
 AMBIGUOUS = (14, 15, 68)
 ALPHAPOSE_HRNET = "hrnet_w32_256x192"
 """The name of AlphaPose's own HRNet file; its tensors are named as HRNet's."""
+HRNET_NAMES = re.compile(r"pose_hrnet_w\d+")
+"""How the names of HRNet's released files begin."""
+SIMPLEBASELINE_NAMES = re.compile(r"pose_resnet_(50|101|152)_\d+x\d+(\.pth)?$")
+"""SimpleBaseline's released files, all of which have their strides on the 3x3 convolution."""
+MMPOSE_NAMES = re.compile(r"-[0-9a-f]{8}_20\d{6}$")
+"""How the names of MMPose's released files end; they name whatever is unlike its plain heatmaps."""
 ALPHAPOSE_DECODINGS = (
     ("halpe136_fast_res50", "integral"),
     ("regression", "integral"),
@@ -53,6 +59,12 @@ SIZE_IN_NAME = re.compile(r"(?<![0-9a-z])(\d{2,4})x(\d{2,4})(?![0-9])")
 SIZE_IN_TEXT = re.compile(r"(?:input_size|image_size)['\"]?\s*[=:]\s*(?:np\.array\()?[\[(]\s*(\d+)\s*,\s*(\d+)\s*[\])]")
 SETTLED = ("skeleton", "input_wh", "mean", "std", "decode", "crop", "flip_shift", "bgr", "kernel")
 """What a person may settle."""
+SETTLED_NETWORK = ("stride_first",)
+"""What a person may settle about the network itself: SimpleBaseline's Caffe form has its strides elsewhere."""
+ONE_SIZE = ("AlphaPose", "AlphaPose of 2018", "Associative embedding")
+"""Publishers whose files all have one input size; the others' networks of one size have the tensors of another."""
+GUESS = "guess"
+"""The source of a fact that nothing tells: it is open until a person settles it."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +111,7 @@ def settled(path: Path) -> dict[str, Any]:
         given = msgspec.json.decode(beside.read_bytes(), type=dict[str, Any])
     except (msgspec.MsgspecError, OSError) as error:
         raise WeightsError(f"{beside.name} cannot be read: {error}.", file=beside) from error
-    return {key: value for key, value in given.items() if key in SETTLED}
+    return {key: value for key, value in given.items() if key in (*SETTLED, *SETTLED_NETWORK)}
 
 
 def remember(path: Path, changes: Mapping[str, Any]) -> Path:
@@ -109,9 +121,15 @@ def remember(path: Path, changes: Mapping[str, Any]) -> Path:
         WeightsError: a name or a value makes no sense.
         OSError: the folder cannot be written to.
     """
-    unknown = sorted(set(changes) - set(SETTLED))
+    known = (*SETTLED, *SETTLED_NETWORK)
+    unknown = sorted(set(changes) - set(known))
     if unknown:
-        raise WeightsError(f"{unknown[0]!r} cannot be settled; what can: {', '.join(SETTLED)}.", file=path)
+        raise WeightsError(f"{unknown[0]!r} cannot be settled; what can: {', '.join(known)}.", file=path)
+    for name in SETTLED_NETWORK:
+        if not isinstance(changes.get(name, False), bool):
+            raise WeightsError(
+                f"What was settled about the weights makes no sense: {name} is true or false.", file=path
+            )
     joined = {**settled(path), **changes}
     _applied(_EXAMPLE, joined, path)
     beside = remembered_path(path)
@@ -134,10 +152,12 @@ def spec_for(
         WeightsError: what was settled makes no sense.
     """
     convention, sources, notes = _publisher(convention, hints)
+    if convention == SIMPLEBASELINE:
+        sources["stride_first"] = _stride_source(hints)
     input_wh = _input_size(family, config, convention, hints, sources)
     convention = _decoding(family, convention, hints, sources)
     if convention == ALPHAPOSE and config.joints in SEVERAL_DECODINGS:
-        sources["decode"] = "guess"
+        sources["decode"] = GUESS
         notes.append(
             "AlphaPose's models of so many joints are read as heatmaps, regression or both: heatmaps is a guess."
         )
@@ -146,7 +166,7 @@ def spec_for(
     if outputs == OLD_OUTPUTS:
         joints = OLD_JOINTS
         notes.append("Of its 33 outputs the first 17 are used, COCO's joints; the others are MPII's.")
-    name = _joint_set(joints, hints, sources, notes)
+    name = _joint_set(joints, hints, sources, notes, unnamed=convention.title == "MMPose")
     mean, std = convention.mean, convention.std
     if hints.preprocessor is not None:
         mean, std = (_three(tuple(round(value / 255, 6) for value in values)) for values in hints.preprocessor)
@@ -192,12 +212,23 @@ def _publisher(convention: Convention, hints: Hints) -> tuple[Convention, dict[s
     notes: list[str] = []
     if convention == HRNET:
         alphapose = hints.stem == ALPHAPOSE_HRNET or "alphapose" in hints.stem
+        named = alphapose or HRNET_NAMES.match(hints.stem) is not None
+        sources.update(dict.fromkeys(("mean", "crop", "decode"), "file name" if named else GUESS))
         if alphapose:
             convention = ALPHAPOSE
-            sources.update(dict.fromkeys(("mean", "crop", "decode"), "file name"))
         taken, other = ("AlphaPose's", "HRNet's") if alphapose else ("HRNet's", "AlphaPose's")
         notes.append(f"AlphaPose and HRNet name this network's tensors alike: it is taken for {taken}, not {other}.")
     return convention, sources, notes
+
+
+def stride_first(hints: Hints) -> bool:
+    """Whether SimpleBaseline's blocks stride in their first convolution: settled, or told by the file's name."""
+    return bool(hints.settled.get("stride_first", "caffe" in hints.stem))
+
+
+def _stride_source(hints: Hints) -> str:
+    """Both forms have the same tensors."""
+    return "file name" if "caffe" in hints.stem or SIMPLEBASELINE_NAMES.match(hints.stem) else GUESS
 
 
 def _input_size(
@@ -218,9 +249,11 @@ def _input_size(
     if convention.output == "tags" and (found := re.search(r"(?<!\d)(512|640)(?!\d)", hints.stem)):
         sources["input_wh"] = "file name"
         return int(found[1]), int(found[1])
-    sources["input_wh"] = f"{convention.title}'s published files"
+    published = f"{convention.title}'s published files"
     if convention.output != "tags" and config.joints == 16:
+        sources["input_wh"] = GUESS if convention.title == "MMPose" else published
         return 256, 256
+    sources["input_wh"] = published if convention.title in ONE_SIZE else GUESS
     return convention.input_wh
 
 
@@ -261,6 +294,9 @@ def _heatmap_codec(convention: Convention, hints: Hints, sources: dict[str, str]
         decode = next((name for name in ("udp", "megvii", "dark") if re.search(rf"(?<![a-z]){name}", hints.stem)), "")
         source = "file name"
     if not decode or decode == convention.decode:
+        if mmpose and convention.decode == "msra":
+            told = source if text or MMPOSE_NAMES.search(hints.stem) else GUESS
+            sources.update(decode=told, crop=told, flip_shift=told)
         return convention
     sources.update(decode=source, crop=source, flip_shift=source)
     udp = decode.startswith("udp")
@@ -294,8 +330,12 @@ def _map_size(family: Family, config: Any, convention: Convention, input_wh: tup
     return input_wh[0] // convention.stride, input_wh[1] // convention.stride
 
 
-def _joint_set(joints: int, hints: Hints, sources: dict[str, str], notes: list[str]) -> str:
-    """The bundled joint set: by the data set's name, by the file's name, by the number of joints."""
+def _joint_set(joints: int, hints: Hints, sources: dict[str, str], notes: list[str], *, unnamed: bool = False) -> str:
+    """The bundled joint set: by the data set's name, by the file's name, by the number of joints.
+
+    Args:
+        unnamed: the number alone does not tell, as the publisher has networks for all sets.
+    """
     names = [name for name in skeleton_names() if skeleton(name).count == joints]
     if hints.dataset:
         wanted = hints.dataset.lower().replace("-", "_")
@@ -314,8 +354,8 @@ def _joint_set(joints: int, hints: Hints, sources: dict[str, str], notes: list[s
         notes.append(f"No joint set with {joints} joints is known for it, so its joints have numbers instead of names.")
         return ""
     sources["skeleton"] = "number of joints"
-    if joints in AMBIGUOUS:
-        sources["skeleton"] = "guess"
+    if joints in AMBIGUOUS or (unnamed and len(names) > 1):
+        sources["skeleton"] = GUESS
         notes.append(f"Several joint sets have {joints} joints: {name} is a guess.")
     return name
 
@@ -323,7 +363,7 @@ def _joint_set(joints: int, hints: Hints, sources: dict[str, str], notes: list[s
 def _applied(spec: EstimatorSpec, changes: Mapping[str, Any], path: Path | None) -> EstimatorSpec:
     """The specification with what was settled; heatmaps keep their number of cells per pixel."""
     try:
-        raw = {**msgspec.to_builtins(spec), **changes}
+        raw = {**msgspec.to_builtins(spec), **{name: changes[name] for name in SETTLED if name in changes}}
         made = msgspec.convert(raw, EstimatorSpec)
     except msgspec.ValidationError as error:
         raise WeightsError(f"What was settled about the weights makes no sense: {error}.", file=path) from error

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from poseviewer.core.errors import MissingPartError, WeightsError
-from poseviewer.nets.conventions import Hints, hints_of, named_joints, settled_spec
+from poseviewer.nets.conventions import GUESS, Hints, hints_of, named_joints, settled_spec
 from poseviewer.nets.estimator_spec import EstimatorSpec
 from poseviewer.nets.families import ALPHAPOSE, HRNET, MMPOSE, Convention
 from poseviewer.nets.unpickle import require_file
@@ -162,16 +162,16 @@ class _OpenVino:
         return [answer[number] for number in range(len(self.output_shapes))]
 
 
-def load_onnx(path: Path, device: torch.device) -> tuple[OnnxNetwork, EstimatorSpec]:
-    """An ONNX file as a network, and what it is fed and answers with.
+def load_onnx(path: Path, device: torch.device) -> tuple[OnnxNetwork, EstimatorSpec, tuple[str, ...]]:
+    """An ONNX file as a network, what it is fed and answers with, and which of these facts were guessed.
 
     Raises:
         WeightsError: its inputs or outputs are none that a top-down pipeline can use.
         MissingPartError: nothing that runs ONNX files is installed.
     """
     network = OnnxNetwork(require_file(path))
-    spec, _, _ = onnx_spec(path, network)
-    return network.to(device), spec
+    spec, known_by, _ = onnx_spec(path, network)
+    return network.to(device), spec, tuple(fact for fact, source in known_by.items() if source == GUESS)
 
 
 def onnx_spec(
@@ -197,7 +197,9 @@ def onnx_spec(
     joints, convention, maps = _answer(path, network, input_wh, hints)
     name, sources, notes = named_joints(joints, hints)
     free = min(network.input_shape[2:]) <= 0
-    sources.update(input_wh="guess" if free else "graph", mean="guess", crop="guess", decode="guess")
+    # The answers' shapes say SimCC and coordinates, which only MMPose exports so; of heatmaps they say nothing.
+    trained = GUESS if convention.output == "heatmaps" else f"{convention.title}'s published files"
+    sources.update(input_wh=GUESS if free else "graph", mean=GUESS, crop=trained, decode=trained)
     notes += (
         f"An ONNX file does not say how it was trained: it is taken for {convention.title}'s. "
         "Colours, normalisation, crop and decoding can be settled with poseviewer models inspect --set.",

@@ -40,7 +40,7 @@ class LoadedEstimator:
     `module` maps normalised images (B, 3, H, W) to what `spec.output` says; `stn`, where there is one, maps the
     same images of the proposal crop to theta (B, 2, 3) in normalised coordinates (align_corners=True). `header` is
     what `save_estimator` needs to write the network anew as one of our files, which then describes itself; None where
-    only a part of the network's outputs is used, and for ONNX files.
+    only a part of the network's outputs is used, and for ONNX files. `open_facts` of the specification were guessed.
     """
 
     module: nn.Module
@@ -48,6 +48,7 @@ class LoadedEstimator:
     sha256: str
     stn: nn.Module | None = None
     header: EstimatorHeader | None = None
+    open_facts: tuple[str, ...] = ()
 
 
 def load_estimator(path: Path, device: str | torch.device = "cpu") -> LoadedEstimator:
@@ -62,8 +63,8 @@ def load_estimator(path: Path, device: str | torch.device = "cpu") -> LoadedEsti
     if suffix == ONNX_SUFFIX:
         from poseviewer.nets.onnx_network import load_onnx
 
-        module, spec = load_onnx(path, torch.device(device))
-        return LoadedEstimator(module, spec, sha256_of(path))
+        module, spec, guessed = load_onnx(path, torch.device(device))
+        return LoadedEstimator(module, spec, sha256_of(path), open_facts=guessed)
     if suffix == SAFETENSORS_SUFFIX and METADATA_KEY in safetensors_metadata(path):
         return _load_own(path, device)
     report, found = read_checkpoint(path)
@@ -83,7 +84,7 @@ def load_estimator(path: Path, device: str | torch.device = "cpu") -> LoadedEsti
         net = FirstJoints(net, spec.joints)
     whole = spec.joints == getattr(found.config, "joints", spec.joints)
     header = EstimatorHeader(spec, found.config) if whole else None
-    return LoadedEstimator(_ready(net, device), spec, report.sha256, header=header)
+    return LoadedEstimator(_ready(net, device), spec, report.sha256, header=header, open_facts=report.open_facts)
 
 
 def _refuse_unfit(report: Checkpoint, path: Path) -> None:

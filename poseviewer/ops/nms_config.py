@@ -32,6 +32,8 @@ class NmsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         alpha: reference distance as a fraction of the box's longer side.
         min_box_area: poses whose extent, enlarged 1.5 times each way, is smaller are dropped; square pixels.
         enabled: False keeps every candidate as it is.
+        auto: the version and its numbers are not a person's choice: a run replaces them by those that belong to its
+            estimator (:func:`poseviewer.pipeline.config.own_nms`).
         face_factor, hand_factor: scale of distances for face and hand joints, whole-body form only.
         face_score_weight, hand_score_weight, face_distance_weight, hand_distance_weight: whole-body form only.
     """
@@ -46,6 +48,7 @@ class NmsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     alpha: float = 0.1
     min_box_area: float = 0.0
     enabled: bool = True
+    auto: bool = False
     face_factor: float = 1.9
     hand_factor: float = 0.55
     face_score_weight: float = 1.0

@@ -19,8 +19,20 @@ LARGEST_INPUT = 4096
 MOST_GROUPING_LIMIT = 10.0
 """Tag distance beyond which nobody is told apart any more."""
 BUNDLED_BOTTOM_UP = "weights/bottomup.safetensors"
+NOT_MAPS = ("integral", "combined", "simcc", "regression")
+"""Decodings of estimators that were not trained with the plain heatmap loss alone."""
 
-__all__ = ["NmsConfig", "NmsVersion", "PipelineConfig", "applied_nms", "config_hash", "reference_nms", "with_nms"]
+__all__ = [
+    "NmsConfig",
+    "NmsVersion",
+    "PipelineConfig",
+    "applied_nms",
+    "config_hash",
+    "own_nms",
+    "reference_nms",
+    "with_nms",
+    "with_own_nms",
+]
 
 
 class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +55,8 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             (longer side), in pixels; 0 is what the network was trained for.
         scales: of that size, averaged, bottom-up only.
         grouping_limit: largest tag distance that lets a joint join a person, bottom-up only; None is the published one.
-        nms: pose NMS, top-down only (see :func:`applied_nms`).
+        nms: pose NMS, top-down only (see :func:`applied_nms`); ``auto`` is what belongs to the estimator
+            (:func:`own_nms`), which a run's record then holds in its place.
         tracker: who is who from frame to frame: "kalman" (motion and pose), "poseflow", "oks" (pose alone), "" for
             nobody, "auto" for "kalman" in videos and nobody in pictures.
         reid: path of re-identification weights, by which "kalman" also compares what people look like; "" for none.
@@ -66,7 +79,7 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     input_size: int = 0
     scales: tuple[float, ...] = (1.0,)
     grouping_limit: float | None = None
-    nms: NmsConfig = NmsConfig()
+    nms: NmsConfig = NmsConfig(auto=True)
     tracker: TrackerName = "auto"
     reid: str = ""
     device: str = "auto"
@@ -141,19 +154,48 @@ def applied_nms(config: PipelineConfig) -> NmsConfig:
     where suppression is switched off).
     """
     if config.pipeline == "topdown":
-        return config.nms
+        return msgspec.structs.replace(config.nms, auto=False)
     version: NmsVersion = "box" if config.pipeline == "onestage" else "none"
     return NmsConfig(version, score_floor=config.confidence, gamma=config.iou, enabled=config.nms.enabled)
 
 
 def with_nms(config: PipelineConfig, nms: NmsConfig) -> PipelineConfig:
-    """Return ``config`` with ``nms`` in place of :func:`applied_nms`."""
+    """Return ``config`` with ``nms``, which a person chose, in place of :func:`applied_nms`."""
     if config.pipeline == "topdown":
-        return msgspec.structs.replace(config, nms=nms)
+        return msgspec.structs.replace(config, nms=msgspec.structs.replace(nms, auto=False))
     return msgspec.structs.replace(config, confidence=nms.score_floor, iou=nms.gamma)
+
+
+def own_nms(joints: int, decode: str) -> NmsConfig:
+    """Return the pose NMS that the system which published an estimator runs after it.
+
+    AlphaPose's two codes differ, and the current one's whole-body form has numbers of its own for estimators that are
+    not trained with the plain heatmap loss (reference/alphapose.md sections 6.2 and 6.3: LOSS_TYPE is not MSELoss).
+    Estimators of other systems have no parametric pose NMS of their own and take the current one's, by joint count and
+    kind of answer.
+
+    Args:
+        joints, decode: as in :class:`poseviewer.nets.estimator_spec.EstimatorSpec` and in a run's record.
+    """
+    version: NmsVersion = "old" if decode == "old" else "master"
+    return reference_nms(version, joints, regression=decode in NOT_MAPS)
+
+
+def with_own_nms(config: PipelineConfig, joints: int, decode: str, *, auto: bool = False) -> PipelineConfig:
+    """Return ``config`` with :func:`own_nms` in place of an ``auto`` pose NMS; what a person chose stays.
+
+    Args:
+        joints, decode: of the estimator.
+        auto: the numbers go on following the estimator; False fixes them, as a run's record does.
+    """
+    if not config.nms.auto or config.pipeline != "topdown":
+        return config
+    nms = msgspec.structs.replace(own_nms(joints, decode), enabled=config.nms.enabled, auto=auto)
+    return msgspec.structs.replace(config, nms=nms)
 
 
 def config_hash(config: PipelineConfig) -> str:
     """Return 16 hexadecimal digits that change when a frame's answers may: batch sizes and tracker are left out."""
-    same = msgspec.structs.replace(config, batch_frames=1, batch_people=1, tracker="", reid="")
+    nms = msgspec.structs.replace(config.nms, auto=False)
+    same = msgspec.structs.replace(config, batch_frames=1, batch_people=1, tracker="", reid="", nms=nms)
     return hashlib.sha256(msgspec.json.encode(same)).hexdigest()[:16]

@@ -14,7 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,6 +103,7 @@ class Answer:
         error: what went wrong, in one sentence.
         seconds: how long it took.
         regrouped: what another grouping limit would do.
+        weights: what computed ``result``, as :meth:`poseviewer.pipeline.networks.Networks.loaded_weights` says it.
     """
 
     id: int
@@ -113,6 +114,7 @@ class Answer:
     error: KnownError | None = None
     seconds: float = 0.0
     regrouped: Regrouped | None = None
+    weights: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 class Engine:
@@ -268,7 +270,7 @@ class Engine:
             if request.boxes is None:
                 self.evidence.put(key, result)
         report = result.evidence.suppression if result.evidence is not None else None
-        return Answer(request.id, request.frame, result, report, result.poses)
+        return Answer(request.id, request.frame, result, report, result.poses, weights=networks.loaded_weights())
 
     def _step(self) -> None:
         """Take the running job one event further, or begin the next."""

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from poseviewer import __version__
 from poseviewer.core.skeleton import skeleton
+from poseviewer.nets.conventions import SETTLED, SETTLED_NETWORK
 from poseviewer.nets.weights import EstimatorSpec, LoadedEstimator
 from poseviewer.pipeline.backends import Backend
 from poseviewer.pipeline.config import PrecisionName
@@ -106,22 +107,18 @@ class Networks:
 
     def describe(self) -> dict[str, Any]:
         """Return what a run records: device, precision, weights by hash, versions; JSON-able."""
-        detector: dict[str, Any] = {}
-        if self._detector is not None:
-            spec = self._detector.spec
-            detector = {"name": spec.name, "sha256": spec.sha256, "input_size": spec.input_size}
-        spec = self.spec
+        spec, weights = self.spec, self.loaded_weights()
         return {
             "device": device_name(self.device),
             "precision": self.precision,
             "backend": {"name": self.backend.name, "difference": self.backend.difference},
-            "detector": detector,
+            "detector": weights["detector"],
             "estimator": {
-                "name": self.estimator_name,
-                "sha256": self.estimator.sha256,
+                **weights["estimator"],
                 "family": spec.family,
                 "joints": self.joints,
                 "input_wh": list(spec.input_wh),
+                "decode": spec.decode,
                 "skeleton": self.skeleton,
                 "stn": self.estimator.stn is not None,
             },
@@ -132,12 +129,30 @@ class Networks:
             },
         }
 
+    def loaded_weights(self) -> dict[str, dict[str, Any]]:
+        """Return which weights these are: "detector", empty where none is loaded, and "estimator"; JSON-able.
+
+        "fed" of the estimator changes with the facts that a person settles beside its file.
+        """
+        detector: dict[str, Any] = {}
+        if self._detector is not None:
+            spec = self._detector.spec
+            detector = {"name": spec.name, "sha256": spec.sha256, "input_size": spec.input_size}
+        estimator = {"name": self.estimator_name, "sha256": self.estimator.sha256, "fed": self._fed()}
+        return {"detector": detector, "estimator": estimator}
+
+    def _fed(self) -> str:
+        """What a person may settle about a file changes its answers as another file would."""
+        header = self.estimator.header
+        network = header.network if header is not None else None
+        facts = [getattr(self.spec, name) for name in SETTLED if hasattr(self.spec, name)]
+        facts += [getattr(getattr(network, "backbone", None), name, None) for name in SETTLED_NETWORK]
+        return f"{zlib.crc32(msgspec.json.encode(facts)):08x}"
+
     def weights_hash(self) -> str:
         """Return a short name for the weights: detector and estimator."""
         detector = self._detector.spec.sha256 if self._detector is not None else self._detector_path
-        # What a person settled about a file changes its answers as another file would.
-        fed = f"{zlib.crc32(msgspec.json.encode(self.spec)):08x}"
-        computed = f"{fed}-{self.backend.name}-{self.precision}-{self.device.type}"
+        computed = f"{self._fed()}-{self.backend.name}-{self.precision}-{self.device.type}"
         return f"{detector[:16]}-{self.estimator.sha256[:16]}-{computed}"
 
 

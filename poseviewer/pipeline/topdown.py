@@ -27,7 +27,7 @@ from poseviewer.ops.crops import (
 )
 from poseviewer.ops.suppression import suppress_poses
 from poseviewer.pipeline.batches import Batched, Boxes, Clock, upload
-from poseviewer.pipeline.config import NmsConfig, PipelineConfig
+from poseviewer.pipeline.config import NmsConfig, PipelineConfig, with_own_nms
 from poseviewer.pipeline.decoding import Decoded, Maps, decode, maps_of
 from poseviewer.pipeline.devices import BatchSize, is_out_of_memory
 from poseviewer.pipeline.networks import Networks
@@ -93,7 +93,7 @@ class TopDown(Batched):
     def __init__(
         self, networks: Networks, config: PipelineConfig, on_note: Callable[[Note], None] | None = None
     ) -> None:
-        super().__init__(networks, config, on_note)
+        super().__init__(networks, with_own_nms(config, networks.joints, networks.spec.decode), on_note)
         self.people_at_once = BatchSize(config.batch_people, "person", "people")
         if config.flip and not networks.skeleton:
             self._on_note(Note("The joint set is not known, so nothing is averaged with the mirrored crop."))

@@ -427,6 +427,13 @@ class Desk(QObject):
         """Return the configuration of the run that found the people of this frame, so that both match."""
         return self.runs.evidence_config()
 
+    def other_weights(self) -> tuple[int, tuple[str, ...]]:
+        """Return the run of ``evidence_config`` and the names of weights that were replaced since it, normally none."""
+        from poseviewer.jobs.continuing import other_weights
+
+        row = self.runs.evidence_run() if self._evidence.weights else None
+        return (0, ()) if row is None else (row.id, other_weights(row.networks, self._evidence.weights))
+
     @property
     def device_name(self) -> str:
         """Where the engine computes, "" until torch is loaded."""

@@ -126,6 +126,7 @@ class EvidenceKeeper(QObject):
         state: none, loading, ready, stale or error.
         what_if: suppression and poses with other thresholds, or None.
         regrouped: what another grouping limit would do, or None.
+        weights: what computed ``result``, as the engine's answer says it.
     """
 
     changed = Signal()
@@ -139,11 +140,13 @@ class EvidenceKeeper(QObject):
         self.seconds = 0.0
         self.what_if: tuple[Suppression, tuple[Pose, ...]] | None = None
         self.regrouped: Regrouped | None = None
+        self.weights: dict[str, dict[str, Any]] = {}
         self._own: FrameResult | None = None
         self._shown: tuple[Any, ...] = ()
         self._asked: OrderedDict[int, _Asked] = OrderedDict()
         self._ids = 0
         self._cache: OrderedDict[tuple[Any, ...], FrameResult] = OrderedDict()
+        self._weights_of: dict[tuple[Any, ...], dict[str, dict[str, Any]]] = {}
         self._matches: dict[str, int | None] = {}
         self._peaks: dict[tuple[str, int], tuple[Peak, ...]] = {}
         self._hopeless: set[tuple[int, str]] = set()
@@ -158,6 +161,7 @@ class EvidenceKeeper(QObject):
         """Show cached evidence of the new frame at once, or ask after a rest."""
         self._shown = self._key()
         cached = self._cached()
+        self.weights = self._weights_of.get(self._shown, {}) if cached is not None else {}
         self._set(cached, "ready" if cached is not None else "none")
         self._rest.start()
 
@@ -188,6 +192,7 @@ class EvidenceKeeper(QObject):
         self._rest.stop()
         self._asked.clear()
         self._cache.clear()
+        self._weights_of.clear()
         self._set(None, "none")
 
     def request(self, boxes: npt.NDArray[np.floating] | None = None) -> None:
@@ -299,6 +304,9 @@ class EvidenceKeeper(QObject):
                 self.regrouped = answer.regrouped
                 self.what_if_changed.emit()
         elif answer.result is not None and answer.result.evidence is not None:
+            self._weights_of[asked.media, asked.frame, asked.config] = answer.weights
+            if here:
+                self.weights = answer.weights
             self._take(asked, answer.result, answer.seconds, here=here)
 
     def _take(self, asked: _Asked, result: FrameResult, seconds: float, *, here: bool) -> None:
@@ -349,7 +357,8 @@ class EvidenceKeeper(QObject):
         self._cache.move_to_end(key)
         size = sum(entry.evidence.nbytes for entry in self._cache.values() if entry.evidence is not None)
         while size > CACHE_BYTES and len(self._cache) > 1:
-            _, dropped = self._cache.popitem(last=False)
+            gone, dropped = self._cache.popitem(last=False)
+            self._weights_of.pop(gone, None)
             size -= dropped.evidence.nbytes if dropped.evidence is not None else 0
 
     # --- questions ---

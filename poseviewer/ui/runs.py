@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Generator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from PySide6.QtCore import QObject, Signal
@@ -94,14 +94,19 @@ class Runs(QObject):
 
         A frame that no run processed goes with the newest run over the media.
         """
+        row = self.evidence_run()
+        return self.config if row is None else self._config_of(row)
+
+    def evidence_run(self) -> RunRow | None:
+        """Return the run that :meth:`evidence_config` goes with; None where no run processed the media."""
         desk = self._desk
         if desk.project is None or desk.media_id is None:
-            return self.config
+            return None
         rows = {row.id: row for row in desk.project.runs(desk.media_id)}
         if not rows:
-            return self.config
+            return None
         here = desk.project.frame_row(desk.media_id, desk.selection.frame)
-        return self._config_of(rows.get(here.run or 0, rows[max(rows)]) if here is not None else rows[max(rows)])
+        return rows.get(here.run or 0, rows[max(rows)]) if here is not None else rows[max(rows)]
 
     def _config_of(self, row: RunRow) -> PipelineConfig:
         """Return a run's configuration, on the device that is chosen now."""
@@ -169,7 +174,11 @@ class Runs(QObject):
             return None
         thread = desk.start_job(discard_run(desk.project, run))
         thread.result.connect(
-            lambda count: desk.noted.emit(tr("run {n} discarded, {count} frames", n=run, count=count))
+            lambda count: desk.noted.emit(
+                tr("run {n} discarded, one frame", n=run)
+                if count == 1
+                else tr("run {n} discarded, {count} frames", n=run, count=count)
+            )
         )
         return thread
 
@@ -197,7 +206,17 @@ class Runs(QObject):
         self._set_running(running=False)
         if isinstance(outcome, BaseException):
             self._desk.tell_error(outcome)
+        else:
+            self._follow_estimator(getattr(outcome, "networks", None) or {})
         self.ended.emit(outcome)
+
+    def _follow_estimator(self, networks: dict[str, Any]) -> None:
+        """Take the pose NMS that belongs to the estimator of the run that ended, unless a person chose another."""
+        from poseviewer.pipeline.config import with_own_nms
+
+        estimator = networks.get("estimator") or {}
+        if "decode" in estimator:
+            self.set_config(with_own_nms(self.config, estimator["joints"], estimator["decode"], auto=True))
 
     def _set_running(self, *, running: bool) -> None:
         if running != self.running:

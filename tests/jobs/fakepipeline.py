@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -14,6 +15,7 @@ from poseviewer.core.errors import MediaError
 from poseviewer.core.values import FrameResult, Pose
 from poseviewer.jobs.video_out import video_writer
 from poseviewer.media import frame_fingerprint
+from poseviewer.nets.estimator_spec import EstimatorSpec
 from poseviewer.pipeline.backends import Backend
 
 
@@ -24,6 +26,9 @@ class FakeNetworks:
     joints = 17
     detector = None
     backend = Backend()
+    estimator = SimpleNamespace(open_facts=())
+    estimator_name = "fake.pth"
+    spec = EstimatorSpec("fake", "coco_17", 17, (192, 256), (48, 64), (0.0,) * 3, (1.0,) * 3, "master")
 
     def describe(self) -> dict[str, Any]:
         return {"device": "cpu", "precision": "float32", "detector": {"name": "fake"}, "estimator": {"name": "fake"}}

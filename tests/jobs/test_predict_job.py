@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 from cocomade import finish, write_pictures
@@ -15,7 +17,7 @@ from poseviewer.core.progress import FrameDone, Note, Progress
 from poseviewer.core.values import FrameResult
 from poseviewer.jobs.predict import config_of_run, predict
 from poseviewer.media import Media, open_media
-from poseviewer.pipeline.config import PipelineConfig
+from poseviewer.pipeline.config import NmsConfig, PipelineConfig
 from poseviewer.project import Project
 
 CONFIG = PipelineConfig()
@@ -44,7 +46,7 @@ def test_results_are_stored_and_told(fake_pipeline: FakeNetworks, media: Media, 
     assert (last.done, last.total) == (12, 12)
     (run,) = project.runs(number)
     assert (run.outcome, run.done_count, run.id) == ("done", 12, report.run)
-    assert config_of_run(run.config) == CONFIG
+    assert config_of_run(run.config) == msgspec.structs.replace(CONFIG, nms=NmsConfig()), "numbers, not a wish"
     assert [len(project.people(number, frame)) for frame in range(4)] == [2, 1, 2, 1]
     assert len(project.frame_row(number, 3).fingerprint) == 16  # type: ignore[union-attr]
 
@@ -67,6 +69,21 @@ def test_cancelling_keeps_what_is_finished_and_the_run_goes_on(
     assert (report.frames, report.run) == (7, run.id)
     (run,) = project.runs(number)
     assert (run.outcome, run.done_count) == ("done", 12)
+
+
+def test_a_run_records_the_numbers_that_belong_to_its_estimator(
+    fake_pipeline: FakeNetworks, media: Media, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake_pipeline, "spec", msgspec.structs.replace(fake_pipeline.spec, decode="old"))
+    monkeypatch.setattr(fake_pipeline, "estimator", SimpleNamespace(open_facts=("crop", "decode")))
+    number = project.add_media(media.info)
+    events: list[object] = []
+    finish(predict(project, media, number, range(3), CONFIG, fake_pipeline), events)
+    finish(predict(project, media, number, range(3), PipelineConfig(nms=NmsConfig(gamma=9.0)), fake_pipeline))
+    first, second = (config_of_run(run.config).nms for run in project.runs(number))
+    assert (first, second) == (NmsConfig(version="old"), NmsConfig(gamma=9.0))
+    (told,) = [event.text for event in events if isinstance(event, Note)]
+    assert told.startswith("fake.pth does not say its crop, decode; these were guessed")
 
 
 def test_an_error_keeps_what_is_finished_and_is_noted(

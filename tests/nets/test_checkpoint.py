@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from poseviewer.core.errors import WeightsError
+from poseviewer.jobs.models import report_lines
 from poseviewer.nets import fastpose, higher_hrnet, hrnet, posenet_ae, simplebaseline, simplepose
 from poseviewer.nets.checkpoint import differences, inspect, recognise
 from poseviewer.nets.conventions import hints_of, remember, spec_for
@@ -152,6 +153,64 @@ def test_simplebaselines_caffe_form_is_told_by_its_name(tmp_path: Path) -> None:
         module = load_estimator(saved(tmp_path / name, net)).module
         assert isinstance(module, simplebaseline.SimpleBaseline)
         assert module.config.backbone.stride_first is first
+
+
+def small_baseline() -> nn.Module:
+    backbone = simplepose.ResidualConfig(depths=(1, 1, 1, 1), planes=(8, 8, 16, 16))
+    return simplebaseline.SimpleBaseline(simplepose.SimplePoseConfig(backbone=backbone, head=(8, 8, 8)))
+
+
+def small_mmpose() -> nn.Module:
+    return mmpose_hrnet.HrnetPose(mmpose_hrnet.HrnetPoseConfig(trunk=TRUNK))
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "wanted"),
+    [
+        ("pose_hrnet_w32_256x192.pth", small_hrnet, set()),
+        ("hrnet_w32_256x192.pth", small_hrnet, set()),
+        ("pose_hrnet_w48_384x288_dark.pth", small_hrnet, set()),
+        ("model_best.pth", small_hrnet, {"mean", "crop", "decode", "input_wh"}),
+        ("model_best_256x192.pth", small_hrnet, {"mean", "crop", "decode"}),
+        ("pose_resnet_50_256x192.pth.tar", small_baseline, set()),
+        ("pose_resnet_50_caffe_256x192.pth.tar", small_baseline, set()),
+        ("checkpoint.pth", small_baseline, {"stride_first", "input_wh"}),
+        ("hrnet_w32_coco_256x192-c78dce93_20200708.pth", small_mmpose, set()),
+        ("epoch_210.pth", small_mmpose, {"decode", "crop", "flip_shift", "skeleton", "input_wh"}),
+        ("pose_higher_hrnet_w32_512.pth", small_higher, set()),
+        ("last.pth", small_higher, {"input_wh"}),
+        ("checkpoint.pth.tar", small_posenet, set()),
+    ],
+)
+def test_what_like_tensors_leave_open_is_named_until_it_is_settled(
+    name: str, build: Any, wanted: set[str], tmp_path: Path
+) -> None:
+    path = saved(tmp_path / name, build())
+    report = inspect(path)
+    assert set(report.open_facts) == wanted
+    assert set(load_estimator(path).open_facts) == wanted
+    (told,) = [line for line in report_lines(report) if line.startswith("  open")] or [""]
+    assert all(fact in told for fact in wanted)
+    values = {"stride_first": True, "input_wh": [192, 256], "skeleton": "coco_17", "mean": [0.4, 0.4, 0.4]}
+    remember(path, {fact: values.get(fact, getattr(report.spec, fact, None)) for fact in wanted})
+    assert inspect(path).open_facts == ()
+
+
+def test_alphaposes_kinds_of_one_joint_count_are_open(tmp_path: Path) -> None:
+    config = fastpose.FastPoseConfig(joints=136, depths=(1, 1, 1, 1), planes=(8, 8, 16, 32), duc=(64, 64))
+    assert inspect(saved(tmp_path / "last.pth", fastpose.FastPose(config))).open_facts == ("decode",)
+
+
+def test_settled_strides_build_the_other_network(tmp_path: Path) -> None:
+    path = saved(tmp_path / "last.pth", small_baseline())
+    plain = load_estimator(path)
+    remember(path, {"stride_first": True})
+    caffe = load_estimator(path)
+    assert (plain.module.config.backbone.stride_first, caffe.module.config.backbone.stride_first) == (False, True)
+    x = torch.randn(1, 3, 64, 64)
+    assert not torch.equal(plain.module(x), caffe.module(x))
+    with pytest.raises(WeightsError):
+        remember(path, {"stride_first": "yes"})
 
 
 @pytest.mark.parametrize(

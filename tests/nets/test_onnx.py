@@ -161,7 +161,7 @@ def test_an_export_of_others_opens_by_its_path_alone(tmp_path: Path) -> None:
     del model.metadata_props[:]
     onnx.save(model, str(path))
     report = inspect(path)
-    assert report.unclear
+    assert report.open_facts
     opened = load_estimator(path)
     assert opened.spec.family == "onnx"
     for name in ("output", "decode", "crop", "input_wh", "heatmap_wh", "mean", "std", "bgr", "skeleton", "flip_shift"):

@@ -223,6 +223,7 @@ class FakeDesk(QObject):
         self.regrouped: Any = None
         self.evidence_state = "ready"
         self.predicted_here = False
+        self.replaced: tuple[int, tuple[str, ...]] = (0, ())
         self.spans = [(760, 870)]
         self._make()
         self.session.select(media=1, frame=812, person="p1", joint=9)
@@ -343,6 +344,10 @@ class FakeDesk(QObject):
         self.calls.append(("what_if_grouping", limit))
         self.regrouped = regroup(self.evidence.evidence.grouping, limit, 0.0)
         self.what_if_changed.emit()
+
+    def other_weights(self) -> tuple[int, tuple[str, ...]]:
+        """The run and the weights that were replaced since."""
+        return self.replaced
 
     def what_if_nms(self, nms: NmsConfig) -> None:
         """Decide again: the threshold alone decides here."""

@@ -11,12 +11,14 @@ from desk_tools import write_clip
 from PySide6.QtCore import QCoreApplication, QEvent, QRect
 from PySide6.QtWidgets import QApplication, QWidget
 from shiboken6 import isValid
-from window_tools import people_of, store_people
+from window_tools import people_of, result_of, store_people
 
 from poseviewer.cli.parser import build_parser
 from poseviewer.core.progress import FrameDone, Progress
 from poseviewer.core.values import FrameResult
+from poseviewer.jobs.predict import PredictReport
 from poseviewer.pipeline.config import NmsConfig, PipelineConfig
+from poseviewer.pipeline.engine import Answer
 from poseviewer.ui.dialogs.base import Dialog, ScrolledPart
 from poseviewer.ui.dialogs.export import ExportDialog
 from poseviewer.ui.dialogs.run import RunDialog
@@ -264,6 +266,37 @@ def test_evidence_is_of_the_run_that_found_the_people_of_the_frame(window, engin
     assert desk.evidence_config().confidence == 0.35
     desk.select(frame=20)
     assert desk.evidence_config().confidence == 0.45
+
+
+def test_weights_that_were_replaced_since_the_run_are_told(window, engine, qtbot):
+    desk = window.desk
+    project, media = desk.project, desk.media_id
+    networks = {"estimator": {"name": "mine.pth", "sha256": "aa"}, "detector": {"name": "d.pt", "sha256": "dd"}}
+    run = project.start_run(media, msgspec.to_builtins(PipelineConfig()), networks, range(12))
+    project.store_results(run, [FrameResult(i, i / 25, people_of(i), f"{i:016x}") for i in range(12)])
+    project.finish_run(run, "done")
+    now = {"estimator": {"name": "mine.pth", "sha256": "bb", "fed": "1"}, "detector": {"name": "d.pt", "sha256": "dd"}}
+    desk.select(frame=3)
+    qtbot.waitUntil(lambda: bool(engine.asked), timeout=5_000)
+    result = result_of(3, people_of(3))
+    for weights, names in ((networks, ()), (now, ("mine.pth",))):
+        desk.request_evidence()
+        engine.answer.emit(Answer(engine.asked[-1].id, 3, result, weights=weights))
+        assert desk.other_weights() == (run, names)
+    desk.select(frame=4)
+    assert desk.other_weights() == (0, ()), "nothing is shown yet"
+    desk.select(frame=3)
+    assert desk.other_weights() == (run, ("mine.pth",)), "it was kept with the evidence"
+
+
+def test_the_next_run_follows_the_estimator_of_the_one_that_ended(window, qtbot):
+    desk = window.desk
+    report = PredictReport(1, 1, 1, 0.1, {"estimator": {"joints": 136, "decode": "integral"}})
+    desk.runs._ended(report)
+    assert (desk.config.nms.gamma, desk.config.nms.auto) == (3.6, True)
+    desk.set_config(PipelineConfig(nms=NmsConfig(gamma=9.0)))
+    desk.runs._ended(report)
+    assert desk.config.nms == NmsConfig(gamma=9.0)
 
 
 def test_evidence_is_asked_for_anew_after_another_run_of_the_frame(evident, engine, qtbot):

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import torch
 from desk_tools import FRAMES, open_desk
 from PySide6.QtCore import QCoreApplication, QEvent, Qt
 from pytestqt.qtbot import QtBot
 
-from poseviewer.pipeline.config import NmsConfig, PipelineConfig
+from poseviewer.nets import fastpose
+from poseviewer.nets.checkpoint import inspect
+from poseviewer.pipeline.config import NmsConfig, PipelineConfig, reference_nms
 from poseviewer.project import HeldOut, edits, store_held_out
 from poseviewer.session.actions import ACTIONS
 from poseviewer.ui.desk import Desk
@@ -64,6 +67,32 @@ def test_the_form_asks_for_a_file_only_where_none_comes_along(
         said[pipeline] = form.estimator.field.placeholderText()
     bottom_up = "Bundled" if comes else "A file is needed"
     assert said == {"topdown": "Bundled", "bottomup": bottom_up, "onestage": "A file is needed"}
+
+
+def test_pose_nms_follows_the_estimator_until_a_form_is_chosen(qtbot: QtBot, tmp_path: Path) -> None:
+    form = RunSettings(PipelineConfig())
+    qtbot.addWidget(form)
+    assert (form.version.currentText(), form.config().nms) == (
+        "As the estimator's: AlphaPose, current",
+        NmsConfig(auto=True),
+    )
+    path = tmp_path / "fast50_regression_256x192.pth"
+    network = fastpose.FastPoseConfig(joints=136, depths=(1, 1, 1, 1), planes=(8, 8, 16, 32), duc=(64, 64))
+    torch.save(fastpose.FastPose(network).state_dict(), path)
+    form.estimator.field.setText(str(path))
+    form.estimator.field.editingFinished.emit()
+    form.about.described.emit(inspect(path))
+    own = reference_nms("master", 136, regression=True)
+    assert form.config().nms == msgspec.structs.replace(own, auto=True)
+    assert (form.gamma.value(), form.matches.value(), form.floor.value()) == (3.6, 3, 0.01)
+    form.version.setCurrentIndex(form.version.findData("train"))
+    assert form.config().nms == reference_nms("train"), "another form brings its own numbers"
+    form.version.setCurrentIndex(form.version.findData("master"))
+    assert form.config().nms == own
+    form.version.setCurrentIndex(0)
+    form.estimator.field.setText("")
+    form.estimator.field.editingFinished.emit()
+    assert form.config().nms == NmsConfig(auto=True)
 
 
 def test_the_form_of_a_run_returns_what_it_was_given(qtbot: QtBot) -> None:
@@ -213,6 +242,8 @@ def test_the_run_form_offers_the_three_pipelines(qtbot: QtBot, desk: Desk) -> No
     form.pipeline.setCurrentIndex(form.pipeline.findData("topdown"))
     assert form.detector.isEnabled()
     assert not form.input_size.isEnabled()
+    assert not form.gamma.isEnabled(), "the estimator's own numbers are only shown"
+    form.version.setCurrentIndex(form.version.findData("master"))
     assert form.gamma.isEnabled()
     dialog = RunDialog(desk)
     qtbot.addWidget(dialog)

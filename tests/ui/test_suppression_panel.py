@@ -11,10 +11,10 @@ from PySide6.QtCore import QPoint, Qt
 
 from poseviewer.core.skeleton import skeleton
 from poseviewer.core.values import BY_SIMILARITY, KEPT, Candidates, Suppression
-from poseviewer.ops.nms_config import NmsConfig
+from poseviewer.ops.nms_config import NmsConfig, reference_nms
 from poseviewer.ui.panels.suppression import SuppressionPanel
 from poseviewer.ui.panels.suppressionviews import MATCHES, NUMBER, OUTCOME, ROW_ROLE, SCORE, SIMILARITY
-from poseviewer.ui.panels.verdicts import candidate_rows, owners, reason_words, warnings, what_if_words
+from poseviewer.ui.panels.verdicts import candidate_rows, form_words, owners, reason_words, warnings, what_if_words
 from tests.ui.fake_desk import FakeDesk
 
 
@@ -92,7 +92,7 @@ def test_a_lower_limit_removes_one_more(qtbot: Any, panel: SuppressionPanel, des
     assert texts(panel, 3)[2:4] == ["removed by 2", "20.40"]
     assert panel.summary.text() == "2 kept, 2 removed, 1 below the floor"
     assert panel.answer.text() == "At 19.00: candidate 4 goes, 2 people stay"
-    assert desk.config.nms == NmsConfig()
+    assert desk.config.nms == NmsConfig(auto=True)
 
 
 def test_limits_can_be_used_and_taken_back(qtbot: Any, panel: SuppressionPanel, desk: FakeDesk) -> None:
@@ -147,6 +147,22 @@ def test_sliders_follow_the_run(panel: SuppressionPanel, desk: FakeDesk) -> None
     panel.flush()
     assert [limit.value for limit in panel.limits] == [11.25, 7.0, 0.3]
     assert asked(desk) == []
+
+
+def test_the_form_and_its_other_numbers_are_shown(panel: SuppressionPanel, desk: FakeDesk) -> None:
+    assert panel.form.text() == "Of the run: AlphaPose, current; δ₁ 1, δ₂ 2.65, μ 1.7, α 0.1"
+    regression = reference_nms("master", 136, regression=True)
+    assert form_words(regression, 136) == "Of the run: AlphaPose, current, whole body; δ₁ 1, δ₂ 8, μ 1.65, α 0.15"
+    assert form_words(NmsConfig("box"), 17) == ""
+
+
+def test_replaced_weights_are_told(panel: SuppressionPanel, desk: FakeDesk) -> None:
+    assert panel.status.isHidden()
+    desk.replaced = (3, ("mine.pth",))
+    desk.evidence_changed.emit()
+    panel.flush()
+    assert panel.status.text() == "Computed with other weights than run 3 had: mine.pth was replaced since"
+    assert not panel.status.isHidden()
 
 
 def test_a_candidate_added_by_hand_has_no_verdict_of_other_limits(desk: FakeDesk) -> None:

@@ -10,9 +10,9 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QPushButton
 from pytestqt.qtbot import QtBot
 
-from poseviewer.jobs.models import inspect_weights
-from poseviewer.nets import hrnet
-from poseviewer.nets.checkpoint import Checkpoint
+from poseviewer.jobs.models import inspect_weights, report_lines
+from poseviewer.nets import hrnet, simplebaseline, simplepose
+from poseviewer.nets.checkpoint import Checkpoint, inspect
 from poseviewer.nets.conventions import settled
 from poseviewer.nets.estimator_spec import EstimatorSpec
 from poseviewer.pipeline.config import PipelineConfig
@@ -153,7 +153,8 @@ def test_what_a_file_does_not_say_is_asked_once_and_remembered(qtbot: QtBot, tmp
 def test_what_was_settled_is_not_asked_again(qtbot: QtBot, tmp_path: Path) -> None:
     form = RunSettings(PipelineConfig())
     qtbot.addWidget(form)
-    form.about.described.emit(unclear(tmp_path / "net.onnx", decode="settled by hand"))
+    by_hand = dict.fromkeys(("mean", "crop", "decode"), "settled by hand")
+    form.about.described.emit(unclear(tmp_path / "net.onnx", **by_hand))
     assert form.findChild(SettleDialog) is None
     assert not form.settle.isHidden()
     qtbot.mouseClick(form.settle, Qt.MouseButton.LeftButton)
@@ -167,3 +168,53 @@ def test_a_folder_that_cannot_be_written_is_told_in_the_dialog(qtbot: QtBot, tmp
     qtbot.mouseClick(dialog.findChildren(QPushButton)[-1], Qt.MouseButton.LeftButton)
     assert dialog.isVisible()
     assert "No such file" in dialog.problem.text()
+
+
+def alike(path: Path) -> Checkpoint:
+    """The report on a SimpleBaseline file whose name says nothing."""
+    backbone = simplepose.ResidualConfig(depths=(1, 1, 1, 1), planes=(8, 8, 16, 16))
+    net = simplebaseline.SimpleBaseline(simplepose.SimplePoseConfig(backbone=backbone, head=(8, 8, 8)))
+    torch.save(net.state_dict(), path)
+    return inspect(path)
+
+
+def test_strides_are_asked_where_both_forms_have_the_same_tensors(qtbot: QtBot, tmp_path: Path) -> None:
+    path = tmp_path / "model_best.pth"
+    report = alike(path)
+    form = RunSettings(PipelineConfig())
+    qtbot.addWidget(form)
+    form.about.described.emit(report)
+    dialog = form.findChild(SettleDialog)
+    assert dialog is not None
+    assert dialog.stride.currentData() is False
+    dialog.stride.setCurrentIndex(1)
+    dialog.accepted.disconnect(form.about.look_again)
+    qtbot.mouseClick(dialog.findChildren(QPushButton)[-1], Qt.MouseButton.LeftButton)
+    assert settled(path)["stride_first"] is True
+    again = inspect(path)
+    assert again.open_facts == ()
+    assert again.stride_first
+    assert any("stride      in the first 1x1" in line for line in report_lines(again))
+
+
+def test_hrnets_tensors_are_asked_about_once(qtbot: QtBot, tmp_path: Path) -> None:
+    path = tmp_path / "mine.pth"
+    torch.save(hrnet.HRNet(SMALL).state_dict(), path)
+    form = RunSettings(PipelineConfig())
+    qtbot.addWidget(form)
+    form.about.described.emit(inspect(path))
+    dialog = form.findChild(SettleDialog)
+    assert dialog is not None
+    dialog.system.setCurrentText("AlphaPose")
+    assert dialog.normalisation.currentText() == "AlphaPose", "whose crops, his colours"
+    dialog.accepted.disconnect(form.about.look_again)
+    qtbot.mouseClick(dialog.findChildren(QPushButton)[-1], Qt.MouseButton.LeftButton)
+    report = inspect(path)
+    assert report.open_facts == ()
+    assert report.spec is not None
+    assert (report.spec.crop, report.spec.decode, report.spec.mean[0]) == ("alphapose_master", "master", 0.406)
+    dialog.deleteLater()
+    other = RunSettings(PipelineConfig())
+    qtbot.addWidget(other)
+    other.about.described.emit(report)
+    assert other.findChild(SettleDialog) is None

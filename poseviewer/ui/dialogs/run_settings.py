@@ -19,10 +19,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from poseviewer.pipeline.config import LARGEST_INPUT, PipelineConfig, has_bundled_estimator
+from poseviewer.pipeline.config import (
+    LARGEST_INPUT,
+    NmsConfig,
+    PipelineConfig,
+    has_bundled_estimator,
+    own_nms,
+    reference_nms,
+)
 from poseviewer.ui.dialogs.base import Fields
 from poseviewer.ui.dialogs.settle import SettleDialog
 from poseviewer.ui.dialogs.weights_line import StartJob, WeightsLine
+from poseviewer.ui.panels.verdicts import NMS_VERSIONS
 from poseviewer.ui.panels.widgets import Choice, Heading, SmallButton, Tick
 from poseviewer.ui.text import tr
 
@@ -31,14 +39,7 @@ if TYPE_CHECKING:
 
 AS_TRAINED = -0.55
 """Stands in the field of the enlargement for what belongs to the estimator."""
-NMS_VERSIONS = (
-    ("master", "AlphaPose, current"),
-    ("old", "AlphaPose, 2018"),
-    ("train", "AlphaPose, training branch"),
-    ("2017", "RMPE release, 2017"),
-    ("paper", "RMPE paper"),
-    ("corrected", "Corrected form"),
-)
+OWN_NMS = ("auto", "As the estimator's")
 TRACKERS = (
     ("auto", "Automatic"),
     ("kalman", "Motion and pose (Kalman)"),
@@ -112,6 +113,7 @@ class RunSettings(QWidget):
     def __init__(self, config: PipelineConfig, start: StartJob | None = None) -> None:
         super().__init__()
         self._base = config
+        self._nms = config.nms
         self.pipeline = _choices(PIPELINES)
         self.detector = WeightsField(tr("Detector"))
         self.estimator = WeightsField(tr("Estimator"))
@@ -136,7 +138,7 @@ class RunSettings(QWidget):
         self.stn = Tick(tr("Spatial transformer, where the estimator has one"))
         self.flip = Tick(tr("Average with the mirrored crop (slower)"))
         self.suppress = Tick(tr("Suppress doubled people"))
-        self.version = _choices(NMS_VERSIONS)
+        self.version = _choices((OWN_NMS, *NMS_VERSIONS))
         self.gamma = _number(0, 100, 0.5, 2)
         self.matches = _number(0, 136, 1, 0)
         self.floor = _number(0, 1, 0.05, 2)
@@ -204,6 +206,7 @@ class RunSettings(QWidget):
             whole.valueChanged.connect(self._edited)
         for check in (self.stn, self.flip, self.suppress):
             check.toggled.connect(self._edited)
+        self.version.currentIndexChanged.connect(self._take_version)
         choices = (self.pipeline, self.scales, self.version, self.tracker, self.device, self.precision, self.backend)
         for choice in choices:
             choice.currentIndexChanged.connect(self._edited)
@@ -215,6 +218,8 @@ class RunSettings(QWidget):
         if path != self._settling:
             self._settling, self._report = path, None
             self.settle.hide()
+            if self.version.currentData() == "auto":
+                self._take_version()
         self.about.look_at(path)
         self.changed.emit()
 
@@ -230,16 +235,39 @@ class RunSettings(QWidget):
         self.input_size.setEnabled(not top_down)
         self.scales.setEnabled(bottom_up)
         on = top_down and self.suppress.isChecked()
-        for part in (self.version, self.gamma, self.matches, self.floor):
-            part.setEnabled(on)
+        self.version.setEnabled(on)
+        for part in (self.gamma, self.matches, self.floor):
+            part.setEnabled(on and self.version.currentData() != "auto")
         bundled = has_bundled_estimator(pipeline)
         self.estimator.field.setPlaceholderText(tr("Bundled") if bundled else tr("A file is needed"))
 
+    def _take_version(self) -> None:
+        """Show the numbers of the chosen form of pose NMS, or those that belong to the estimator."""
+        version, spec = self.version.currentData(), self._report.spec if self._report is not None else None
+        own = own_nms(spec.joints, spec.decode) if spec is not None else NmsConfig()
+        if version == "auto":
+            if spec is not None or not self._settling:  # of a file that is being read they are not known yet
+                self._show_nms(msgspec.structs.replace(own, auto=True))
+        else:
+            self._show_nms(own if version == own.version else reference_nms(version))
+
+    def _show_nms(self, nms: NmsConfig) -> None:
+        self._nms = nms
+        own = tr(OWN_NMS[1])
+        if nms.auto:
+            own = tr("As the estimator's: {name}", name=tr(dict(NMS_VERSIONS).get(nms.version, nms.version)))
+        self.version.setItemText(0, own)
+        self.gamma.setValue(nms.gamma)
+        self.matches.setValue(nms.match_threshold)
+        self.floor.setValue(nms.score_floor)
+
     def _weights_described(self, report: Checkpoint) -> None:
-        """Offer to settle what the file does not say; ask at once where something was guessed and nothing settled."""
+        """Offer to settle what the file does not say; ask at once where something was guessed."""
         self._report = report
+        if self.version.currentData() == "auto":
+            self._take_version()
         self.settle.setVisible(report.spec is not None)
-        if report.unclear and "settled by hand" not in report.known_by.values():
+        if report.open_facts:
             self.ask_about_weights()
 
     def ask_about_weights(self) -> None:
@@ -267,10 +295,8 @@ class RunSettings(QWidget):
         self.stn.setChecked(config.stn)
         self.flip.setChecked(config.flip)
         self.suppress.setChecked(config.nms.enabled)
-        _pick(self.version, config.nms.version)
-        self.gamma.setValue(config.nms.gamma)
-        self.matches.setValue(config.nms.match_threshold)
-        self.floor.setValue(config.nms.score_floor)
+        _pick(self.version, "auto" if config.nms.auto else config.nms.version)
+        self._show_nms(config.nms)
         _pick(self.tracker, config.tracker)
         _pick(self.device, config.device)
         _pick(self.precision, config.precision)
@@ -283,9 +309,8 @@ class RunSettings(QWidget):
     def config(self) -> PipelineConfig:
         """Return what the form says; everything it does not show stays as it was."""
         nms = msgspec.structs.replace(
-            self._base.nms,
+            self._nms,
             enabled=self.suppress.isChecked(),
-            version=self.version.currentData(),
             gamma=self.gamma.value(),
             match_threshold=self.matches.value(),
             score_floor=self.floor.value(),

@@ -19,15 +19,20 @@ if TYPE_CHECKING:
 
 SIZES = ((128, 192), (192, 256), (256, 256), (288, 384), (256, 320), (384, 288), (384, 384))
 """Usual network inputs, width and height."""
+WHOLE_SIZES = ((512, 512), (640, 640))
+"""Of networks that look at whole pictures."""
+STRIDES = ((False, "In the 3x3 convolution (PyTorch)"), (True, "In the first 1x1 convolution (Caffe)"))
 IMAGENET, ALPHAPOSE = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), ((0.406, 0.457, 0.48), (1.0, 1.0, 1.0))
 NORMALISATIONS = ((IMAGENET, "ImageNet"), (ALPHAPOSE, "AlphaPose"), (((0.0,) * 3, (1.0,) * 3), "None, 0 to 1"))
 SYSTEMS = (
     (("alphapose_master", "master", True), "AlphaPose"),
     (("alphapose_master", "integral", True), "AlphaPose, regression"),
+    (("alphapose_master", "combined", True), "AlphaPose, combined"),
     (("hrnet", "hrnet", True), "HRNet, SimpleBaseline"),
     (("hrnet", "dark", True), "HRNet, DARK"),
     (("mmpose", "msra", True), "MMPose"),
     (("mmpose", "dark", True), "MMPose, DARK"),
+    (("mmpose", "megvii", True), "MMPose, Megvii"),
     (("mmpose_udp", "udp", False), "MMPose, UDP; ViTPose"),
 )
 """Crop, decoding and shift in the flip test, and who does it so; of networks that answer with heatmaps."""
@@ -50,13 +55,17 @@ class SettleDialog(Dialog):
         names = [name for name in skeleton_names() if skeleton(name).count == spec.joints]
         sets = [("", tr("Numbered joints")), *((name, skeleton(name).title) for name in names)]
         self.joints = _choice(sets, spec.skeleton)
-        sizes = [(size, f"{size[0]} × {size[1]}") for size in SIZES]
+        usual = WHOLE_SIZES if spec.output == "tags" else SIZES
+        sizes = [(size, f"{size[0]} × {size[1]}") for size in usual]
         self.input_size = _choice(sizes, spec.input_wh)
         self.colours = Segments(tr("Colours"), (("rgb", "RGB"), ("bgr", "BGR")))
         self.colours.choose("bgr" if spec.bgr else "rgb")
         self.normalisation = _choice([(key, tr(text)) for key, text in NORMALISATIONS], (spec.mean, spec.std))
         systems = [(key, text) for key, text in SYSTEMS] if spec.output == "heatmaps" else []
         self.system = _choice(systems, (spec.crop, spec.decode, spec.flip_shift))
+        self.system.currentIndexChanged.connect(self._follow_system)
+        self.stride = _choice([(key, tr(text)) for key, text in STRIDES], report.stride_first)
+        self._asks_stride = "stride_first" in report.known_by
         self.problem = Label("", token="err", wrap=True)
         self.problem.hide()
         self._lay_out(report)
@@ -72,6 +81,8 @@ class SettleDialog(Dialog):
         fields.add(tr("Normalisation"), self.normalisation)
         fields.add(tr("Trained with"), self.system)
         self.system.setEnabled(self._spec.output == "heatmaps")
+        if self._asks_stride:
+            fields.add(tr("Strides"), self.stride)
         self.body.addLayout(fields)
         self.body.addWidget(self.problem)
         self.body.addStretch(1)
@@ -92,7 +103,15 @@ class SettleDialog(Dialog):
             chosen["input_wh"] = list(self.input_size.currentData())
         if self.system.isEnabled():
             chosen |= {"crop": crop, "decode": decode, "flip_shift": shift}
+        if self._asks_stride:
+            chosen["stride_first"] = self.stride.currentData()
         return chosen
+
+    def _follow_system(self) -> None:
+        """Offer the normalisation of the system that was chosen; another may be chosen still."""
+        crop = self.system.currentData()[0]
+        key = ALPHAPOSE if crop.startswith("alphapose") else IMAGENET
+        self.normalisation.setCurrentIndex(self.normalisation.findText(tr(dict(NORMALISATIONS)[key])))
 
     def _remember(self) -> None:
         from poseviewer.nets.conventions import remember

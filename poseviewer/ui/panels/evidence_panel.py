@@ -101,15 +101,23 @@ class EvidencePanel(Panel):
         # Right after a step the desk has not asked yet; it will where a run was here, so the old content may stay.
         waiting = evidence is None and (state == "loading" or (state == "none" and desk.has_prediction_here()))
         self._veil.set_loading(loading=desk.info is not None and (waiting or state == "loading"))
-        self.status.setVisible(state == "stale")
-        if state == "stale":
-            self.status.setText(tr("Changed since; R to run again"))
+        self._show_status(stale=state == "stale", shown=evidence is not None)
         if desk.info is None:
             self.say_empty(tr("Nothing is open"), tr("Open a video, pictures or a project"), "Ctrl+O")
         elif evidence is None:
             self._say_why("loading" if waiting else state)
         elif self.show_evidence(evidence):
             self.pages.setCurrentIndex(1)
+
+    def _show_status(self, *, stale: bool, shown: bool) -> None:
+        """Say in a line in what way the evidence is not that of the run, if it is not."""
+        words = tr("Changed since; R to run again") if stale else ""
+        run, replaced = self.desk.other_weights() if shown else (0, ())
+        if replaced:
+            names = ", ".join(replaced)
+            words = tr("Computed with other weights than run {n} had: {names} was replaced since", n=run, names=names)
+        self.status.setText(words)
+        self.status.setVisible(bool(words))
 
     def _say_why(self, state: str) -> None:
         if state == "loading":

@@ -17,6 +17,7 @@ from poseviewer.ui.panels.suppressionviews import ROW, CandidatePicture, Candida
 from poseviewer.ui.panels.verdicts import (
     CandidateRow,
     candidate_rows,
+    form_words,
     reason_words,
     summary_words,
     warnings,
@@ -48,6 +49,7 @@ class SuppressionPanel(EvidencePanel):
             Limit(self.limits_moved, "match_threshold", tr("Matched joints"), 1.0, 0),
             Limit(self.limits_moved, "score_floor", tr("Score floor"), 0.01, 2),
         )
+        self.form = Label("", size=11, token="t3", wrap=True)
         self.answer = Label("", token="t2", wrap=True)
         self.reset = SmallButton(tr("As in the run"), flat=True)
         self.use = SmallButton(tr("Use for the next run"), "run")
@@ -83,6 +85,7 @@ class SuppressionPanel(EvidencePanel):
         self.body.addWidget(self.table)
         self.body.addWidget(self.reason)
         self.body.addLayout(row(Heading(tr("What if")), None, self.reset))
+        self.body.addWidget(self.form)
         self.body.addWidget(self.strip)
         grid = QGridLayout()
         grid.setHorizontalSpacing(12)
@@ -199,6 +202,8 @@ class SuppressionPanel(EvidencePanel):
         similarity.set_visible(shown=run.version != "none")
         matches.set_visible(shown=self._by_joints)
         self.strip.setVisible(run.version != "none")
+        self.form.setText(form_words(run, count))
+        self.form.setVisible(self._by_joints)
         self.table.show_matches(shown=self._by_joints)
 
     def _follow_selection(self, evidence: Evidence) -> None:

@@ -21,6 +21,7 @@ from poseviewer.core.values import (
     Candidates,
     Suppression,
 )
+from poseviewer.ops.nms_config import WHOLE_BODY
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
@@ -96,6 +97,28 @@ def outcome_words(row: CandidateRow) -> str:
     if row.outcome == TOO_SMALL:
         return tr("too small")
     return tr("removed by {number}", number=row.other + 1)
+
+
+NMS_VERSIONS = (
+    ("master", "AlphaPose, current"),
+    ("old", "AlphaPose, 2018"),
+    ("train", "AlphaPose, training branch"),
+    ("2017", "RMPE release, 2017"),
+    ("paper", "RMPE paper"),
+    ("corrected", "Corrected form"),
+)
+"""The forms of pose NMS and whose they are."""
+
+
+def form_words(nms: NmsConfig, joints: int) -> str:
+    """Return which form of pose NMS decided and the numbers that no slider shows; "" where boxes or scores did."""
+    if nms.version in ("box", "none"):
+        return ""
+    name = tr(dict(NMS_VERSIONS).get(nms.version, nms.version))
+    if nms.version == "master" and joints in WHOLE_BODY:
+        name = tr("{name}, whole body", name=name)
+    numbers = f"δ₁ {nms.delta1:g}, δ₂ {nms.delta2:g}, μ {nms.mu:g}, α {nms.alpha:g}"
+    return tr("Of the run: {name}; {numbers}", name=name, numbers=numbers)
 
 
 def reason_words(row: CandidateRow, nms: NmsConfig) -> str:
@@ -183,7 +206,8 @@ def _limits(nms: NmsConfig, run: NmsConfig) -> str:
     """Return the thresholds that differ from the run's, or the similarity alone."""
     parts = []
     if nms.match_threshold != run.match_threshold:
-        parts.append(tr("{n} joints", n=f"{nms.match_threshold:g}"))
+        least = f"{nms.match_threshold:g}"
+        parts.append(tr("1 joint") if least == "1" else tr("{n} joints", n=least))
     if nms.score_floor != run.score_floor:
         parts.append(tr("floor {n}", n=f"{nms.score_floor:.2f}"))
     if nms.gamma != run.gamma or not parts:
