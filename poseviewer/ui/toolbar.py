@@ -38,6 +38,7 @@ class ToolBar(QToolBar):
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         self.setIconSize(QSize(16, 16))
         self._labelled: list[QToolButton] = []
+        self._kinds = {"topdown": tr("Top-down"), "bottomup": tr("Bottom-up"), "onestage": tr("One-stage")}
         self._build()
         desk.config_changed.connect(self._show_config)
         desk.running_changed.connect(self._show_running)
@@ -135,8 +136,18 @@ class ToolBar(QToolBar):
     # --- pipeline and device ---
 
     def _fill_pipeline(self, menu: QMenu) -> None:
+        from poseviewer.pipeline.config import has_bundled_estimator
+
         menu.clear()
         config = self._desk.config
+        for pipeline, text in self._kinds.items():
+            chosen = pipeline == config.pipeline
+            if chosen or has_bundled_estimator(pipeline):
+                made = menu.addAction(text)
+                made.setCheckable(True)
+                made.setChecked(chosen)
+                made.triggered.connect(lambda _=False, name=pipeline: self._take_pipeline(name))
+        menu.addSeparator()
         for text, on, change in (
             (tr("STN crops"), config.stn, {"stn": not config.stn}),
             (tr("Flip test"), config.flip, {"flip": not config.flip}),
@@ -161,14 +172,22 @@ class ToolBar(QToolBar):
             made.setChecked(name == self._desk.config.device)
             made.triggered.connect(lambda _=False, chosen=name: self._change({"device": chosen}))
 
+    def _take_pipeline(self, name: str) -> None:
+        """Use another pipeline with the network that comes with PoseViewer: a named file is one of the pipeline before.
+
+        Nothing happens to the pipeline that is in use already.
+        """
+        if name != self._desk.config.pipeline:
+            self._change({"pipeline": name, "estimator": ""})
+        self._show_config()
+
     def _change(self, fields: dict[str, object]) -> None:
         self._desk.set_config(msgspec.structs.replace(self._desk.config, **fields))
 
     def _show_config(self) -> None:
         config = self._desk.config
-        kinds = {"topdown": tr("Top-down"), "bottomup": tr("Bottom-up"), "onestage": tr("One-stage")}
         weights = " + ".join(Path(name).stem for name in (config.detector, config.estimator) if name)
-        words = f"{kinds.get(config.pipeline, config.pipeline)} · {weights or tr('bundled weights')}"
+        words = f"{self._kinds.get(config.pipeline, config.pipeline)} · {weights or tr('bundled weights')}"
         if not config.stn:
             words += f" · {tr('STN off')}"
         self._pipeline.setText(f"{tr('Pipeline')}   {words}   ▾")

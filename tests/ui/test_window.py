@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence
+from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QKeySequence
 from PySide6.QtWidgets import QApplication, QLineEdit
 
 from poseviewer.session.actions import ACTIONS
@@ -288,3 +289,25 @@ def test_every_icon_button_has_a_name_for_screen_readers(window):
     for button in window.findChildren(QAbstractButton):
         if not button.text() and button.isVisible() and button.objectName() not in ("qt_toolbar_ext_button",):
             assert button.accessibleName() or button.toolTip(), button
+
+
+def test_a_pipeline_that_comes_with_its_network_is_chosen_without_a_file(window, monkeypatch):
+    desk, box = window.desk, window.toolbar._pipeline
+
+    def offered() -> dict[str, QAction]:
+        box.menu().aboutToShow.emit()
+        return {made.text(): made for made in box.menu().actions() if made.text()}
+
+    monkeypatch.setattr("poseviewer.pipeline.config.has_bundled_estimator", lambda name: name != "onestage")
+    desk.set_config(msgspec.structs.replace(desk.config, estimator="/somewhere/mine.pth"))
+    assert offered()["Top-down"].isChecked()
+    assert "One-stage" not in offered()
+    offered()["Bottom-up"].trigger()
+    assert (desk.config.pipeline, desk.config.estimator) == ("bottomup", "")
+    assert "Bottom-up" in box.text()
+    offered()["Bottom-up"].trigger()
+    assert desk.config.pipeline == "bottomup"
+    monkeypatch.setattr("poseviewer.pipeline.config.has_bundled_estimator", lambda name: name == "topdown")
+    assert set(offered()) >= {"Top-down", "Bottom-up"}
+    offered()["Top-down"].trigger()
+    assert "Bottom-up" not in offered()

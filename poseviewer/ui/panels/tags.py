@@ -97,9 +97,14 @@ class TagsPanel(EvidencePanel):
         """Show the tags of the selected frame."""
         why = evidence.grouping
         if why is None:
+            from poseviewer.pipeline.config import has_bundled_estimator
+
             self.scene = None
             sentence = tr("There are no tags: this pipeline does not group joints")
-            self.say_empty(sentence, tr("Run a bottom-up network to see them"))
+            hint = tr("Run a bottom-up network to see them")
+            if has_bundled_estimator("bottomup"):
+                hint = tr("Choose Bottom-up under Pipeline at the top, then run this frame")
+            self.say_empty(sentence, hint)
             return False
         if why.how.shape[1] != self.desk.skeleton.count:
             self.say_empty(tr("The network's joints are not those of this project"))
