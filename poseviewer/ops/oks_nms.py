@@ -1,12 +1,15 @@
 """OKS-NMS, greedy and soft, as AlphaPose master's evaluation helpers have it (reference/alphapose.md section 6.5).
 
 Two poses are the same person if their object keypoint similarity, with the mean of both areas, exceeds a threshold.
+Equal scores are met in numpy's order, as in the evaluation code that these helpers come from.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from poseviewer.ops.oks_hrnet import best_first
 
 MOST_SOFT = 20
 """The soft form keeps at most so many."""
@@ -49,7 +52,7 @@ def oks_nms(keypoints: Tensor, scores: Tensor, areas: Tensor, sigmas: Tensor, th
         kept indices, int64, best first.
     """
     similar = (oks_matrix(keypoints, areas, sigmas) > threshold).cpu()
-    alive = _best_first(scores).tolist()
+    alive = best_first(scores).tolist()
     kept = []
     while alive:
         best, *rest = alive
@@ -64,14 +67,14 @@ def soft_oks_nms(keypoints: Tensor, scores: Tensor, areas: Tensor, sigmas: Tenso
     Args and returns as :func:`oks_nms`.
     """
     decay = torch.exp(-oks_matrix(keypoints, areas, sigmas).square() / threshold).cpu()
-    order = _best_first(scores).cpu()
+    order = best_first(scores).cpu()
     left = scores.double().cpu()[order]
     kept: list[int] = []
     while len(order) and len(kept) < MOST_SOFT:
         best = int(order[0])
         kept.append(best)
         order, left = order[1:], left[1:] * decay[best, order[1:]]
-        again = _best_first(left)
+        again = best_first(left)
         order, left = order[again], left[again]
     return torch.tensor(kept, dtype=torch.long, device=keypoints.device)
 
@@ -82,7 +85,3 @@ def rescored(box_scores: Tensor, joint_scores: Tensor, *, sure: float = SURE) ->
     counts = joint_scores > sure
     mean = (joint_scores * counts).sum(dim=1) / counts.sum(dim=1).clamp(min=1)
     return box_scores.double() * mean
-
-
-def _best_first(scores: Tensor) -> Tensor:
-    return torch.sort(scores, descending=True, stable=True).indices

@@ -114,7 +114,7 @@ def suppress_poses(
     reference = (config.alpha * sides.amax(dim=1))[order]
     pairs = _pair_figures(keypoints[order], scores[order], reference, sides[order], config)
     groups = _choose(pairs, config)
-    points, merged_scores = _merge(keypoints[order], scores[order], reference, groups, config)
+    points, merged_scores = _merge(keypoints[order], scores[order], reference, groups, order, config)
     outcome = _pick_outcomes(scores[order], groups, points, merged_scores, config)
     report = _report(pairs, groups, outcome, order.numpy())
     stay, kept = torch.from_numpy(outcome == KEPT), torch.from_numpy(report.kept)
@@ -223,6 +223,8 @@ def _reach(reference: Tensor, sides: Tensor, config: NmsConfig) -> Tensor:
         reach = torch.maximum(reach.sqrt(), sides.amax(dim=1) / 20)
     elif config.version in (*EXACT_VERSIONS, "corrected"):
         reach = reach * reference
+    # A box turned inside out has a negative reference distance: as in the reference, everything matches it.
+    reach = torch.where(reference < 0, torch.inf, reach)
     return reach.clamp(min=MATCH_CAP * max(1.0, config.face_factor, config.hand_factor))
 
 
@@ -318,9 +320,11 @@ def _eliminates(
         return similar, np.zeros(len(columns), dtype=bool)
     count = pairs.matches[row, columns]
     if pairs.valid is not None:
-        # Section 6.3: divided by the candidates that are still alive.
-        product = len(columns) * pairs.valid[row]
-        count = count * pairs.joints / (4 * product) if 2 * product >= 2 else np.zeros_like(count)
+        # Section 6.3: divided by the candidates that are still alive; in float32 like all that follows the network
+        # (section 15), as a count may be the threshold to the last digit.
+        product = np.float32(2 * len(columns) * pairs.valid[row])
+        share = count / product / np.float32(2) if product >= 2 else np.zeros_like(count)
+        count = share * np.float32(pairs.joints)
     return similarity > config.gamma, count >= config.match_threshold
 
 
@@ -347,7 +351,7 @@ def _choose(pairs: _Pairs, config: NmsConfig) -> list[_Group]:
 
 
 def _merge(
-    keypoints: Tensor, scores: Tensor, reference: Tensor, groups: list[_Group], config: NmsConfig
+    keypoints: Tensor, scores: Tensor, reference: Tensor, groups: list[_Group], order: Tensor, config: NmsConfig
 ) -> tuple[Tensor, Tensor]:
     """Merge every group into its pick: score-weighted mean of the joints near the pick's (section 6.2 step 4).
 
@@ -361,7 +365,10 @@ def _merge(
     if config.version == "paper":
         return keypoints[picks], scores[picks]
     owner = torch.from_numpy(np.repeat(np.arange(len(groups)), [len(group.members) for group in groups]))
-    member = torch.from_numpy(np.concatenate([group.members for group in groups]))
+    # Added in the order of the candidates, as the reference: where a merged score equals the floor or a coordinate a
+    # whole number, the rounding of the sums decides.
+    candidate = order.numpy()
+    member = torch.from_numpy(np.concatenate([g.members[np.argsort(candidate[g.members])] for g in groups]))
     own = picks[owner]
     distance = (keypoints[member] - keypoints[own]).square().sum(dim=2).sqrt()
     radius = reference[own] if config.version == "2017_mpii" else reference[own].clamp(max=MERGE_CAP)

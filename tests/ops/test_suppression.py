@@ -182,3 +182,33 @@ def test_the_report_is_consistent(seed: int, version) -> None:
     assert sorted(index for group in result.groups for index in group) == sorted(
         np.flatnonzero((report.outcome == KEPT) | (removed & np.isin(report.by, report.kept))).tolist()
     )
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=seeds)
+def test_merging_adds_in_the_order_of_the_candidates(seed: int) -> None:
+    """Where copies lie on whole pixels, the rounding of the sums decides which whole pixel the 2017 release writes."""
+    rng = np.random.default_rng(seed)
+    pose = rng.integers(0, 600, (16, 2)).astype(np.float32)
+    poses = np.repeat(pose[None], 12, axis=0)
+    scores = (rng.integers(5, 17, (12, 16)) / 16).astype(np.float32)
+    boxes = np.tile(np.array([0, 0, 700, 700], np.float32), (12, 1))
+    result = run((boxes, np.ones(12, np.float32), poses, scores), reference_nms("2017_mpii"))
+    wide = scores.astype(np.float64)
+    total = np.zeros(16)
+    for row in wide:
+        total = total + row
+    merged = np.zeros((16, 2))
+    for row in wide:
+        merged = merged + pose.astype(np.float64) * (row / total)[:, None]
+    assert len(result.keypoints) == 1
+    np.testing.assert_array_equal(result.keypoints[0], np.trunc(merged))
+
+
+def test_a_box_turned_inside_out_matches_everybody_as_in_the_reference() -> None:
+    boxes, box_scores, poses, scores = scene(np.random.default_rng(2), 9, 17, 4)
+    poses += np.arange(9, dtype=np.float32)[:, None, None] * 900
+    best = int(np.where(scores == 0, 1e-5, scores).mean(1).argmax())
+    boxes[best] = boxes[best][[2, 3, 0, 1]]
+    result = run((boxes, box_scores, poses, scores), NmsConfig())
+    assert [group.tolist() for group in result.groups] == [list(range(9))]
