@@ -148,6 +148,8 @@ def train(args: argparse.Namespace) -> int:
         rate=args.rate,
         objective=args.objective,
         schedule=args.schedule,
+        shares=tuple(args.share),
+        proposals=args.proposals,
         keep=args.keep,
         keep_best=args.best,
         readers=args.readers,

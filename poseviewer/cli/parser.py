@@ -89,6 +89,7 @@ examples:
   poseviewer train clip.poseproj --out better --minutes 10
   poseviewer train a.poseproj b.poseproj --hold-out b.mp4 --from mine.safetensors --out better --minutes 30
   poseviewer train dataset --hold-out clip.mp4:100-200 --out better --steps 2000 --device cuda
+  poseviewer train halpe.json whole.json hands.json --share halpe.json=1/3 --share whole.json=1/3 --out better
   torchrun --nproc_per_node 4 -m poseviewer train dataset --out better --minutes 60
 """
 EVALUATE = """\
@@ -322,6 +323,19 @@ def _train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     tuning.add_argument("--schedule", choices=("cosine", "step"), default="cosine", help="default: cosine")
     tuning.add_argument("--objective", choices=("heatmap", "sikr"), default="", help="default: what the network is for")
     tuning.add_argument("--keep", type=float, default=1.0, metavar="F", help="weight of the old answers (default: 1)")
+    tuning.add_argument(
+        "--share",
+        action="append",
+        default=[],
+        metavar="DATA=SHARE",
+        help="share of the crops from one of DATA, such as 1/3; the others share the rest equally (default: by people)",
+    )
+    tuning.add_argument(
+        "--proposals",
+        choices=("noise", "pgpg", "fixed"),
+        default="noise",
+        help="boxes to cut by: shaken at random, wrong as the detector is with such poses, or AlphaPose's fixed draws",
+    )
     tuning.add_argument("--best", action="store_true", help="keep the best held-out moment instead of the last")
     tuning.add_argument("--precision", choices=("auto", "float32", "bf16", "fp16"), default="auto")
     tuning.add_argument("--readers", type=int, default=0, metavar="N", help="processes that cut crops (0: a thread)")

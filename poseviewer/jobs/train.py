@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
+from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -38,6 +40,8 @@ class TrainOrder(msgspec.Struct, frozen=True):
         hold_out: words as :func:`poseviewer.training.holdout.parse_hold_out` takes them.
         validate: COCO keypoint files that are only measured.
         device, precision, batch, rate, objective, schedule, seed, readers: of the training.
+        shares: DATA=SHARE words as :func:`shares_of` takes them.
+        proposals: which boxes crops are cut by, as :class:`poseviewer.training.retraining.RetrainConfig` has them.
         keep: weight of what is remembered.
         keep_best: the best moment by held-out OKS AP instead of the last.
         tensorboard: write TensorBoard's files too.
@@ -57,6 +61,8 @@ class TrainOrder(msgspec.Struct, frozen=True):
     rate: float = 5e-4
     objective: str = ""
     schedule: Literal["cosine", "step"] = "cosine"
+    shares: tuple[str, ...] = ()
+    proposals: Literal["noise", "pgpg", "fixed"] = "noise"
     keep: float = 1.0
     keep_best: bool = False
     readers: int = 0
@@ -179,6 +185,7 @@ def _config(order: TrainOrder, device: str) -> RetrainConfig:
         keep=order.keep,
         objective=order.objective,
         keep_best=order.keep_best,
+        proposals=order.proposals,
         readers=order.readers,
         tensorboard=order.tensorboard,
     )
@@ -201,30 +208,71 @@ def read_data(order: TrainOrder, shape: Skeleton) -> RetrainData:
 
     Raises:
         FormatError: a file is no COCO keypoint file, or a folder holds none.
-        CallError: a media to hold out is not there.
+        CallError: a media to hold out is not there, or the shares make no sense.
     """
-    from poseviewer.training.retraining import RetrainData
+    from poseviewer.training.retraining import RetrainData, SharedSet
 
-    corrected: list[Annotation] = []
+    corrected: list[list[Annotation]] = []
     remembered: list[Annotation] = []
     held: list[Annotation] = []
-    loose: list[Annotation] = []
+    loose: list[list[Annotation]] = []
     for name in order.data:
+        corrected.append([])
+        loose.append([])
         folder = _snapshot_folder(order, name) if Path(name).suffix == PROJECT_SUFFIX else Path(name)
         if (folder / "images").is_dir() and any((folder / part).exists() for part in (TRAIN, HELD)):
-            for part, people in ((TRAIN, corrected), (REMEMBER, remembered), (HELD, held)):
+            for part, people in ((TRAIN, corrected[-1]), (REMEMBER, remembered), (HELD, held)):
                 people += _people(folder / part, shape) if (folder / part).exists() else []
         else:
             for file in coco_files(Path(name)):
-                loose += _people(file, shape)
+                loose[-1] += _people(file, shape)
     hold_out = parse_hold_out(order.hold_out)
-    check_named(hold_out, {person.media for person in (*corrected, *held, *loose)})
-    kept, away = split_people(loose, hold_out)
+    check_named(hold_out, {person.media for person in (*chain(*corrected), *held, *chain(*loose))})
+    kept, away = split_people(list(chain(*loose)), hold_out)
+    learnt = {id(person) for person in kept}
+    people_of = [[*own, *(p for p in more if id(p) in learnt)] for own, more in zip(corrected, loose, strict=True)]
+    shares = shares_of(order, [len(people) for people in people_of])
     for name in order.validate:
         for file in coco_files(Path(name)):
             away += _people(file, shape)
     labelled = [person for person in (*held, *away) if person.joints[:, 2].any()]
-    return RetrainData([*corrected, *kept], remembered, labelled)
+    sets = [SharedSet(*own) for own in zip(order.data, shares, people_of, strict=True)]
+    return RetrainData(sets, remembered, labelled)
+
+
+def shares_of(order: TrainOrder, people: Sequence[int]) -> list[float]:
+    """Share of the crops of every DATA; nobody is drawn more often than others where no shares are given.
+
+    Args:
+        order: its `shares` are words such as halpe.json=1/3; the DATA that are not named share the rest equally, and
+            where all are named only the ratios count.
+        people: how many there are in every DATA.
+
+    Raises:
+        CallError: a word is not such, or nothing is left for the others.
+    """
+    given = dict(_share(word, order.data) for word in order.shares)
+    if not given:
+        return [float(count) for count in people]
+    others = [name for name in order.data if name not in given]
+    left = 1 - sum(given.values())
+    if others and left <= 0:
+        raise CallError(f"The shares add up to {float(1 - left):g}; nothing is left for {', '.join(others)}.")
+    return [float(given[name] if name in given else left / len(others)) for name in order.data]
+
+
+def _share(word: str, data: Sequence[str]) -> tuple[str, Fraction]:
+    name, _, text = word.rpartition("=")
+    fitting = [given for given in data if name in (given, Path(given).name)]
+    if len(fitting) != 1:
+        raise CallError(f"{word!r} names none of the data, or several; a share is given as DATA=SHARE.")
+    try:
+        share = Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise CallError(f"{text!r} is not a share, such as 0.25 or 1/3.") from error
+    if share < 0:
+        raise CallError(f"A share is at least 0, not {text}.")
+    return fitting[0], share
 
 
 def coco_files(path: Path) -> list[Path]:

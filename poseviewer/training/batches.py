@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from poseviewer.core.skeleton import Skeleton
 from poseviewer.training.augment import AugmentConfig, cut, disturb, random_window, window_matrix
 from poseviewer.training.datasets import PersonSet
 from poseviewer.training.pixels import PixelStore
+from poseviewer.training.proposals import Proposer
 
 T = TypeVar("T")
 LAST_NUMBER = 2**40
@@ -61,6 +62,7 @@ class Mixture:
         skeleton: names the flip pairs and the lower body.
         config: augmentation at full strength.
         seed: of all draws.
+        proposer: draws the boxes that crops are cut by; None takes the true ones, shaken by `config.box_noise`.
 
     Raises:
         FormatError: there is nobody to train on.
@@ -73,6 +75,7 @@ class Mixture:
         skeleton: Skeleton,
         config: AugmentConfig,
         seed: int = 0,
+        proposer: Proposer | None = None,
     ) -> None:
         chosen = [(share, people) for share, people in sets if len(people) and share > 0]
         if not chosen:
@@ -85,6 +88,8 @@ class Mixture:
         self.lower = [skeleton.joints.index(name) for name in LOWER_BODY if name in skeleton.joints]
         self.config = config
         self.seed = seed
+        self.proposer = proposer
+        self._placed = [proposer is not None and proposer.places(people) for people in self.sets]
 
     def batch(
         self, number: int, size: int, input_wh: tuple[int, int], strength: float, part: tuple[int, int] = (0, 1)
@@ -113,9 +118,10 @@ class Mixture:
     ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         people = self.sets[chosen]
         joints, weights = people.joints[place], people.weights[place]
-        window = random_window(people.boxes[place], joints, weights, input_wh, self.config, strength, self.lower, rng)
-        matrix = window_matrix(window, input_wh)
         picture = self.stores[chosen][int(people.image_index[place])]
+        box, config = self._box(chosen, place, (picture.shape[1], picture.shape[0]), strength, rng)
+        window = random_window(box, joints, weights, input_wh, config, strength, self.lower, rng)
+        matrix = window_matrix(window, input_wh)
         crop = disturb(cut(picture, matrix, input_wh), self.config, strength, rng)
         absent = people.absent[place]
         moved = np.where(absent[:, None], NOWHERE, transform(matrix, joints))
@@ -123,6 +129,24 @@ class Mixture:
         if window.mirrored:
             moved, weights = moved[self.flip], weights[self.flip]
         return crop, moved.astype(np.float32), weights
+
+    def _box(
+        self, chosen: int, place: int, picture_wh: tuple[int, int], strength: float, rng: np.random.Generator
+    ) -> tuple[npt.NDArray[np.floating], AugmentConfig]:
+        """The box xyxy that a crop is cut by, and what else happens to it."""
+        people = self.sets[chosen]
+        box, proposer = people.boxes[place], self.proposer
+        if proposer is None:
+            return box, self.config
+        joints, seen = people.joints[place], people.weights[place] > 0
+        if self._placed[chosen]:
+            placed = proposer.placer.place(joints, seen, rng) if proposer.placer is not None else None
+            # Half a body would be cut to the part again.
+            return (box if placed is None else placed), replace(self.config, half_body=0.0)
+        if proposer.kind == "noise":
+            return box, self.config
+        drawn = proposer.propose(box, joints, seen, picture_wh, rng)
+        return box + strength * (drawn - box), replace(self.config, box_noise=0.0)
 
 
 def ahead(make: Callable[[int], T], start: int, depth: int = 3, *, readers: int = 0) -> Generator[T, None, None]:

@@ -238,17 +238,18 @@ class ProposalGenerator:
             atoms: atomic poses; gaussians: of each mixture, at most.
 
         Raises:
-            ValueError: if no person has a torso.
+            ValueError: if there is nobody.
         """
         moved = offsets(detected, true)
         poses, whole = aligned(joints, visible, torso)
+        usual = fit_mixture(moved, gaussians, rng)
         if not whole.any():
-            raise ValueError("no person has a shoulder and the opposite hip")
+            # Nobody has a shoulder and the opposite hip, or the joint set has none: one mixture for all poses.
+            return cls(torso, np.zeros((0, *joints.shape[1:])), (), usual)
         known = np.repeat(visible[whole], 2, axis=1)
         centres, label = cluster(
             poses[whole].reshape(int(whole.sum()), -1), min(atoms, int(whole.sum())), rng, known=known
         )
-        usual = fit_mixture(moved, gaussians, rng)
         mixtures = []
         for atom in range(len(centres)):
             values = moved[whole][label == atom]
@@ -256,9 +257,9 @@ class ProposalGenerator:
         return cls(torso, centres.reshape(len(centres), -1, 2), tuple(mixtures), usual)
 
     def atom(self, joints: Array, visible: npt.NDArray[np.bool_]) -> int:
-        """The atomic pose nearest to a person's ``(K, 2)`` joints, -1 for one without a torso."""
+        """The atomic pose nearest to a person's ``(K, 2)`` joints; -1 without a torso, or where no pose was learnt."""
         poses, whole = aligned(joints[None], visible[None], self.torso)
-        if not whole[0]:
+        if not (whole[0] and len(self.atoms)):
             return -1
         known = np.repeat(visible[None], 2, axis=1)
         centres = self.atoms.reshape(len(self.atoms), -1)

@@ -29,15 +29,25 @@ from poseviewer.training import ranks
 from poseviewer.training.augment import AugmentConfig
 from poseviewer.training.batches import Batch, Mixture, ahead
 from poseviewer.training.comparison import Held, compare
-from poseviewer.training.datasets import Annotation, gather
+from poseviewer.training.datasets import Annotation, PersonSet, gather
 from poseviewer.training.loop import Every, Hook, Learner, LoopConfig, PauseFile, Save, StopFile, run
 from poseviewer.training.metrics import Metrics
 from poseviewer.training.objectives import Distilled, SikrObjective, joint_weights, natural_objective
 from poseviewer.training.pixels import check_pictures
+from poseviewer.training.proposal_fit import bundled_finder, fit_generator, fit_placer, found_pairs
+from poseviewer.training.proposals import (
+    ProposalKind,
+    Proposer,
+    is_part_only,
+    part_joints,
+    read_proposer,
+    write_proposer,
+)
 from poseviewer.training.results import CHECKPOINT, PAUSE, STOP, Comparison
 
 WEIGHTS = "estimator.safetensors"
 PIXELS = "pixels"
+PROPOSALS = "proposals.json"
 SAVE_SECONDS = 30.0
 GENTLE = AugmentConfig(
     scale=0.25, rotation=30.0, box_noise=0.05, half_body=0.15, low_resolution=0.2, erase=0.2, flip=0.5
@@ -60,6 +70,8 @@ class RetrainConfig(msgspec.Struct, frozen=True):
         objective: "heatmap" or "sikr"; "" is what the network was made for.
         measures: how often the held-out people are measured on the way.
         keep_best: write the weights of the best of those moments by OKS AP instead of the last.
+        proposals: which boxes crops are cut by: the true ones shaken at random ("noise"), or drawn as the detector errs
+            with such poses ("pgpg"), or by AlphaPose's fixed draws ("fixed").
         readers: processes that make batches; 0 is a thread.
         tensorboard: write TensorBoard's files beside the tables of the curves.
     """
@@ -74,8 +86,18 @@ class RetrainConfig(msgspec.Struct, frozen=True):
     objective: str = ""
     measures: int = 8
     keep_best: bool = False
+    proposals: ProposalKind = "noise"
     readers: int = 0
     tensorboard: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SharedSet:
+    """People of one data set, and their share of the crops of corrected people, relative to the other sets'."""
+
+    name: str
+    share: float
+    people: Sequence[Annotation]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,14 +105,19 @@ class RetrainData:
     """Who is learnt from.
 
     Attributes:
-        corrected: people with labelled joints.
+        sets: people with labelled joints, by data set.
         remembered: people whom nobody corrected: only their boxes count.
         held: people that are only measured; no picture of theirs is among the others.
     """
 
-    corrected: Sequence[Annotation]
+    sets: Sequence[SharedSet]
     remembered: Sequence[Annotation]
     held: Sequence[Annotation]
+
+    @property
+    def corrected(self) -> list[Annotation]:
+        """The people of all sets."""
+        return [person for own in self.sets for person in own.people]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,7 +172,8 @@ def retrain(config: RetrainConfig, data: RetrainData) -> Generator[JobEvent, Non
     learner = make_learner(config, old, shape)
     if learner.restore(config.out / CHECKPOINT):
         yield Note(f"Going on from step {learner.step}.")
-    mixture = make_mixture(config, data, shape)
+    proposer = yield from settle_proposer(config, data, shape)
+    mixture = make_mixture(config, data, shape, proposer)
     best = _Best(config, old, shape, data.held)
     tell = _Tell(learner)
     hooks: list[Hook[JobEvent]] = [
@@ -191,6 +219,8 @@ def check_folder(config: RetrainConfig, data: RetrainData) -> None:
         "corrected": len(data.corrected),
         "remembered": len(data.remembered),
         "batch": config.batch,
+        "proposals": config.proposals,
+        "shares": [[own.name, own.share] for own in data.sets],
         "seed": config.loop.seed,
     }
     file = config.out / "training.json"
@@ -228,12 +258,57 @@ def _unset(forward: Any, batch: Batch) -> torch.Tensor:
     raise RuntimeError("the learner has no objective yet")
 
 
-def make_mixture(config: RetrainConfig, data: RetrainData, shape: Skeleton) -> Mixture:
+def settle_proposer(
+    config: RetrainConfig, data: RetrainData, shape: Skeleton
+) -> Generator[JobEvent, None, Proposer | None]:
+    """What draws the boxes that crops are cut by, learnt from the training set and kept beside the checkpoint; None
+    where the true boxes are merely shaken.
+
+    Raises:
+        FormatError: the detector's errors cannot be learnt from these people, or the file is damaged.
+        MediaError: a picture is missing or damaged.
+        WeightsError, MissingPartError: there is no detector.
+    """
+    parts = part_joints(shape)
+    people = {own.name: gather(own.name, own.people) for own in data.sets}
+    alone = [name for name, found in people.items() if is_part_only(found, parts)]
+    if config.proposals == "noise" and not alone:
+        return None
+    file = config.out / PROPOSALS
+    if ranks.rank() == 0 and not (file.exists() and (config.out / CHECKPOINT).exists()):
+        whole = [person for own in data.sets if own.name not in alone for person in own.people]
+        yield from _learn_proposer(config, whole, list(people.values()), shape, file)
+    ranks.wait_for_all()
+    proposer = read_proposer(file, shape)
+    if alone and proposer.placer is None:
+        where = "so its boxes are taken as they are" if len(alone) == 1 else "so their boxes are taken as they are"
+        yield Note(f"Nobody shows where the parts in {', '.join(alone)} lie, {where}.", "warning")
+    elif alone:
+        yield Note(f"The parts in {', '.join(alone)} are placed as they lie in whole people.")
+    return proposer
+
+
+def _learn_proposer(
+    config: RetrainConfig, whole: Sequence[Annotation], sets: Sequence[PersonSet], shape: Skeleton, file: Path
+) -> Generator[JobEvent, None, None]:
+    seed = config.loop.seed
+    generator, note = None, ""
+    if config.proposals == "pgpg":
+        pairs = yield from found_pairs(whole, bundled_finder(config.loop.device), seed)
+        generator = fit_generator(pairs, shape, seed)
+        note = f"learnt from {len(pairs)} people that the bundled detector found"
+    write_proposer(file, Proposer(config.proposals, generator, fit_placer(sets, shape, seed)), shape, note)
+
+
+def make_mixture(config: RetrainConfig, data: RetrainData, shape: Skeleton, proposer: Proposer | None) -> Mixture:
     """Corrected and remembered people in their shares; raises MediaError for a missing picture."""
-    known = gather("corrected", data.corrected)
     others = gather("remembered", [_unlabelled(person) for person in data.remembered])
-    share = config.remember if len(others) else 0.0
-    return Mixture([(1 - share, known), (share, others)], config.out / PIXELS, shape, config.augment, config.loop.seed)
+    rest = config.remember if len(others) else 0.0
+    sets = [(own.share, gather(own.name, own.people)) for own in data.sets if own.people]
+    total = sum(share for share, _ in sets) or 1.0
+    shares = [((1 - rest) * share / total, known) for share, known in sets]
+    pixels, seed = config.out / PIXELS, config.loop.seed
+    return Mixture([*shares, (rest, others)], pixels, shape, config.augment, seed, proposer)
 
 
 def _unlabelled(person: Annotation) -> Annotation:
@@ -363,6 +438,14 @@ def save_like(source: LoadedEstimator, net: nn.Module, target: Path, note: str) 
     save_estimator(target, net.cpu(), msgspec.structs.replace(header, note=said), source.stn)
 
 
+def _share_lines(data: RetrainData) -> list[str]:
+    """One line of the card for every data set, where there are several."""
+    sets = [own for own in data.sets if own.people]
+    total = sum(own.share for own in sets) or 1.0
+    lines = [f"- {own.share / total:.0%} of their crops from {own.name}, {len(own.people)} people" for own in sets]
+    return lines if len(sets) > 1 else []
+
+
 def _card(config: RetrainConfig, data: RetrainData, learner: Learner[Batch], comparison: Comparison | None) -> str:
     """The model card: what was trained, on whom, and what came of it."""
     loop = learner.config
@@ -374,7 +457,8 @@ def _card(config: RetrainConfig, data: RetrainData, learner: Learner[Batch], com
         f"- {len(data.corrected)} corrected people, {len(data.remembered)} of uncorrected frames to remember by",
         f"- {learner.step} steps, {learner.seen} crops, {learner.elapsed:.0f} s on {learner.device}",
         f"- AdamW {loop.rate:g}, {loop.schedule}, decay {loop.decay:g}, average {loop.average:g}, {learner.precision}",
-        f"- distillation from the old weights, weight {config.keep:g}",
+        f"- distillation from the old weights, weight {config.keep:g}; boxes: {config.proposals}",
+        *_share_lines(data),
         "- licence: that of the weights it began with; the pictures' owners may have terms of their own",
         "",
     ]

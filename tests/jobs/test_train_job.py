@@ -30,7 +30,7 @@ from poseviewer.jobs.retrain import (
     retrain_project,
     take_snapshot,
 )
-from poseviewer.jobs.train import TrainOrder, train_files
+from poseviewer.jobs.train import TrainOrder, shares_of, train_files
 from poseviewer.media import open_media
 from poseviewer.nets.fastpose import FastPose, FastPoseConfig, initialise
 from poseviewer.nets.weights import EstimatorHeader, EstimatorSpec, load_estimator, read_own, save_estimator
@@ -41,6 +41,7 @@ from poseviewer.training.datasets import gather, read_annotations
 from poseviewer.training.holdout import HoldOut
 from poseviewer.training.loop import Learner, LoopConfig
 from poseviewer.training.objectives import HeatmapObjective
+from poseviewer.training.pixels import read_picture
 from tests.training.people import ARMS_UP, draw_people
 
 SHAPE = skeleton()
@@ -257,6 +258,119 @@ def test_a_training_that_fails_before_its_first_checkpoint_leaves_nothing_behind
     with pytest.raises(KnownError, match=r"none\.safetensors"):
         drive(retrain_project(project, order))
     assert not order.out.exists()
+
+
+def test_boxes_are_drawn_as_the_detector_errs_and_a_resumed_training_draws_the_same(
+    world: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The detector knows no drawn people, so one that errs in a known way stands in for it."""
+    from poseviewer.training import retraining
+
+    file = draw_people(tmp_path / "data", "train", 60, seed=3)
+    truth = {person.image: person.box for person in read_annotations(file, tmp_path / "data" / "images", SHAPE)}
+    by_pixels = {read_picture(image).tobytes(): box for image, box in truth.items()}
+    rng = np.random.default_rng(0)
+
+    def finder(device: str) -> Any:
+        def find(picture: Any) -> Any:
+            box = by_pixels[picture.tobytes()]
+            moved = rng.normal([-0.1, 0.0, 0.2, 0.05], 0.03) * np.tile(box[2:] - box[:2], 2)
+            return (box + moved)[None].astype(np.float64)
+
+        return find
+
+    monkeypatch.setattr(retraining, "bundled_finder", finder)
+    order = order_for(world, str(file), tmp_path / "one", steps=5, proposals="pgpg")
+    straight = drive(train_files(order))
+    stored = json.loads((tmp_path / "one" / "proposals.json").read_text())
+    assert stored["note"] == "learnt from 60 people that the bundled detector found"
+    means = np.average(stored["errors"]["means"], axis=0, weights=stored["errors"]["weights"])
+    np.testing.assert_allclose(means, [-0.1, 0.0, 0.2, 0.05], atol=0.02)
+    assert "boxes: pgpg" in (tmp_path / "one" / "estimator.md").read_text()
+    monkeypatch.setattr(retraining, "SAVE_SECONDS", 0.0)
+    order = msgspec.structs.replace(order, out=str(tmp_path / "two"))
+    job = train_files(order)
+    monkeypatch.setattr(retraining, "found_pairs", asked := Counted(retraining.found_pairs))
+    rng = np.random.default_rng(0)
+    while not isinstance(next(job), Point):
+        pass
+    job.close()
+    with pytest.raises(CallError, match="other weights or data"):
+        drive(train_files(msgspec.structs.replace(order, proposals="fixed")))
+    resumed = drive(train_files(order))
+    assert asked.calls == 1
+    first, second = (read_own(Path(path))[1] for path in (straight.weights, resumed.weights))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    fixed = drive(train_files(msgspec.structs.replace(order, out=str(tmp_path / "three"), proposals="fixed")))
+    other = read_own(Path(fixed.weights))[1]
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_a_detector_that_finds_nobody_teaches_nothing(world: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match=r"finds only \d+ of the people to learn from"):
+        drive(train_files(order_for(world, str(world["known"]), tmp_path / "out", proposals="pgpg")))
+    assert not (tmp_path / "out").exists()
+
+
+def test_data_are_mixed_by_shares_and_parts_are_placed(world: dict[str, Path], tmp_path: Path) -> None:
+    faces = json.loads(draw_people(tmp_path / "faces", "train", 6, seed=4).read_text())
+    for entry in faces["annotations"]:
+        joints = np.array(entry["keypoints"]).reshape(-1, 3)
+        joints[5:, 2] = 0
+        low, high = joints[:5, :2].min(axis=0) - 1, joints[:5, :2].max(axis=0) + 1
+        entry |= {"keypoints": joints.ravel().tolist(), "bbox": [*low, *(high - low)], "num_keypoints": 5}
+    file = tmp_path / "faces" / "faces.json"
+    file.write_text(json.dumps(faces))
+    third = draw_people(tmp_path / "more", "train", 6, seed=6)
+    data = (str(world["known"]), str(file), str(third))
+    order = msgspec.structs.replace(order_for(world, "", tmp_path / "out", shares=("faces.json=1/2",)), data=data)
+    notes: list[str] = []
+    job = train_files(order)
+    try:
+        while True:
+            event = next(job)
+            notes += [event.text] if isinstance(event, Note) else []
+    except StopIteration:
+        pass
+    assert any("are placed as they lie in whole people" in note for note in notes)
+    card = (tmp_path / "out" / "estimator.md").read_text()
+    for share, name, people in ((25, data[0], 12), (50, data[1], 6), (25, data[2], 6)):
+        assert f"{share}% of their crops from {name}, {people} people" in card
+    assert "face" in json.loads((tmp_path / "out" / "proposals.json").read_text())["parts"]
+    # Alone they are taken as they are, which is said.
+    alone = train_files(order_for(world, str(file), tmp_path / "alone"))
+    assert any(isinstance(event, Note) and "Nobody shows where the parts" in event.text for event in alone)
+
+
+def test_shares_that_make_no_sense_are_one_sentence() -> None:
+    def shares(*words: str) -> list[float]:
+        return shares_of(TrainOrder(("a.json", "b/c.json", "d.json"), "out", shares=words), [5, 10, 1])
+
+    assert shares() == [5, 10, 1]
+    assert shares("c.json=0.5") == [0.25, 0.5, 0.25]
+    assert shares("a.json=1/3", "b/c.json=1/3") == pytest.approx([1 / 3] * 3)
+    assert shares("a.json=2", "b/c.json=1", "d.json=0") == [2, 1, 0]
+    with pytest.raises(CallError, match=r"nothing is left for d\.json"):
+        shares("a.json=0.5", "c.json=0.5")
+    for word in ("x=1", "a.json"):
+        with pytest.raises(CallError, match="none of the data"):
+            shares(word)
+    for word in ("a.json=half", "a.json=1/0", "a.json=nan"):
+        with pytest.raises(CallError, match="not a share"):
+            shares(word)
+    with pytest.raises(CallError, match="at least 0"):
+        shares("a.json=-1")
+
+
+class Counted:
+    """Counts the calls of a function."""
+
+    def __init__(self, function: Any) -> None:
+        self.function, self.calls = function, 0
+
+    def __call__(self, *arguments: Any) -> Any:
+        self.calls += 1
+        return self.function(*arguments)
 
 
 def test_events_travel_as_lines() -> None:

@@ -101,8 +101,12 @@ def test_a_person_without_a_torso_gets_a_box_inside_the_picture() -> None:
         x1, y1, x2, y2 = generator.propose(np.array([90.0, 90, 99, 99]), joints[0], face, (100, 100), rng)
         assert 0 <= x1 < x2 <= 99
         assert 0 <= y1 < y2 <= 99
-    with pytest.raises(ValueError, match="shoulder"):
-        ProposalGenerator.fit(joints, np.repeat(face[None], 60, axis=0), true, detected, TORSO, rng)
+    # Where nobody has one, all poses share one mixture.
+    faces = ProposalGenerator.fit(joints, np.repeat(face[None], 60, axis=0), true, detected, TORSO, rng)
+    assert len(faces.atoms) == len(faces.mixtures) == 0
+    assert faces.atom(joints[0], np.ones(17, dtype=bool)) == -1
+    with pytest.raises(ValueError, match="at least one"):
+        ProposalGenerator.fit(joints[:0], np.ones((0, 17), dtype=bool), true[:0], detected[:0], TORSO, rng)
 
 
 def test_the_published_proposal_stays_in_the_picture() -> None:
