@@ -185,7 +185,7 @@ class Ablations:
 
 
 def run_all(ablations: Ablations, *, seeds: int, only: Sequence[str] = ()) -> list[Outcome]:
-    """Do the runs that have no result yet; results and tables are written after each.
+    """Do the runs that have no result yet, `only` some in the order named; results and tables are written after each.
 
     Raises:
         CallError: `only` names a run that does not exist.
@@ -195,11 +195,13 @@ def run_all(ablations: Ablations, *, seeds: int, only: Sequence[str] = ()) -> li
     unknown = sorted(set(only) - {each.name for each in planned})
     if unknown:
         raise CallError(f"There is no run {unknown[0]}; there are {', '.join(dict.fromkeys(p.name for p in planned))}.")
+    if only:
+        planned = sorted((each for each in planned if each.name in only), key=lambda each: only.index(each.name))
     file = ablations.out / RESULTS
     outcomes = read_outcomes(file) if file.exists() else []
     for each in planned:
         known = [o for o in outcomes if (o.run, o.seed, o.budget) == (each.name, each.seed, each.budget)]
-        if known or (only and each.name not in only):
+        if known:
             continue
         print(f"{each.name}, seed {each.seed}: {each.budget}", flush=True)
         busy = time.process_time()
@@ -229,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--detector", type=Path, help="weights to measure behind (default: the bundled ones)")
     parser.add_argument("--seeds", type=int, default=1, help="how often each run is repeated with other draws")
     parser.add_argument("--scale", type=float, default=1.0, help="so many times the training")
-    parser.add_argument("--only", default="", help="names of runs, separated by commas")
+    parser.add_argument("--only", default="", help="names of runs in the order wanted, separated by commas")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
     return run_command(lambda: _main(options), options.threads)
