@@ -36,7 +36,7 @@ class Answer:
     @property
     def present(self) -> npt.NDArray[np.bool_]:
         """``(K,)`` which joints there are."""
-        return self.visibility != ABSENT
+        return np.asarray(self.visibility != ABSENT)
 
     def area(self) -> float:
         """Return the person's area in square pixels, as OKS wants it: about half of the box."""

@@ -299,6 +299,13 @@ MOVE = (
         ("Alt+Shift+Left",),
         "Jump to the frame before with nobody found",
     ),
+    Action(
+        "next_difference",
+        "Next difference",
+        "Move",
+        ("J",),
+        "Jump to the next frame in which the two runs of Compare differ",
+    ),
     Action("range_first", "Range starts here", "Move", ("[",), "Start the range at this frame"),
     Action("range_last", "Range ends here", "Move", ("]",), "End the range at this frame"),
     Action("range_clear", "Clear range", "Move", ("\\",), "Take the whole media as the range"),

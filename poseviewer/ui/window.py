@@ -111,6 +111,7 @@ class Window(QMainWindow):
         self.setCentralWidget(middle)
 
     def _build_docks(self) -> None:
+        from poseviewer.ui.panels.compare import ComparePanel
         from poseviewer.ui.panels.crops import CropsPanel
         from poseviewer.ui.panels.heatmaps import HeatmapPanel
         from poseviewer.ui.panels.joints import JointsPanel
@@ -129,13 +130,17 @@ class Window(QMainWindow):
         self.inspector = QTabWidget()
         self.inspector.setDocumentMode(True)
         self.inspector.tabBar().setDrawBase(False)
+        # A name that is cut is found sooner than a tab that is out of sight.
+        self.inspector.setUsesScrollButtons(False)
+        self.inspector.setElideMode(Qt.TextElideMode.ElideRight)
         for panel, text in (
             (HeatmapPanel(self.desk), tr("Heatmaps")),
             (CropsPanel(self.desk), tr("Crops")),
             (SuppressionPanel(self.desk), tr("Suppression")),
             (TagsPanel(self.desk), tr("Tags")),
+            (ComparePanel(self.desk), tr("Compare")),
         ):
-            self.inspector.addTab(panel, text)
+            self.inspector.setTabToolTip(self.inspector.addTab(panel, text), text)
         self.timeline = TimelineDock(self.desk)
         area = Qt.DockWidgetArea
         self.docks: dict[str, QDockWidget] = {}

@@ -125,6 +125,13 @@ def test_two_runs_and_the_corrections_of_a_project_are_compared(tmp_path: Path) 
         assert answers(project, media, 2, ON_SCREEN)[0].pose.keypoints[0].tolist() == [500.0, 400.0]
         until = drained(agree(project, media, range(6), runs[1], ON_SCREEN, below=0.97))
         assert list(until) == [0, 1, 2]
+        short = project.start_run(media, {}, {}, [1])
+        project.store_results(short, [FrameResult(1, 1 / 25, (), "01")])
+        project.finish_run(short, "done")
+        found = drained(agree(project, media, range(3), runs[0], short))
+        assert np.isnan(found[0])
+        assert found[1] == 0
+        assert np.isnan(found[2])
 
 
 def drained(job):
