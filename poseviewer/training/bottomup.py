@@ -44,7 +44,7 @@ from poseviewer.training.objectives import EmbeddingObjective
 from poseviewer.training.schedule import Stage, stage_at
 from poseviewer.training.validate_pipeline import validate_pipeline
 
-COMPACT = msgspec.structs.replace(ESTIMATOR, tags=ESTIMATOR.joints)
+COMPACT = msgspec.structs.replace(ESTIMATOR, tags=ESTIMATOR.joints, ramp=(1 / 8, 1 / 24))
 COMPACT_HIGHER = HigherHRNetConfig(trunk=TrunkConfig(width=16, modules=(1, 2, 1), blocks=2), width=16, blocks=2)
 STAGES = (Stage(0.0, (256, 256), 1.5), Stage(0.6, (320, 320), 1.5))
 CHECKPOINT, WEIGHTS = "checkpoint.pt", "bottomup.safetensors"
@@ -76,8 +76,8 @@ class BottomUpConfig(msgspec.Struct, frozen=True):
     skeleton: str = "coco_17"
     stages: tuple[Stage, ...] = STAGES
     batch: int = 16
-    push: float = 5e-3
-    pull: float = 5e-3
+    push: float = 1e-2
+    pull: float = 1e-2
     foreground: float = FOREGROUND
     validation: Path | None = None
     validation_pictures: int = 100

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import torch
 
@@ -48,6 +49,25 @@ def test_a_fresh_network_starts_near_zero_and_learns_one_picture() -> None:
         loss.backward()
         optimiser.step()
     assert loss < 0.5 * first
+
+
+def test_tags_of_like_people_differ_by_their_places_alone() -> None:
+    torch.manual_seed(0)
+    config = msgspec.structs.replace(COMPACT, joints=17, tags=17, ramp=(0.25, -0.5))
+    net, plain = FastPose(config).eval(), FastPose(msgspec.structs.replace(config, ramp=(0.0, 0.0))).eval()
+    plain.load_state_dict(net.state_dict())
+    picture = torch.randn(1, 3, 64, 96)
+    maps, without = net(picture), plain(picture)
+    assert maps.shape == (1, 34, 16, 24)
+    assert torch.equal(maps[:, :17], without[:, :17])
+    added = (maps - without)[0, 17:]
+    torch.testing.assert_close(added[:, 3, 8], torch.full((17,), 8 * 0.25 - 3 * 0.5), atol=1e-5, rtol=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = net(picture)
+    # The far corner's place is exact although the network computes in bf16.
+    torch.testing.assert_close(
+        half[0, 17:, 0, 23] - half[0, 17:, 0, 22], maps[0, 17:, 0, 23] - maps[0, 17:, 0, 22], atol=0.05, rtol=0
+    )
 
 
 def test_unknown_depths_and_stems_are_errors() -> None:
