@@ -123,7 +123,8 @@ def dark_1d(rows: Tensor, bins: Tensor, kernel: int) -> Tensor:
     place = (bins + 2.5).long()
 
     def at(step: int) -> Tensor:
-        return padded.gather(2, (place + step)[..., None])[..., 0]
+        # A joint at bin -1 reads around the row's end, as in the published code.
+        return padded.gather(2, ((place + step) % padded.shape[2])[..., None])[..., 0]
 
     slope = 0.5 * (at(1) - at(-1))
     bend = TINY + 0.25 * (at(2) - 2 * at(0) + at(-2))
@@ -192,12 +193,23 @@ def soft_argmax(maps: Tensor, *, beta: float = 1.0) -> tuple[Tensor, Tensor]:
 
 
 def _blurred_to_peak(rows: Tensor, kernel: int) -> Tensor:
+    soft = _blurred(rows, kernel)
+    return soft * (rows.amax(dim=2, keepdim=True) / soft.amax(dim=2, keepdim=True))
+
+
+def _blurred(rows: Tensor, kernel: int) -> Tensor:
+    """Rows ``(B, K, N)`` blurred, zeros beyond their ends; on the processor by OpenCV, whose rounding decides where a
+    row is all but flat."""
     import cv2
 
-    taps = torch.from_numpy(cv2.getGaussianKernel(kernel, 0, cv2.CV_64F)[:, 0].copy()).to(rows.device)
-    soft = F.conv1d(rows.double().flatten(0, 1)[:, None], taps[None, None], padding=kernel // 2)
-    soft = soft.view(rows.shape).float()
-    return soft * (rows.amax(dim=2, keepdim=True) / soft.amax(dim=2, keepdim=True))
+    reach = kernel // 2
+    if rows.device.type != "cpu" or not rows.numel():
+        taps = torch.from_numpy(cv2.getGaussianKernel(kernel, 0, cv2.CV_64F)[:, 0].copy()).to(rows.device)
+        soft = F.conv1d(rows.double().flatten(0, 1)[:, None], taps[None, None], padding=reach)
+        return soft.view(rows.shape).float()
+    plane = F.pad(rows.detach().float().flatten(0, 1), (reach, reach)).numpy()
+    soft = torch.from_numpy(cv2.GaussianBlur(plane, (kernel, 1), 0))
+    return soft[:, reach : reach + rows.shape[2]].reshape(rows.shape)
 
 
 def _first_maximum(rows: Tensor) -> Tensor:

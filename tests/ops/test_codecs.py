@@ -65,6 +65,16 @@ def test_bins_come_back_within_half_a_bin(points: list[tuple[float, float]], rat
     assert (codec.decode(shares)[0] - joints).abs().max() < 1e-4
 
 
+def test_a_row_without_anything_above_zero_does_not_stop_the_refinement_of_others() -> None:
+    codec = SimccCodec(INPUT, dark=True)
+    labels = codec.encode(torch.tensor([[[40.0, 60.0], [90.0, 120.0]]]), torch.ones(1, 2))
+    x, y = labels.x.clone(), labels.y.clone()
+    x[0, 0] = -0.5
+    joints, scores = codec.decode(x, y)
+    assert scores[0, 0] < 0
+    np.testing.assert_allclose(joints[0, 1].numpy(), [90.0, 120.0], atol=0.05)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_crops_and_their_inverses(seed: int) -> None:
     draw = np.random.default_rng(seed)
