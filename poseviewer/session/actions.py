@@ -221,6 +221,7 @@ POSE = (
         where="canvas",
         repeats=True,
     ),
+    Action("joints_all", "All joints", "Pose", ("Ctrl+A",), "Choose all joints of the person, to move them together"),
     Action("person_next", "Next person", "Pose", ("P",), "Choose the next person", repeats=True),
     Action("person_previous", "Previous person", "Pose", ("Shift+P",), "Choose the person before", repeats=True),
     Action("deselect", "Choose nobody", "Pose", ("Escape",), "Leave the joint, then the person"),
@@ -340,6 +341,12 @@ GESTURES = (
         where="mouse",
     ),
     Action("mouse_body", "Move the body", "Pose", ("Alt+Drag",), "Move all joints of a person", where="mouse"),
+    Action(
+        "mouse_several", "Choose several joints", "Pose", ("Shift+Click",), "Add a joint, or take it out", where="mouse"
+    ),
+    Action(
+        "mouse_band", "Choose the joints in a rectangle", "Pose", ("Shift+Drag",), "Draw it around them", where="mouse"
+    ),
     Action("mouse_occluded", "Occluded or visible", "Pose", ("Right-click",), "Right-click a joint", where="mouse"),
     Action(
         "mouse_place",

@@ -21,12 +21,19 @@ class Selection:
         frame: 0-based index.
         person: key of a person of that frame, or None.
         joint: 0-based joint index, or None.
+        more: joints that are selected beside ``joint``, to be moved and marked together.
     """
 
     media: int | None = None
     frame: int = 0
     person: str | None = None
     joint: int | None = None
+    more: frozenset[int] = frozenset()
+
+    @property
+    def joints(self) -> tuple[int, ...]:
+        """All selected joints, in the skeleton's order."""
+        return () if self.joint is None else tuple(sorted({self.joint, *self.more}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +134,15 @@ class Session:
     def select(self, **fields: Any) -> bool:
         """Replace fields of the selection; return whether it changed.
 
-        Another frame or media without a person named keeps the joint but drops the person: keys belong to a frame.
+        Another frame or media without a person named keeps the joints but drops the person: keys belong to a frame.
+        Another joint without ``more`` named is selected alone.
         """
         moved = any(name in fields and fields[name] != getattr(self._selection, name) for name in ("media", "frame"))
         if moved and "person" not in fields:
             fields["person"] = None
+        joint = fields.get("joint", self._selection.joint)
+        alone = joint is None or ("more" not in fields and joint != self._selection.joint)
+        fields["more"] = frozenset() if alone else frozenset(fields.get("more", self._selection.more)) - {joint}
         return self._replace("selection", fields)
 
     def play(self, **fields: Any) -> bool:

@@ -51,6 +51,7 @@ class Hand:
             "joint_previous": lambda: self.step_joint(-1),
             "joint_next_tab": lambda: self.step_joint(1),
             "joint_previous_tab": lambda: self.step_joint(-1),
+            "joints_all": self.choose_all_joints,
             "person_next": lambda: self.step_person(1),
             "person_previous": lambda: self.step_person(-1),
             "deselect": self.deselect,
@@ -90,6 +91,16 @@ class Hand:
         place = (joint + step) if joint is not None else (0 if step > 0 else desk.skeleton.count - 1)
         desk.select(joint=place % desk.skeleton.count)
 
+    def choose_all_joints(self) -> None:
+        """Select all joints of the person that are there."""
+        person = self._person()
+        if person is None:
+            return
+        present = [int(joint) for joint in np.flatnonzero(person.visibility != ABSENT)]
+        if present:
+            joint = self._desk.joint if self._desk.joint in present else present[0]
+            self._desk.select(joint=joint, more=frozenset(present))
+
     def deselect(self) -> None:
         """Leave the joint first, then the person."""
         if self._desk.joint is not None:
@@ -113,7 +124,7 @@ class Hand:
         return person
 
     def nudge(self, dx: float, dy: float) -> None:
-        """Move the selected joint by whole pixels; without one, the whole selected person."""
+        """Move the selected joints by whole pixels; without one, the whole selected person."""
         if self._desk.person is not None and self._desk.joint is None:
             self.move_body(self._desk.person, dx, dy, nudge=True)
             return
@@ -121,6 +132,9 @@ class Hand:
         if chosen is None:
             return
         person, joint = chosen
+        if self._desk.selection.more:
+            self.move_joints(person, self._desk.selection.joints, dx, dy, nudge=True)
+            return
         x, y = person.pose.keypoints[joint]
         self.move_joint(person, joint, float(x) + dx, float(y) + dy, nudge=True)
 
@@ -131,6 +145,15 @@ class Hand:
         visibility = VISIBLE if person.visibility[joint] == ABSENT else None
         media, frame = self._desk.place()
         return self._desk.apply(edits.MoveJoint(media, frame, person.key, joint, x, y, visibility, nudge))
+
+    def move_joints(self, person: Person, joints: Sequence[int], dx: float, dy: float, *, nudge: bool = False) -> bool:
+        """Move several joints together as one step; absent ones stay. Nudges that follow each other are one step."""
+        from poseviewer.project import edits
+
+        media, frame = self._desk.place()
+        keypoints = moved_joints(person, joints, np.array([dx, dy])).tolist()
+        edit = edits.ReplacePose(media, frame, person.key, keypoints, person.visibility.tolist(), nudge=nudge)
+        return self._desk.apply_together((edit,), f"Move {len(joints)} joints")
 
     def move_body(self, person: Person, dx: float, dy: float, *, nudge: bool = False) -> bool:
         """Move all joints and the box of a person. Nudges that follow each other are one step."""
@@ -143,26 +166,28 @@ class Hand:
         visibility = person.visibility.tolist()
         return self._desk.apply(edits.ReplacePose(media, frame, person.key, keypoints, visibility, box, nudge=nudge))
 
-    def set_visibility(self, person: Person, joint: int, visibility: int) -> bool:
-        """Set one joint to visible, occluded or absent."""
+    def set_visibility(self, person: Person, joints: Sequence[int], visibility: int) -> bool:
+        """Set joints to visible, occluded or absent."""
         from poseviewer.project import edits
 
         media, frame = self._desk.place()
-        return self._desk.apply(edits.SetVisibility(media, frame, person.key, (joint,), visibility))
+        return self._desk.apply(edits.SetVisibility(media, frame, person.key, tuple(joints), visibility))
 
     def toggle_occluded(self) -> None:
-        """Switch the selected joint between occluded and visible; an absent one becomes occluded."""
+        """Switch the selected joints between occluded and visible, as the first of them; an absent one is occluded."""
         chosen = self._joint()
         if chosen is not None:
             person, joint = chosen
-            self.set_visibility(person, joint, VISIBLE if person.visibility[joint] == OCCLUDED else OCCLUDED)
+            other = VISIBLE if person.visibility[joint] == OCCLUDED else OCCLUDED
+            self.set_visibility(person, self._desk.selection.joints, other)
 
     def absent(self) -> None:
-        """Switch the selected joint between absent and visible."""
+        """Switch the selected joints between absent and visible, as the first of them."""
         chosen = self._joint()
         if chosen is not None:
             person, joint = chosen
-            self.set_visibility(person, joint, VISIBLE if person.visibility[joint] == ABSENT else ABSENT)
+            other = VISIBLE if person.visibility[joint] == ABSENT else ABSENT
+            self.set_visibility(person, self._desk.selection.joints, other)
 
     def next_peak(self, step: int = 1) -> None:
         """Move the selected joint to the next-best peak of its heatmap, round to the best again."""
@@ -220,10 +245,10 @@ class Hand:
             self._desk.apply(edits.RevertToPrediction(media, frame, person.key))
 
     def delete(self) -> None:
-        """Mark the selected joint absent; without a joint delete the person."""
-        person, joint = self._desk.person, self._desk.joint
-        if person is not None and joint is not None:
-            self.set_visibility(person, joint, ABSENT)
+        """Mark the selected joints absent; without a joint delete the person."""
+        person, joints = self._desk.person, self._desk.selection.joints
+        if person is not None and joints:
+            self.set_visibility(person, joints, ABSENT)
         else:
             self.delete_person()
 
@@ -294,14 +319,13 @@ class Hand:
             self._desk.apply(edits.SwapSides(media, frame, person.key))
 
     def swap_joint(self) -> None:
-        """Swap the selected joint with its counterpart on the other side."""
+        """Swap the selected joints with their counterparts on the other side."""
         from poseviewer.project import edits
 
         chosen = self._joint()
         if chosen is not None:
-            person, joint = chosen
             media, frame = self._desk.place()
-            self._desk.apply(edits.SwapSides(media, frame, person.key, (joint,)))
+            self._desk.apply(edits.SwapSides(media, frame, chosen[0].key, self._desk.selection.joints))
 
     def interpolate(self) -> None:
         """Fill the frames between two corrections of the selected person, or of everybody if nobody is selected."""
@@ -424,6 +448,14 @@ class Hand:
         else:
             edit = edits.ReplacePose(media, frame, person_key, keypoints.tolist(), visibility.tolist(), box.tolist())
         return self._desk.apply(edit)
+
+
+def moved_joints(person: Person, joints: Sequence[int], way: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Return the ``(K, 2)`` keypoints of a person with those of ``joints`` that are there moved by ``way`` pixels."""
+    keypoints = np.array(person.pose.keypoints, dtype=np.float32)
+    there = [joint for joint in joints if person.visibility[joint] != ABSENT]
+    keypoints[there] += way.astype(np.float32)
+    return keypoints
 
 
 def filled_words(first: int, last: int, people: int) -> str:

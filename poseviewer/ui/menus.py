@@ -137,10 +137,16 @@ def step_words(name: str) -> str:
     first, _, rest = name.partition(" ")
     joint, _, state = rest.rpartition(" ")
     if first == "Mark" and joint:
-        return tr("Mark {joint} {state}", joint=tr(joint), state=tr(state))
+        return tr("Mark {joint} {state}", joint=_joint_words(joint), state=tr(state))
     if first == "Move" and rest:
-        return tr("Move {joint}", joint=tr(rest))
+        return tr("Move {joint}", joint=_joint_words(rest))
     return tr(name)
+
+
+def _joint_words(joint: str) -> str:
+    """Return a joint's name, or "3 joints", in the window's language."""
+    number, _, rest = joint.partition(" ")
+    return tr("{n} joints", n=number) if rest == "joints" and number.isdigit() else tr(joint)
 
 
 def tip(entry: Action) -> str:

@@ -211,7 +211,8 @@ class StatusBar(QStatusBar):
         if desk.person is not None:
             words.append(tr("person {n}", n=desk.person_number(desk.person.key)))
             if desk.joint is not None:
-                words.append(tr(desk.skeleton.joints[desk.joint]))
+                more = f" +{len(desk.selection.more)}" if desk.selection.more else ""
+                words.append(tr(desk.skeleton.joints[desk.joint]) + more)
         self._set(self._chosen, " · ".join(words))
         kind = "video" if info.kind == "video" else "picture"
         self._icon.setPixmap(pixmap(kind, theme.current().text("t2"), 16, self.devicePixelRatioF()))

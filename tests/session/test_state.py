@@ -38,3 +38,20 @@ def test_the_range_is_clipped_to_the_media():
     session.play(first=8, last=2)
     assert session.playhead.span(10) == (8, 8)
     assert session.playhead.span(0) == (0, 0)
+
+
+def test_another_joint_is_selected_alone_and_no_joint_leaves_all():
+    session = Session()
+    session.select(person="p1", joint=4, more=frozenset({2, 4, 9}))
+    assert session.selection.joints == (2, 4, 9)
+    assert session.selection.more == frozenset({2, 9})
+    session.select(frame=7)
+    assert session.selection.joints == (2, 4, 9)
+    session.select(joint=4)
+    assert session.selection.joints == (2, 4, 9)
+    session.select(joint=2)
+    assert session.selection.joints == (2,)
+    session.select(joint=2, more={5})
+    session.select(joint=None)
+    assert session.selection.joints == ()
+    assert session.selection.more == frozenset()

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QScrollBar
 from poseviewer.core.values import ABSENT, VISIBLE, Person
 from poseviewer.ui.canvas.paint import Part
 from poseviewer.ui.canvas.place import screen_points, to_picture
+from poseviewer.ui.hand import moved_joints
 from poseviewer.ui.parts import Peak
 from poseviewer.ui.text import tr
 
@@ -162,6 +163,88 @@ class BodyDrag(Drag):
     def words(self) -> list[Part]:
         """Return the way gone."""
         return [Part(f"{signed(self.way[0])}, {signed(self.way[1])}", strong=True)]
+
+
+class JointsDrag(Drag):
+    """Moves the selected joints of a person together.
+
+    Args:
+        canvas, press: as for every drag.
+        person: whose.
+        joints: which.
+        joint: the one that was pressed, whose place the loupe shows.
+    """
+
+    precise = True
+
+    def __init__(self, canvas: DragCanvas, press: QPointF, person: Person, joints: tuple[int, ...], joint: int) -> None:
+        super().__init__(canvas, press)
+        self.person, self.joints, self.joint = person, joints, joint
+        self.way = np.zeros(2)
+
+    def move(self, scene: QPointF, *, free: bool) -> None:
+        """Follow the pointer."""
+        self.way = self._way(scene)
+        pose = replace(self.person.pose, keypoints=moved_joints(self.person, self.joints, self.way))
+        self.shown = replace(self.person, pose=pose)
+
+    def finish(self) -> None:
+        """Move the joints."""
+        self.canvas.desk.hand.move_joints(self.person, self.joints, float(self.way[0]), float(self.way[1]))
+
+    def words(self) -> list[Part]:
+        """Return the way gone."""
+        return [Part(f"{signed(self.way[0])}, {signed(self.way[1])}", strong=True)]
+
+    def place(self) -> tuple[float, float] | None:
+        """Return where the pressed joint is now."""
+        x, y = (self.person.pose.keypoints[self.joint] + self.way).tolist()
+        return x, y
+
+
+class BandDrag(Drag):
+    """Draws a rectangle; the joints in it are selected: the selected person's, else of who has most of them inside.
+
+    Attributes:
+        person: key of whose joints are inside, or None for nobody's.
+        members: the joints inside.
+    """
+
+    def __init__(self, canvas: DragCanvas, press: QPointF) -> None:
+        super().__init__(canvas, press)
+        self.person: str | None = None
+        self.members: frozenset[int] = frozenset()
+
+    def move(self, scene: QPointF, *, free: bool) -> None:
+        """Follow the pointer with one corner."""
+        corners = np.array([to_picture(self.press), to_picture(scene)])
+        self.box = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+        desk = self.canvas.desk
+        people = [desk.person] if desk.person is not None else list(desk.people)
+        inside = {person.key: self._inside(person) for person in people if person is not None}
+        self.person = max(inside, key=lambda key: len(inside[key]), default=None)
+        self.members = inside.get(self.person, frozenset()) if self.person is not None else frozenset()
+
+    def _inside(self, person: Person) -> frozenset[int]:
+        if self.box is None:
+            return frozenset()
+        points = person.pose.keypoints
+        inside = ((points >= self.box[:2]) & (points <= self.box[2:])).all(axis=-1) & (person.visibility != ABSENT)
+        return frozenset(np.flatnonzero(inside).tolist())
+
+    def finish(self) -> None:
+        """Select the joints; an empty rectangle leaves them."""
+        desk = self.canvas.desk
+        if self.person is None or not self.members:
+            desk.select(joint=None)
+            return
+        joint = desk.joint if desk.joint in self.members else min(self.members)
+        desk.select(person=self.person, joint=joint, more=self.members)
+
+    def words(self) -> list[Part]:
+        """Return how many joints are inside."""
+        count = len(self.members)
+        return [Part(tr("1 joint") if count == 1 else tr("{n} joints", n=count), strong=True)] if count else []
 
 
 class BoxDrag(Drag):

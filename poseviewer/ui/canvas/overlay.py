@@ -14,7 +14,7 @@ from poseviewer.core.drawing import strengths
 from poseviewer.core.values import ABSENT, Person
 from poseviewer.ui import theme
 from poseviewer.ui.canvas import hit, labels, paint
-from poseviewer.ui.canvas.drags import LEAST_PEAK, Drag, DragCanvas, JointDrag
+from poseviewer.ui.canvas.drags import LEAST_PEAK, BandDrag, BoxDrag, Drag, DragCanvas, JointDrag
 from poseviewer.ui.canvas.loupe import loupe_rect, paint_loupe
 from poseviewer.ui.canvas.paint import Figure, Part
 from poseviewer.ui.canvas.picture import PictureItem
@@ -148,7 +148,23 @@ class Overlay(QGraphicsItem):
             ghost,
             moved,
             strengths(person.pose.scores) if person.state == "predicted" and desk.display.fade else None,
+            self._members(person) if selected else frozenset(),
         )
+
+    def _members(self, person: Person) -> frozenset[int]:
+        """Return the joints that are selected beside the first: those in the rectangle while one is drawn."""
+        drag = self._canvas.drag
+        if isinstance(drag, BandDrag):
+            return drag.members if drag.person == person.key else frozenset()
+        return self._canvas.desk.selection.more
+
+    def _joint_parts(self, person: Person, joint: int) -> list[Part]:
+        """Return the name of a joint; of the selected one also how many more there are."""
+        desk = self._canvas.desk
+        parts = labels.joint_parts(person, joint, desk.skeleton)
+        if desk.selection.more and joint == desk.joint and person.key == desk.selection.person:
+            parts.append(Part(f"+{len(desk.selection.more)}", strong=True))
+        return parts
 
     def _paint_person(self, painter: QPainter, person: Person, *, selected: bool) -> None:
         desk = self._canvas.desk
@@ -158,7 +174,7 @@ class Overlay(QGraphicsItem):
     def _paint_chosen(self, painter: QPainter, person: Person) -> None:
         desk = self._canvas.desk
         drag = self._canvas.drag
-        box = drag.box if drag is not None and drag.box is not None else person.pose.box
+        box = drag.box if isinstance(drag, BoxDrag) and drag.box is not None else person.pose.box
         if desk.display.boxes:
             paint.paint_corners(painter, screen_box(box, self._view))
         if not desk.display.skeleton:
@@ -255,7 +271,7 @@ class Overlay(QGraphicsItem):
             return
         rect = self._name_rect(person, joint)
         if rect is not None:
-            paint.paint_pill(painter, rect, labels.joint_parts(person, joint, desk.skeleton))
+            paint.paint_pill(painter, rect, self._joint_parts(person, joint))
 
     def _name_rect(self, person: Person, joint: int) -> QRectF | None:
         """Return where the name of a joint goes, or None while the joint is out of sight."""
@@ -267,7 +283,7 @@ class Overlay(QGraphicsItem):
             for index, place in enumerate(person.pose.keypoints.tolist())
             if person.visibility[index] != ABSENT
         ]
-        size = paint.pill_size(labels.joint_parts(person, joint, self._canvas.desk.skeleton))
+        size = paint.pill_size(self._joint_parts(person, joint))
         return labels.place_beside(at, size, self._area, self._bars, joints)
 
     # --- boxes, crop, loupe, badge ---

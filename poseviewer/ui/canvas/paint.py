@@ -53,6 +53,7 @@ class Figure:
         hovered, chosen: joint under the pointer, selected joint, or None.
         ghost: ``(K, 2)`` screen px of the prediction beneath a correction, or None.
         moved: ``(K,)`` which joints are farther than 2 picture px from the prediction.
+        members: joints that are selected beside the chosen one.
         strengths: ``(K,)`` of :func:`poseviewer.core.drawing.strengths`, or None where nothing is in doubt.
     """
 
@@ -65,12 +66,13 @@ class Figure:
     ghost: Points | None = None
     moved: npt.NDArray[np.bool_] | None = None
     strengths: npt.NDArray[np.float64] | None = None
+    members: frozenset[int] = frozenset()
 
     def strength(self, *joints: int) -> float:
         """Return how strongly what hangs on ``joints`` is painted: as its weakest end, wholly under the hand."""
         if self.strengths is None:
             return 1.0
-        if len(joints) == 1 and joints[0] in (self.hovered, self.chosen):
+        if len(joints) == 1 and (joints[0] in (self.hovered, self.chosen) or joints[0] in self.members):
             return 1.0
         return float(self.strengths[list(joints)].min())
 
@@ -86,6 +88,8 @@ def paint_figure(painter: QPainter, figure: Figure, skeleton: Skeleton, colour_b
         _paint_ghost(painter, figure, skeleton)
     _paint_limbs(painter, figure, skeleton, look, colour_by)
     _paint_joints(painter, figure, skeleton, look, colour_by)
+    for joint in figure.members if figure.selected else ():
+        _ring(painter, QPointF(*figure.points[joint].tolist()), look.joint + 3, width=1.4)
     if figure.chosen is not None and figure.selected:
         _ring(painter, QPointF(*figure.points[figure.chosen].tolist()), look.joint + 5)
 
@@ -281,13 +285,10 @@ def shape(painter: QPainter, at: QPointF, radius: float, side: str) -> None:
     painter.fillPath(path, painter.brush())
 
 
-def _ring(painter: QPainter, at: QPointF, radius: float) -> None:
+def _ring(painter: QPainter, at: QPointF, radius: float, width: float = 2.0) -> None:
     painter.setBrush(Qt.BrushStyle.NoBrush)
-    for colour, width in (
-        (theme.data_colour("halo", HALO_ALPHA), 2.0 + 2 * HALO),
-        (theme.data_colour("mark"), 2.0),
-    ):
-        painter.setPen(QPen(colour, width))
+    for colour, wide in ((theme.data_colour("halo", HALO_ALPHA), width + 2 * HALO), (theme.data_colour("mark"), width)):
+        painter.setPen(QPen(colour, wide))
         painter.drawEllipse(at, radius, radius)
 
 

@@ -27,7 +27,7 @@ from poseviewer.core.values import ABSENT, CropEvidence, Person
 from poseviewer.ui import theme
 from poseviewer.ui.canvas import hit, labels
 from poseviewer.ui.canvas.bars import Bar, DisplayBar, LegendBar, ZoomBar
-from poseviewer.ui.canvas.drags import START_PX, BodyDrag, BoxDrag, Drag, JointDrag, PanDrag
+from poseviewer.ui.canvas.drags import START_PX, BandDrag, BodyDrag, BoxDrag, Drag, JointDrag, JointsDrag, PanDrag
 from poseviewer.ui.canvas.heat import HeatItem
 from poseviewer.ui.canvas.overlay import Overlay
 from poseviewer.ui.canvas.picture import PictureItem
@@ -66,6 +66,7 @@ class Canvas(QGraphicsView):
         self.waiting_box: npt.NDArray[np.float64] | None = None
         self.box_mode = False
         self.focus_shown = False
+        self._was_chosen = False
         self._pressed: tuple[QPointF, hit.Hit | None, Qt.KeyboardModifier] | None = None
         self._fitted = True
         self._trail: tuple[tuple[object, ...], tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]] | None = None
@@ -396,12 +397,23 @@ class Canvas(QGraphicsView):
         if event.button() != Qt.MouseButton.LeftButton or self.drag is not None:
             return
         self._pressed = (at, found, event.modifiers())
-        placing = self.placing() is not None and (found is None or found.kind != "joint")
-        if found is not None and not self.box_mode and not placing:
-            if found.kind == "joint":
-                self.desk.select(person=found.person, joint=found.joint)
-            else:
-                self.desk.select(person=found.person)
+        self._select_pressed(found, several=bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
+
+    def _select_pressed(self, found: hit.Hit | None, *, several: bool) -> None:
+        """Select what was pressed; a joint beside the selected ones for ``several``, and one of them without leaving
+        the others: they may be about to be moved together."""
+        chosen = self.desk.selection
+        joint = found.joint if found is not None and found.kind == "joint" else None
+        placing = self.placing() is not None and joint is None
+        self._was_chosen = found is not None and found.person == chosen.person and joint in chosen.joints
+        if found is None or self.box_mode or placing or (several and joint is None):
+            return
+        if joint is None:
+            self.desk.select(person=found.person)
+        elif found.person == chosen.person and (several or joint in chosen.joints):
+            self.desk.select(joint=joint, more=frozenset(chosen.joints))
+        else:
+            self.desk.select(person=found.person, joint=joint)
 
     def _right(self, found: hit.Hit | None) -> None:
         if found is None or found.kind != "joint":
@@ -434,12 +446,17 @@ class Canvas(QGraphicsView):
         scene = self.mapToSceneF(at)
         if self.box_mode:
             return BoxDrag(self, scene)
+        if modifiers & Qt.KeyboardModifier.ShiftModifier and (found is None or found.kind != "joint"):
+            return BandDrag(self, scene)
         person = self.desk.person_by_key(found.person) if found is not None else None
         if person is None or found is None or not self.desk.may_edit():
             return PanDrag(self, scene, at)
         if modifiers & Qt.KeyboardModifier.AltModifier:
             return BodyDrag(self, scene, person)
         if found.kind == "joint" and found.joint is not None:
+            chosen = self.desk.selection
+            if chosen.more and chosen.person == person.key:
+                return JointsDrag(self, scene, person, chosen.joints, found.joint)
             return JointDrag(self, scene, person, found.joint)
         if found.kind == "handle":
             return BoxDrag(self, scene, person, found.corner)
@@ -460,19 +477,32 @@ class Canvas(QGraphicsView):
             if isinstance(drag, BoxDrag):
                 self.set_box_mode(on=False)
         elif pressed is not None:
-            self._click(pressed[0], pressed[1])
+            self._click(*pressed)
         self._rehover()
         self.viewport().update()
 
-    def _click(self, at: QPointF, found: hit.Hit | None) -> None:
+    def _click(self, at: QPointF, found: hit.Hit | None, modifiers: Qt.KeyboardModifier) -> None:
         placing = self.placing()
-        if placing is not None and (found is None or found.kind != "joint"):
+        several = bool(modifiers & Qt.KeyboardModifier.ShiftModifier)
+        if found is not None and found.kind == "joint" and self.desk.selection.more:
+            self._click_one_of_several(found.joint, several=several)
+        elif several:
+            return
+        elif placing is not None and (found is None or found.kind != "joint"):
             person, joint = placing
             x, y = to_picture(self.mapToSceneF(at))
             if self.desk.hand.move_joint(person, joint, x, y):
                 self._advance(joint)
         elif found is None and not self.box_mode:
             self.desk.select(person=None, joint=None)
+
+    def _click_one_of_several(self, joint: int | None, *, several: bool) -> None:
+        """Without a drag, a press takes a joint out that was one of several, or leaves all others."""
+        if not several:
+            self.desk.select(joint=joint, more=frozenset())
+        elif self._was_chosen:
+            rest = [one for one in self.desk.selection.joints if one != joint]
+            self.desk.select(joint=rest[0], more=frozenset(rest))
 
     def placing(self) -> tuple[Person, int] | None:
         """Return the chosen absent joint that a click would place, or None."""
@@ -564,6 +594,8 @@ class Canvas(QGraphicsView):
                 words.append(tr(self.desk.skeleton.joints[joint]))
                 words.append(f"{float(person.pose.scores[joint]):.2f}")
                 words.append(labels.visibility_word(int(person.visibility[joint])))
+                if more := self.desk.selection.more:
+                    words.append(tr("and {n} more", n=len(more)))
         text = ", ".join(words)
         if text != self.accessibleDescription():
             self.setAccessibleDescription(text)

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QModelIndex, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtCore import QItemSelectionModel, QModelIndex, QPointF, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QResizeEvent
 from PySide6.QtWidgets import (
+    QAbstractItemView,
     QHeaderView,
     QStackedLayout,
     QStyle,
@@ -243,6 +244,7 @@ class JointsTable(RowsTable):
 
     def __init__(self) -> None:
         super().__init__(tr("Joints"), ROW)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.setItemDelegate(JointDelegate(self))
 
     def lay_out_columns(self) -> None:
@@ -280,7 +282,7 @@ class JointsPanel(Panel):
         self.table = JointsTable()
         self.table.setModel(self.model)
         self.table.lay_out_columns()
-        self.table.selectionModel().currentRowChanged.connect(self._chosen)
+        self.table.selectionModel().selectionChanged.connect(self._chosen)
         self.table.clicked.connect(self._clicked)
         self.whose = Label("", token="t2")
         self.filter = Segments(tr("Joints"), (("all", tr("All")), ("doubtful", tr("Doubtful"))))
@@ -363,6 +365,10 @@ class JointsPanel(Panel):
         place = self.model.place_of(desk.joint)
         if place >= 0:
             self.table.setCurrentIndex(self.model.index(place, JOINT))
+            add = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
+            for more in desk.selection.more:
+                if (place := self.model.place_of(more)) >= 0:
+                    self.table.selectionModel().select(self.model.index(place, JOINT), add)
         else:
             self.table.setCurrentIndex(QModelIndex())
             self.table.clearSelection()
@@ -402,10 +408,15 @@ class JointsPanel(Panel):
             self.desk.select(joint=None)
         self.refresh()
 
-    def _chosen(self, index: QModelIndex) -> None:
-        entry = self.model.row_at(index.row())
-        if entry is not None and not self._showing:
-            self.desk.select(joint=entry.joint)
+    def _chosen(self) -> None:
+        if self._showing:
+            return
+        rows = [self.model.row_at(index.row()) for index in self.table.selectionModel().selectedRows()]
+        joints = [entry.joint for entry in rows if entry is not None]
+        now = self.model.row_at(self.table.currentIndex().row())
+        if joints:
+            joint = now.joint if now is not None and now.joint in joints else joints[0]
+            self.desk.select(joint=joint, more=frozenset(joints))
 
     def _clicked(self, index: QModelIndex) -> None:
         entry, person = self.model.row_at(index.row()), self.desk.person
