@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,14 @@ from poseviewer.core.errors import CallError, FormatError, KnownError
 from poseviewer.core.files import write_bytes
 from poseviewer.core.geometry import keypoints_box
 from poseviewer.core.progress import JobEvent, Note, Point, Progress, ProgressMeter
+from poseviewer.core.resources import resource
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.values import ABSENT, Person
 from poseviewer.formats.coco_eval import AREA_RULE
 from poseviewer.jobs.export import PictureReader
 from poseviewer.project import ExportRow, HeldOut, MediaRow, Project, store_held_out
 from poseviewer.training.holdout import HoldOut, Spans, held_spans, is_held
+from poseviewer.training.learnt import Learnt, Span, learnt_by
 from poseviewer.training.results import CHECKPOINT, PAUSE, STOP, Comparison
 
 Json = dict[str, Any]
@@ -39,6 +41,7 @@ MOST_REMEMBERED = 200
 """Frames that nobody corrected, evenly over the media: enough to remember by."""
 POLL_S = 0.5
 TRAIN, REMEMBER, HELD = "train.json", "remember.json", "held.json"
+BUNDLED = "weights/estimator.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +73,16 @@ class _Shown:
     part: str
 
 
-def take_snapshot(project: Project, folder: Path, hold_out: HoldOut) -> Generator[JobEvent, None, Snapshot]:
+def take_snapshot(
+    project: Project, folder: Path, hold_out: HoldOut, learnt: Learnt | None = None
+) -> Generator[JobEvent, None, Snapshot]:
     """Write what a training needs to know of a project; the held-out spans stay with the project, for its exports.
+
+    Args:
+        project: only its list of held-out frames changes.
+        folder: where to.
+        hold_out: which frames are measured instead.
+        learnt: by the starting weights; other frames are held out, as long as there are any.
 
     Raises:
         FormatError: nobody is corrected.
@@ -79,8 +90,9 @@ def take_snapshot(project: Project, folder: Path, hold_out: HoldOut) -> Generato
     """
     media = {row.id: row for row in project.media_list()}
     names = unique_names(media.values())
+    marks = {number: row.info.fingerprint for number, row in media.items()}
     corrected = [row for row in project.export_rows("corrections") if row.people]
-    spans = _spans(corrected, names, hold_out)
+    spans = _spans(corrected, names, hold_out, {number: (learnt or {}).get(mark, ()) for number, mark in marks.items()})
     shown = list(_chosen(project, corrected, names, spans))
     if all(row.part == REMEMBER for row in shown):
         raise FormatError(
@@ -96,7 +108,7 @@ def take_snapshot(project: Project, folder: Path, hold_out: HoldOut) -> Generato
         counts[part] = (len({(row.media, row.frame) for row in rows}), sum(len(row.people) for row in rows))
         (folder / part).unlink(missing_ok=True)
         if rows:
-            write_bytes(folder / part, msgspec.json.encode(_dataset(rows, names, project.skeleton)))
+            write_bytes(folder / part, msgspec.json.encode(_dataset(rows, names, marks, project.skeleton)))
     held = ((number, *span) for number, name in names.items() for span in spans.get(name, ()))
     store_held_out(project, HeldOut(tuple(held)))
     return Snapshot(folder, *counts[TRAIN], *counts[HELD], counts[REMEMBER][1])
@@ -117,11 +129,16 @@ def corrected_counts(project: Project) -> dict[str, int]:
     return {name: count for number, name in names.items() if (count := len(project.corrected_frames(number)))}
 
 
-def _spans(corrected: Sequence[ExportRow], names: dict[int, str], hold_out: HoldOut) -> Spans:
+def _spans(
+    corrected: Sequence[ExportRow], names: dict[int, str], hold_out: HoldOut, learnt: Mapping[int, Sequence[Span]]
+) -> Spans:
     labelled: dict[str, set[int]] = {}
+    known: dict[str, set[int]] = {}
     for row in corrected:
         labelled.setdefault(names[row.media], set()).add(row.frame)
-    return held_spans(hold_out, labelled)
+        if any(first <= row.frame <= last for first, last in learnt[row.media]):
+            known.setdefault(names[row.media], set()).add(row.frame)
+    return held_spans(hold_out, labelled, known)
 
 
 def _chosen(
@@ -164,11 +181,17 @@ def _picture(media: int, frame: int) -> str:
     return f"{media:03d}_{frame:06d}.png"
 
 
-def _dataset(rows: Sequence[_Shown], names: dict[int, str], kit: Skeleton) -> Json:
+def _dataset(rows: Sequence[_Shown], names: dict[int, str], marks: dict[int, str], kit: Skeleton) -> Json:
     places = sorted({(row.media, row.frame) for row in rows})
     ids = {place: number for number, place in enumerate(places, start=1)}
     images = [
-        {"id": ids[media, frame], "file_name": _picture(media, frame), "media": names[media], "frame_index": frame}
+        {
+            "id": ids[media, frame],
+            "file_name": _picture(media, frame),
+            "media": names[media],
+            "media_fingerprint": marks[media],
+            "frame_index": frame,
+        }
         for media, frame in places
     ]
     annotations: list[Json] = []
@@ -249,12 +272,13 @@ def retrain_project(project: Project | None, order: RetrainOrder) -> Generator[J
 def _retrain_project(project: Project | None, order: RetrainOrder) -> Generator[JobEvent, None, RetrainOutcome]:
     folders: list[Path] = []
     snapshots = order.out / "snapshot"
+    learnt = learnt_by(Path(order.weights) if order.weights else resource(BUNDLED))
     if project is not None:
         yield Note("Taking a snapshot of the corrections.")
-        folders.append((yield from take_snapshot(project, snapshots / "1", order.hold_out)).folder)
+        folders.append((yield from take_snapshot(project, snapshots / "1", order.hold_out, learnt)).folder)
     for number, path in enumerate(order.others, start=2):
         with Project.open(path) as other:
-            taken = yield from take_snapshot(other, snapshots / str(number), order.hold_out)
+            taken = yield from take_snapshot(other, snapshots / str(number), order.hold_out, learnt)
         folders.append(taken.folder)
     if not folders:
         raise CallError("Name at least one project to learn from.")

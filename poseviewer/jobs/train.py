@@ -16,16 +16,16 @@ from poseviewer.core.errors import CallError, FormatError, KnownError
 from poseviewer.core.progress import JobEvent, Note
 from poseviewer.core.resources import resource
 from poseviewer.core.skeleton import Skeleton
-from poseviewer.jobs.retrain import HELD, REMEMBER, TRAIN, RetrainOutcome, take_snapshot
+from poseviewer.jobs.retrain import BUNDLED, HELD, REMEMBER, TRAIN, RetrainOutcome, take_snapshot
 from poseviewer.project import Project
 from poseviewer.training.holdout import check_named, parse_hold_out, split_people
+from poseviewer.training.learnt import already_learnt, learnt_by
 from poseviewer.training.results import CHECKPOINT
 
 if TYPE_CHECKING:
     from poseviewer.training.datasets import Annotation
     from poseviewer.training.retraining import RetrainConfig, RetrainData
 
-BUNDLED = "weights/estimator.safetensors"
 PROJECT_SUFFIX = ".poseproj"
 
 
@@ -178,7 +178,7 @@ def _config(order: TrainOrder, device: str) -> RetrainConfig:
         seed=order.seed,
     )
     return RetrainConfig(
-        weights=Path(order.start) if order.start else resource(BUNDLED),
+        weights=start_of(order),
         out=Path(order.out),
         loop=loop,
         batch=order.batch,
@@ -191,12 +191,18 @@ def _config(order: TrainOrder, device: str) -> RetrainConfig:
     )
 
 
+def start_of(order: TrainOrder) -> Path:
+    """The weights to begin with."""
+    return Path(order.start) if order.start else resource(BUNDLED)
+
+
 def _snapshots(order: TrainOrder) -> Generator[JobEvent, None, None]:
     """Read the projects' corrections, each into a folder of its own."""
     for name in order.data:
         if Path(name).suffix == PROJECT_SUFFIX:
             with Project.open(name) as project:
-                yield from take_snapshot(project, _snapshot_folder(order, name), parse_hold_out(order.hold_out))
+                folder, hold_out = _snapshot_folder(order, name), parse_hold_out(order.hold_out)
+                yield from take_snapshot(project, folder, hold_out, learnt_by(start_of(order)))
 
 
 def _snapshot_folder(order: TrainOrder, project: str) -> Path:
@@ -228,7 +234,8 @@ def read_data(order: TrainOrder, shape: Skeleton) -> RetrainData:
                 loose[-1] += _people(file, shape)
     hold_out = parse_hold_out(order.hold_out)
     check_named(hold_out, {person.media for person in (*chain(*corrected), *held, *chain(*loose))})
-    kept, away = split_people(list(chain(*loose)), hold_out)
+    everybody = list(chain(*loose))
+    kept, away = split_people(everybody, hold_out, already_learnt(learnt_by(start_of(order)), everybody))
     learnt = {id(person) for person in kept}
     people_of = [[*own, *(p for p in more if id(p) in learnt)] for own, more in zip(corrected, loose, strict=True)]
     shares = shares_of(order, [len(people) for people in people_of])

@@ -32,6 +32,8 @@ class EstimatorHeader(msgspec.Struct, frozen=True):
         network: what it is made of, a value of its family's configuration type.
         localiser: of the spatial transformer, where there is one.
         kind: "estimator".
+        learnt: frames that retrainings learnt: a media's content fingerprint, or a mark of a picture, to spans (first,
+            last), both included; nobody measures a later retraining on them.
     """
 
     spec: EstimatorSpec
@@ -41,6 +43,7 @@ class EstimatorHeader(msgspec.Struct, frozen=True):
     version: int = 1
     licence: str = ""
     note: str = ""
+    learnt: dict[str, tuple[tuple[int, int], ...]] = {}
 
 
 def decode_header(text: str, path: Path) -> tuple[EstimatorHeader, Family]:

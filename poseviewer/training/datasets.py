@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -65,6 +65,7 @@ class Annotation:
         joints: ``(K, 3)`` x, y, visibility.
         extra: the file's other fields.
         media, frame: which frame of which media the picture is, where the file says so ("" and None elsewhere).
+        mark: content fingerprint of that media, likewise.
         size_wh: of the picture, where the file says so.
     """
 
@@ -77,6 +78,7 @@ class Annotation:
     media: str = ""
     frame: int | None = None
     size_wh: tuple[int, int] | None = None
+    mark: str = ""
 
 
 def read_annotations(file: Path, images: Path, target: Skeleton) -> list[Annotation]:
@@ -91,7 +93,8 @@ def read_annotations(file: Path, images: Path, target: Skeleton) -> list[Annotat
     try:
         data = msgspec.json.decode(file.read_bytes())
         layout = _layout(data, target)
-        pictures = {i["id"]: (inside(images, i["file_name"], file=file), i) for i in data["images"]}
+        marks = _media_marks(data)
+        pictures = {i["id"]: (inside(images, i["file_name"], file=file), {**marks(i), **i}) for i in data["images"]}
         people = [a for a in data["annotations"] if not a.get("iscrowd", 0)]
         found = [_annotation(a, *pictures[a["image_id"]], layout) for a in people]
     except OSError as error:
@@ -291,7 +294,21 @@ def _annotation(raw: dict[str, Any], image: Path, about: dict[str, Any], layout:
         str(about.get("media", "")),
         None if frame is None else int(frame),
         size,
+        str(about.get("media_fingerprint", "")),
     )
+
+
+def _media_marks(data: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Says of an image the fingerprint of its media; an export lists these once, by name."""
+    about = data.get("info")
+    listed = about.get("media") if isinstance(about, dict) else None
+    media = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
+    names = [str(one.get("name", "")) for one in media]
+    # Of two media of one name nobody knows which is meant.
+    known = {
+        name: str(one.get("fingerprint", "")) for name, one in zip(names, media, strict=True) if names.count(name) == 1
+    }
+    return lambda image: {"media_fingerprint": known.get(str(image.get("media", "")), "")}
 
 
 def confident_joints(person: Annotation, target: Skeleton) -> Annotation:

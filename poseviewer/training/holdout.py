@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -77,12 +77,16 @@ def check_named(hold_out: HoldOut, known: Iterable[str]) -> None:
         raise CallError(f"There is no media {unknown[0]} with labelled frames to hold out; there are: {words}.")
 
 
-def held_spans(hold_out: HoldOut, labelled: Mapping[str, Iterable[int]]) -> Spans:
+def held_spans(
+    hold_out: HoldOut, labelled: Mapping[str, Iterable[int]], learnt: Mapping[str, Iterable[int]] | None = None
+) -> Spans:
     """The held-out frames of every media.
 
     Args:
         hold_out: what is wanted; media that are not in `labelled` may be another project's.
         labelled: media name to the numbers of its labelled frames.
+        learnt: media name to those of them that the starting weights have learnt already. A share of the last frames is
+            taken from the others, as long as there are any; what is held out by name is held out.
     """
     found: dict[str, tuple[tuple[int, int], ...]] = {}
     for name, frames in labelled.items():
@@ -90,12 +94,31 @@ def held_spans(hold_out: HoldOut, labelled: Mapping[str, Iterable[int]]) -> Span
         if name in hold_out.media:
             spans.append(EVERYTHING)
         order = sorted(set(frames))
-        count = min(max(round(hold_out.last * len(order)), 1), len(order) - 1) if hold_out.last > 0 else 0
+        known = set((learnt or {}).get(name, ()))
+        fresh = [frame for frame in order if frame not in known]
+        if not fresh:
+            fresh, known = order, set()
+        count = min(_count(hold_out, len(order)), len(fresh))
         if count > 0:
-            spans.append((order[-count], EVERYTHING[1]))
+            spans += _without((fresh[-count], EVERYTHING[1]), known)
         if spans:
             found[name] = tuple(spans)
     return found
+
+
+def _count(hold_out: HoldOut, there: int) -> int:
+    """How many of the frames or pictures that are there are held out: one at least, and never all."""
+    return max(min(max(round(hold_out.last * there), 1), there - 1), 0) if hold_out.last > 0 else 0
+
+
+def _without(span: tuple[int, int], frames: Iterable[int]) -> list[tuple[int, int]]:
+    """What is left of a span without some frames, as spans."""
+    first, last = span
+    found: list[tuple[int, int]] = []
+    for frame in sorted(frame for frame in frames if first <= frame <= last):
+        found.append((first, frame - 1))
+        first = frame + 1
+    return [part for part in (*found, (first, last)) if part[0] <= part[1]]
 
 
 def is_held(spans: Spans, media: str, frame: int) -> bool:
@@ -103,16 +126,27 @@ def is_held(spans: Spans, media: str, frame: int) -> bool:
     return any(first <= frame <= last for first, last in spans.get(media, ()))
 
 
-def split_people(people: Sequence[Annotation], hold_out: HoldOut) -> tuple[list[Annotation], list[Annotation]]:
-    """People to learn from and people to measure on; pictures without a media are split by their names."""
+def split_people(
+    people: Sequence[Annotation], hold_out: HoldOut, learnt: Container[Path] = ()
+) -> tuple[list[Annotation], list[Annotation]]:
+    """People to learn from and people to measure on; pictures without a media are split by their names.
+
+    Args:
+        people: of any number of data sets.
+        hold_out: what is wanted.
+        learnt: pictures that the starting weights have learnt already; others are held out, as long as there are any.
+    """
     labelled: dict[str, set[int]] = {}
+    known: dict[str, set[int]] = {}
     for person in people:
         if person.media and person.frame is not None:
             labelled.setdefault(person.media, set()).add(person.frame)
-    spans = held_spans(hold_out, labelled)
+            if person.image in learnt:
+                known.setdefault(person.media, set()).add(person.frame)
+    spans = held_spans(hold_out, labelled, known)
     loose = sorted({p.image for p in people if not p.media or p.frame is None}, key=_mixed)
-    count = min(max(round(hold_out.last * len(loose)), 1), len(loose) - 1) if hold_out.last > 0 else 0
-    away = set(loose[: max(count, 0)])
+    fresh = [image for image in loose if image not in learnt] or loose
+    away = set(fresh[: _count(hold_out, len(loose))])
     kept: list[Annotation] = []
     held: list[Annotation] = []
     for person in people:

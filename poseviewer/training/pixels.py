@@ -71,9 +71,10 @@ def _named(path: Path) -> str:
 def check_pictures(images: Iterable[Path]) -> None:
     """Refuse pictures that are not there, before the others are decoded; raises MediaError."""
     missing = sorted(path for path in images if not path.is_file())
+    if len(missing) > 1:
+        raise MediaError(f"The picture {missing[0]} is missing, one of {len(missing)}.", file=missing[0])
     if missing:
-        more = f", one of {len(missing)}" if missing[1:] else ""
-        raise MediaError(f"The picture {missing[0]} is missing{more}.", file=missing[0])
+        raise MediaError(f"The picture {missing[0]} is missing.", file=missing[0])
 
 
 def read_picture(path: Path) -> Pixels:

@@ -27,7 +27,8 @@ BORDER = 3
 LEAST_SIDE = 2
 LEAST_OF_GAUSSIAN = 10
 """Persons that each Gaussian of a mixture needs."""
-LEAST_VARIANCE = 1e-6
+LEAST_VARIANCE = 1e-4
+"""A hundredth of a box: a Gaussian of one person alone would repeat that person's error exactly."""
 SETTLED = 1e-6
 """A fit ends when the mean log density grows by less."""
 

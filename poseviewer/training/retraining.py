@@ -30,6 +30,7 @@ from poseviewer.training.augment import AugmentConfig
 from poseviewer.training.batches import Batch, Mixture, ahead
 from poseviewer.training.comparison import Held, compare
 from poseviewer.training.datasets import Annotation, PersonSet, gather
+from poseviewer.training.learnt import Span, already_learnt, with_learnt
 from poseviewer.training.loop import Every, Hook, Learner, LoopConfig, PauseFile, Save, StopFile, run
 from poseviewer.training.metrics import Metrics
 from poseviewer.training.objectives import Distilled, SikrObjective, joint_weights, natural_objective
@@ -407,13 +408,20 @@ def _finish(
         ranks.wait_for_all()
         return Retrained(path, None)
     note = f"retrained from {config.weights.name} on {len(data.corrected)} corrected people, {learner.seen} crops"
-    save_like(old, learner.average.module, path, note)
+    before = old.header.learnt if old.header is not None else {}
+    save_like(old, learner.average.module, path, note, with_learnt(before, data.corrected))
     comparison = None
     if data.held:
         yield Note("Measuring old and new weights on the held-out people.")
         notes = []
         if config.keep_best:
             notes.append("The moment was chosen on these very people, which flatters the figures a little.")
+        known = already_learnt(before, data.held)
+        if count := sum(person.image in known for person in data.held):
+            notes.append(
+                f"The starting weights have learnt {count} of the {len(data.held)} held-out people, so the figures "
+                "before are too good."
+            )
         comparison = compare(data.held, shape, (config.weights, old), (path, load_estimator(path)), notes)
         write_bytes(config.out / "comparison.json", msgspec.json.format(msgspec.json.encode(comparison)))
     write_bytes(path.with_suffix(".md"), _card(config, data, learner, comparison).encode())
@@ -429,13 +437,15 @@ def weights_path(config: RetrainConfig) -> Path:
     return config.out / WEIGHTS
 
 
-def save_like(source: LoadedEstimator, net: nn.Module, target: Path, note: str) -> None:
-    """Write weights with the header and the spatial transformer of those they began as."""
+def save_like(
+    source: LoadedEstimator, net: nn.Module, target: Path, note: str, learnt: dict[str, tuple[Span, ...]]
+) -> None:
+    """Write weights with the header and the spatial transformer of those they began as, and with what they learnt."""
     header = source.header
     if header is None:
         raise ValueError("weights that cannot be described are not retrained")
     said = f"{header.note}; {note}" if header.note else note
-    save_estimator(target, net.cpu(), msgspec.structs.replace(header, note=said), source.stn)
+    save_estimator(target, net.cpu(), msgspec.structs.replace(header, note=said, learnt=learnt), source.stn)
 
 
 def _share_lines(data: RetrainData) -> list[str]:

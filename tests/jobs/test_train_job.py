@@ -21,6 +21,7 @@ from poseviewer.core.errors import CallError, FormatError, KnownError, MediaErro
 from poseviewer.core.progress import Note, Point, Progress
 from poseviewer.core.skeleton import skeleton
 from poseviewer.core.values import FrameResult, Pose
+from poseviewer.jobs.export import ExportOptions, export_project
 from poseviewer.jobs.retrain import (
     RetrainOrder,
     RetrainOutcome,
@@ -34,7 +35,7 @@ from poseviewer.jobs.train import TrainOrder, shares_of, train_files
 from poseviewer.media import open_media
 from poseviewer.nets.fastpose import FastPose, FastPoseConfig, initialise
 from poseviewer.nets.weights import EstimatorHeader, EstimatorSpec, load_estimator, read_own, save_estimator
-from poseviewer.project import Project, edits
+from poseviewer.project import HeldOut, Project, edits, store_held_out
 from poseviewer.training.augment import AugmentConfig
 from poseviewer.training.batches import Mixture
 from poseviewer.training.datasets import gather, read_annotations
@@ -168,6 +169,52 @@ def test_held_out_frames_are_never_learnt_from(project: Project, tmp_path: Path)
     whole = drive(take_snapshot(project, tmp_path / "c", HoldOut(last=0.0, media=(name,))))
     assert (whole.frames, whole.held_frames, whole.remembered) == (0, len(CORRECTED), 0)
     assert not (tmp_path / "c" / "train.json").exists()
+
+
+def frames_in(file: Path) -> set[int]:
+    return {image["frame_index"] for image in json.loads(file.read_text())["images"]}
+
+
+def test_a_second_retraining_is_not_measured_on_what_the_first_learnt(
+    world: dict[str, Path], project: Project, tmp_path: Path
+) -> None:
+    project.close()
+    first = drive(train_files(order_for(world, str(project.path), tmp_path / "one", hold_out=())))
+    held = frames_in(tmp_path / "one" / "snapshot" / "1" / "held.json")
+    assert held == set(CORRECTED[6:])
+    (mark,) = read_own(Path(first.weights))[0].learnt
+    assert dict(read_own(Path(first.weights))[0].learnt) == {mark: tuple((f, f) for f in CORRECTED[:6])}
+    assert first.comparison is not None
+    assert first.comparison.notes == ()
+    # Further corrections before and behind; those that were not learnt yet are held out, wherever they are.
+    with Project.open(project.path) as again:
+        for frame in (1, 13):
+            key = again.people(1, frame)[0].key
+            joints = tuple((float(x), float(y)) for x, y in again.people(1, frame)[0].pose.keypoints)
+            again.apply(edits.ReplacePose(1, frame, person=key, keypoints=joints, visibility=(2,) * 17))
+    order = order_for(world, str(project.path), tmp_path / "two", hold_out=("last:0.4",), start=first.weights)
+    second = drive(train_files(order))
+    assert frames_in(tmp_path / "two" / "snapshot" / "1" / "held.json") == {1, 12, 13, 14}
+    assert frames_in(tmp_path / "two" / "snapshot" / "1" / "train.json") == set(CORRECTED[:6])
+    assert second.comparison is not None
+    assert second.comparison.notes == ()
+    # Where everything was learnt, that is said.
+    order = order_for(world, str(project.path), tmp_path / "three", start=second.weights)
+    third = drive(train_files(order))
+    assert sum(b - a + 1 for a, b in read_own(Path(third.weights))[0].learnt[mark]) == 10
+    order = order_for(world, str(project.path), tmp_path / "four", hold_out=("last:0.2",), start=third.weights)
+    fourth = drive(train_files(order))
+    assert fourth.comparison is not None
+    assert [note[:54] for note in fourth.comparison.notes] == ["The starting weights have learnt 2 of the 2 held-out p"]
+    # The same by way of a data set: its pictures are known by the media that they came from.
+    with Project.open(project.path) as again:
+        store_held_out(again, HeldOut())
+    drive(export_project(project.path, tmp_path / "data", ExportOptions()))
+    order = order_for(world, str(tmp_path / "data"), tmp_path / "five", hold_out=(), start=first.weights)
+    fifth = drive(train_files(order))
+    assert fifth.comparison is not None
+    assert {worst.frame for worst in fifth.comparison.worst} == {13, 14}
+    assert fifth.comparison.notes == ()
 
 
 def test_one_projects_media_may_be_what_the_others_are_measured_on(

@@ -347,7 +347,8 @@ class RetrainResults(QWidget):
             people = tr("{people} held-out people in one frame.", people=found.people)
         if found.people == 1:
             people = tr("One held-out person.")
-        return f"<b>{escape(verdict(found))}</b> {escape(people)}"
+        notes = " ".join(tr_sentence(note) for note in found.notes)
+        return f"<b>{escape(verdict(found))}</b> {escape(people)} {escape(notes)}".rstrip()
 
     def look_at_next(self) -> None:
         """Show the next of the worst frames in the window, worst first."""
