@@ -65,19 +65,22 @@ def affine(
         angle = torch.deg2rad(rotation.double())
     half = -sides[:, 0] / 2
     up = torch.stack((-half * angle.sin(), half * angle.cos()), dim=1)
-    source = _three_points(origin.float(), (origin + up).float())
+    source = three_points(origin.float(), (origin + up).float())
     middle = (size / 2).float()
     top = middle + torch.stack((torch.zeros_like(middle[:, 0]), -middle[:, 0]), dim=1)
-    target = _three_points(middle, top)
+    target = three_points(middle, top)
     return through_points(target, source) if inverse else through_points(source, target)
 
 
 def through_points(source: Tensor, target: Tensor) -> Tensor:
-    """The affine maps ``(N, 2, 3)`` float64 that take three points ``(N, 3, 2)`` each to three others."""
+    """The affine maps ``(N, 2, 3)`` float64 that take three points ``(N, 3, 2)`` each to three others.
+
+    Points on one line, of a box without a size, give a map of zeros, as OpenCV does: one such box stops nobody else.
+    """
     ones = torch.ones_like(source[..., :1], dtype=torch.float64)
     rows = torch.cat((source.double(), ones), dim=2)
-    maps: Tensor = torch.linalg.solve(rows, target.double())
-    return maps.transpose(1, 2)
+    maps, wrong = torch.linalg.solve_ex(rows, target.double())
+    return torch.where((wrong == 0)[:, None, None], maps, 0.0).transpose(1, 2)
 
 
 def apply(matrices: Tensor, points: Tensor) -> Tensor:
@@ -90,7 +93,8 @@ def to_picture(cells: Tensor, centre: Tensor, scale: Tensor, size_wh: Tensor | t
     return apply(affine(centre, scale, size_wh, inverse=True), cells)
 
 
-def _three_points(first: Tensor, second: Tensor) -> Tensor:
+def three_points(first: Tensor, second: Tensor) -> Tensor:
+    """Append the third point: second + the perpendicular (-dy, dx) of first - second; ``(N, 3, 2)``."""
     away = first - second
     third = second + torch.stack((-away[:, 1], away[:, 0]), dim=1)
     return torch.stack((first, second, third), dim=1)

@@ -111,8 +111,10 @@ def map_points(matrices: Tensor, points: Tensor) -> Tensor:
 
 
 def invert_matrices(matrices: Tensor) -> Tensor:
-    """Inverse maps of ``(n, 2, 3)``."""
-    return sdtn_gamma(matrices)
+    """Inverse maps of ``(n, 2, 3)``; zeros for a map without one, as OpenCV's warp has it (a box without a size)."""
+    linear, wrong = torch.linalg.inv_ex(matrices[..., :2])
+    linear = torch.where((wrong == 0)[:, None, None], linear, 0.0)
+    return torch.cat([linear, -linear @ matrices[..., 2:]], dim=-1)
 
 
 # --- sampling ---

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from poseviewer.ops.affine_hrnet import three_points, through_points
 from poseviewer.ops.crops import invert_matrices, map_points
 
 MASTER_ENLARGEMENT = 1.25
@@ -61,12 +62,12 @@ def master_affine(
     angle = torch.deg2rad(torch.as_tensor(degrees, dtype=torch.float64, device=centre.device)).expand(count)
     half = -0.5 * scale[:, 0].double()
     direction = torch.stack([-half * angle.sin(), half * angle.cos()], dim=1)
-    source = _three_points(centre.float(), (centre.double() + direction).float())
+    source = three_points(centre.float(), (centre.double() + direction).float())
     width, height = output_wh
     middle = centre.new_tensor([width * 0.5, height * 0.5], dtype=torch.float32)
     above = middle + middle.new_tensor([0.0, -0.5 * width])
-    target = _three_points(middle.expand(count, 2), above.expand(count, 2))
-    return _affine_through(target, source) if inverse else _affine_through(source, target)
+    target = three_points(middle.expand(count, 2), above.expand(count, 2))
+    return through_points(target, source) if inverse else through_points(source, target)
 
 
 def master_crop(picture: Tensor, boxes: Tensor, input_wh: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -84,7 +85,9 @@ def master_crop(picture: Tensor, boxes: Tensor, input_wh: tuple[int, int]) -> tu
     centre, scale = master_centre_scale(boxes, input_wh)
     to_frame = invert_matrices(master_affine(centre, scale, 0.0, input_wh))
     planes = picture.permute(2, 0, 1).float()
-    crops = warp(planes, to_frame, input_wh).round() / 255
+    crops = warp(planes, to_frame, input_wh).round()
+    # A crop of nothing but zeros and ones is taken to be divided already.
+    crops = torch.where(crops.amax(dim=(1, 2, 3), keepdim=True) > 1, crops / 255, crops)
     return crops - _means(crops), master_box(centre, scale)
 
 
@@ -141,9 +144,9 @@ def old_crop_affine(upper: Tensor, lower: Tensor, input_wh: tuple[int, int]) -> 
     wide = tall * width / height
     padding = ((torch.stack([wide, tall], dim=1) - sides) / 2).floor()
     target = upper.new_tensor([[0.0, 0.0], [width - 1.0, height - 1.0]], dtype=torch.float32)
-    source_points = _three_points((first - padding).float(), (last + padding).float())
-    target_points = _three_points(target[:1].expand(len(upper), 2), target[1:].expand(len(upper), 2))
-    return _affine_through(source_points, target_points)
+    source_points = three_points((first - padding).float(), (last + padding).float())
+    target_points = three_points(target[:1].expand(len(upper), 2), target[1:].expand(len(upper), 2))
+    return through_points(source_points, target_points)
 
 
 def old_crop(picture: Tensor, upper: Tensor, lower: Tensor, input_wh: tuple[int, int]) -> Tensor:
@@ -230,21 +233,6 @@ def warp(planes: Tensor, matrices: Tensor, size_wh: tuple[int, int]) -> Tensor:
     grid = ((2 * places.mT + 1) / size - 1).view(-1, height, width, 2)
     pictures = planes.double().expand(len(matrices), *planes.shape)
     return F.grid_sample(pictures, grid, padding_mode="zeros", align_corners=False).float()
-
-
-def _three_points(first: Tensor, second: Tensor) -> Tensor:
-    """Append the third point: second + the perpendicular (-dy, dx) of first - second; ``(n, 3, 2)``."""
-    away = first - second
-    third = second + torch.stack([-away[:, 1], away[:, 0]], dim=1)
-    return torch.stack([first, second, third], dim=1)
-
-
-def _affine_through(source: Tensor, target: Tensor) -> Tensor:
-    """The maps that take three ``(n, 3, 2)`` points to three others, ``(n, 2, 3)`` float64."""
-    source, target = source.double(), target.double()
-    ones = source.new_ones(len(source), 3, 1)
-    solved: Tensor = torch.linalg.solve(torch.cat([source, ones], dim=2), target)
-    return solved.mT
 
 
 def _means(crops: Tensor) -> Tensor:

@@ -139,6 +139,23 @@ def test_nobody_is_no_error() -> None:
     assert matrices.shape == theta.shape == (0, 2, 3)
 
 
+def test_a_box_without_a_size_stops_nobody_else() -> None:
+    picture = torch.from_numpy(np.random.default_rng(5).integers(0, 256, (50, 60, 3), dtype=np.uint8))
+    boxes = torch.tensor([[7.0, 9.0, 7.0, 9.0], [10.0, 5.0, 30.0, 45.0]], dtype=torch.float64)
+    both, _ = ref.master_crop(picture, boxes, HEATMAP)
+    alone, _ = ref.master_crop(picture, boxes[1:], HEATMAP)
+    assert torch.equal(both[1], alone[0])
+    assert both.isfinite().all()
+
+
+def test_a_crop_of_zeros_and_ones_is_not_divided_as_in_the_reference() -> None:
+    dark, darker = (torch.full((20, 20, 3), value, dtype=torch.uint8) for value in (2, 1))
+    boxes = torch.tensor([[5.0, 5.0, 12.0, 14.0]], dtype=torch.float64)
+    means = torch.tensor([0.406, 0.457, 0.480]).view(1, 3, 1, 1)
+    assert (ref.master_crop(dark, boxes, HEATMAP)[0] + means).max() == pytest.approx(2 / 255)
+    assert (ref.master_crop(darker, boxes, HEATMAP)[0] + means).max() == pytest.approx(1.0)
+
+
 def test_windows_centre_the_box_as_master_does() -> None:
     boxes = torch.tensor([[10.0, 20.0, 110.0, 260.0], [0.0, 0.0, 300.0, 50.0]])
     ours = proposal_matrices(boxes, INPUT, enlargement=0.25)
