@@ -158,8 +158,8 @@ class AeCodec:
         cells, scores = rows[..., :2], rows[..., 2]
         found = scores > 0
         if self.udp:
-            maps = refinement.blur_to_peak(maps[None], self.blur)[0].clamp(*refinement.UDP_RANGE).log()
-            cells = cells - refinement.udp_step(maps.expand(len(rows), *maps.shape), cells)
+            maps = refinement.blur_to_peak(maps[None], self.blur)[0].clamp_(*refinement.UDP_RANGE).log_()
+            cells = cells - refinement.udp_step(maps[None], cells)
         else:
             cells = refinement.quarter_per_axis(maps.expand(len(rows), *maps.shape), cells)
         cells = cells + self.shift * found[..., None]
@@ -255,7 +255,7 @@ def _filled(cells: Tensor, scores: Tensor, means: Tensor, maps: Tensor, tags: Te
     person, joint = (scores <= 0).nonzero(as_tuple=True)
     if not len(person):
         return cells, scores
-    known = maps.nan_to_num()
+    known = maps if maps.sum().isfinite() else maps.nan_to_num()
     place = TagSearch(known, tags, weight=DISTANCE_WEIGHT).best(joint, means[person])
     # A map that is NaN is so everywhere, and its first cell is taken.
     place = torch.where(maps[joint, 0, 0].isnan(), 0, place)

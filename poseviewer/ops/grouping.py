@@ -60,27 +60,32 @@ def top_candidates(heatmaps: Tensor, tag_maps: Tensor, rules: GroupingRules = HI
         rules: ``kernel`` and ``most`` count. A plateau keeps all its cells.
     """
     width = heatmaps.shape[3]
-    highest = _window_maximum(heatmaps, rules.kernel)
-    peaks = (heatmaps * (highest == heatmaps)).flatten(2)
+    peaks = _window_peaks(heatmaps, rules.kernel).flatten(2)
     values, places = peaks.topk(min(rules.most, peaks.shape[2]), dim=2)
     flat = tag_maps.expand(-1, heatmaps.shape[1], -1, -1, -1).flatten(2, 3)
     tags = flat.gather(2, places[..., None].expand(*places.shape, flat.shape[3]))
     return TopCandidates(values, torch.stack((places % width, places // width), dim=3), tags)
 
 
-def _window_maximum(maps: Tensor, kernel: int) -> Tensor:
-    """The maximum around each cell; on a CPU one axis after the other, which needs far fewer comparisons."""
-    reach = kernel // 2
-    if maps.device.type != "cpu":
-        return F.max_pool2d(maps, kernel, stride=1, padding=reach)
-    for axis in (2, 3):
-        size = maps.shape[axis]
-        border = (0, 0, reach, reach) if axis == 2 else (reach, reach)
-        wide = F.pad(maps, border, value=float("-inf"))
-        maps = wide.narrow(axis, 0, size)
-        for step in range(1, kernel):
-            maps = torch.maximum(maps, wide.narrow(axis, step, size))
-    return maps
+def _window_peaks(maps: Tensor, kernel: int) -> Tensor:
+    """The maps ``(B, K, h, w)`` where they are the maximum around themselves, 0 elsewhere.
+
+    On the processor one plane after the other, so that it stays in the cache, with OpenCV's maximum; maps that are not
+    finite go the other way, as OpenCV would skip a NaN.
+    """
+    if maps.device.type != "cpu" or maps.dtype not in (torch.float32, torch.float64) or not maps.sum().isfinite():
+        return maps * (F.max_pool2d(maps, kernel, stride=1, padding=kernel // 2) == maps)
+    import cv2
+
+    window = np.ones((kernel, kernel), dtype=np.uint8)
+    peaks = torch.empty_like(maps, memory_format=torch.contiguous_format)
+    same = np.empty(maps.shape[2:], dtype=bool)
+    planes = maps.detach().contiguous().flatten(0, 1).numpy()
+    for plane, peak in zip(planes, peaks.flatten(0, 1).numpy(), strict=True):
+        cv2.dilate(plane, window, dst=peak)
+        np.equal(plane, peak, out=same)
+        np.multiply(plane, same, out=peak)
+    return peaks
 
 
 def match_by_tag(values: Array, xy: npt.NDArray[np.integer], tags: Array, rules: GroupingRules = HIGHER_RULES) -> Array:

@@ -7,6 +7,7 @@ UDP: "The Devil is in the Details: Delving into Unbiased Data Processing".
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -35,12 +36,14 @@ def blur(maps: Tensor, size: int, *, mirrored: bool = False) -> Tensor:
     import cv2
 
     if maps.device.type == "cpu":
-        half, planes = size // 2, maps.detach().float().flatten(0, 1)
-        if not mirrored:
-            planes = F.pad(planes, (half, half, half, half))
-        soft = [torch.from_numpy(cv2.GaussianBlur(plane, (size, size), 0)) for plane in planes.numpy()]
-        stacked = torch.stack(soft) if soft else planes
-        return (stacked if mirrored else stacked[:, half:-half, half:-half]).reshape(maps.shape)
+        planes = maps.detach().float().contiguous().flatten(0, 1).numpy()
+        done = np.empty_like(planes)
+        half = 0 if mirrored else size // 2
+        inner = slice(half, -half or None)
+        for plane, soft in zip(planes, done, strict=True):
+            wide = plane if mirrored else cv2.copyMakeBorder(plane, half, half, half, half, cv2.BORDER_CONSTANT)
+            soft[:] = cv2.GaussianBlur(wide, (size, size), 0)[inner, inner]
+        return torch.from_numpy(done).reshape(maps.shape)
     kernel = torch.from_numpy(cv2.getGaussianKernel(size, 0, cv2.CV_64F)[:, 0].copy()).to(maps.device)
     reach = (size // 2,) * 4
     padded = F.pad(maps.double().flatten(0, 1)[:, None], reach, mode="reflect" if mirrored else "constant")
@@ -52,7 +55,7 @@ def blur_to_peak(maps: Tensor, size: int) -> Tensor:
     """Blur, then scale every map back to its old maximum; float32. An all-zero map becomes NaN, as published."""
     soft = blur(maps, size)
     peak = maps.float().amax(dim=(2, 3), keepdim=True)
-    return soft * (peak / soft.amax(dim=(2, 3), keepdim=True))
+    return soft.mul_(peak / soft.amax(dim=(2, 3), keepdim=True))
 
 
 def quarter_per_axis(maps: Tensor, xy: Tensor) -> Tensor:
@@ -77,7 +80,7 @@ def dark(maps: Tensor, xy: Tensor, size: int) -> Tensor:
         maps: raw; xy: their :func:`arg_max`; size: of the blur, odd (11 for sigma 2, 17 for sigma 3).
     """
     height, width = maps.shape[2:]
-    logs = blur_to_peak(maps, size).clamp(min=DARK_FLOOR).log()
+    logs = blur_to_peak(maps, size).clamp_(min=DARK_FLOOR).log_()
     x, y = xy[..., 0].long(), xy[..., 1].long()
     at = _Reader(logs.flatten(2), width)
     gx, gy = 0.5 * (at(x + 1, y) - at(x - 1, y)), 0.5 * (at(x, y + 1) - at(x, y - 1))
@@ -96,20 +99,30 @@ def dark_udp(maps: Tensor, xy: Tensor, size: int) -> Tensor:
 
     A joint at (-1, -1) reads, as in the published code, what lies before its map in memory.
     """
-    logs = blur_to_peak(maps, size).clamp(*UDP_RANGE).log()
+    logs = blur_to_peak(maps, size).clamp_(*UDP_RANGE).log_()
     return xy - udp_step(logs, xy)
 
 
 def udp_step(logs: Tensor, xy: Tensor) -> Tensor:
-    """Inverse Hessian times gradient of log maps at whole cells, ``(B, K, 2)``."""
+    """Inverse Hessian times gradient of log maps at whole cells, ``(P, K, 2)``.
+
+    Args:
+        logs: ``(P, K, h, w)``, or ``(1, K, h, w)`` where all P look at the same maps.
+        xy: ``(P, K, 2)`` cells.
+    """
     joints, height, width = logs.shape[1:]
-    padded = F.pad(logs, (1, 1, 1, 1), mode="replicate").flatten(1)
+    flat = logs.reshape(len(logs), -1).expand(len(xy), -1)
+    # Places as in maps with a border of one cell, which repeats the edge and is never made.
     stride = width + 2
     start = torch.arange(joints, device=logs.device) * stride * (height + 2)
     cell = (xy[..., 0] + 1 + (xy[..., 1] + 1) * stride).long() + start
+    whole = joints * stride * (height + 2)
 
     def at(step: int) -> Tensor:
-        return padded.gather(1, (cell + step) % padded.shape[1])
+        line, column = divide((cell + step) % whole, stride)
+        joint, row = divide(line, height + 2)
+        x, y = (column - 1).clamp(0, width - 1), (row - 1).clamp(0, height - 1)
+        return flat.gather(1, (joint * height + y) * width + x)
 
     middle, right, left, down, up = at(0), at(1), at(-1), at(stride), at(-stride)
     gradient = torch.stack((0.5 * (right - left), 0.5 * (down - up)), dim=2)
@@ -120,6 +133,11 @@ def udp_step(logs: Tensor, xy: Tensor) -> Tensor:
     (a, b), (c, d) = hessian[..., 0, :].unbind(2), hessian[..., 1, :].unbind(2)
     gx, gy = gradient.double().unbind(2)
     return (torch.stack((d * gx - b * gy, a * gy - c * gx), dim=2) / (a * d - b * c)[..., None]).float()
+
+
+def divide(numbers: Tensor, by: int) -> tuple[Tensor, Tensor]:
+    """Whole quotient and rest of whole numbers."""
+    return torch.div(numbers, by, rounding_mode="floor"), numbers % by
 
 
 class _Reader:

@@ -2,9 +2,10 @@
 
 Looking at every cell for every missing joint is what the published code does and what takes its time. Here maps are
 cut into tiles, these into quarters, and so on down to 4 x 4 cells. A tile's highest value and the span of its tags
-bound what any of its cells can reach, so that only the tiles whose bound is not below what one of the map's peaks
-reaches are looked into. Each step of the bound is the same rounded operation as for a cell and grows with its operand,
-so the bound holds exactly and the answer is the same cell.
+bound what any of its cells can reach, so that only the tiles whose bound is not below what is surely reached are looked
+into: by one of the map's peaks, or where these are all far away in tags, by the cells of the most promising tiles. Each
+step of the bound is the same rounded operation as for a cell and grows with its operand, so the bound holds exactly and
+the answer is the same cell.
 
 Symbols: K joints, (h, w) cells, T tag dimensions, N missing joints, Q tiles.
 """
@@ -18,12 +19,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from poseviewer.ops.refinement import divide
+
 SIDE = 4
 """Of the smallest tiles, in cells."""
 MOST_TILES = 300
 """The largest tiles double their side until a map has no more than so many."""
 PEAKS = 128
 """So many of the smallest tiles, those with the highest values, tell beforehand what can be reached."""
+BEAM = 16
+"""So many tiles of each size, those of the highest bound, tell beforehand what can be reached."""
 AT_ONCE = 1 << 17
 """So many tiles are compared at once: a table of them fits a processor's cache."""
 
@@ -94,7 +99,12 @@ class TagSearch:
         values, tags = self._peaks
         gaps = [part.index_select(0, joints).sub_(mean[:, None]) for part, mean in zip(tags, means, strict=True)]
         reached = (values.index_select(0, joints) - self._weight * _rounded_length(gaps)).amax(dim=1)
-        who, rows, columns = self._tiles(joints, means, reached)
+        bounds = self._first_bounds(joints, means)
+        far = (reached <= 0).nonzero()[:, 0]
+        if len(far):
+            promised = self._promised(joints.take(far), means.index_select(1, far), bounds.index_select(0, far))
+            reached[far] = torch.maximum(reached.take(far), promised)
+        who, rows, columns = self._tiles(joints, means, bounds, reached)
         reach = self._reached(joints.take(who), rows, columns, [mean.take(who) for mean in means])
         highest = reach.amax(dim=1)
         best = reached.scatter_reduce(0, who, highest, "amax")
@@ -105,25 +115,46 @@ class TagSearch:
         cell = torch.where(reach == best.take(who)[:, None], places.flatten(1), self._cells).amin(dim=1)
         return torch.full_like(joints, self._cells).scatter_reduce_(0, who, cell, "amin")
 
-    def _tiles(self, joints: Tensor, means: Tensor, reached: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The smallest tiles that may hold more than what was ``reached``: whose ``(n,)``, and their row and column."""
+    def _first_bounds(self, joints: Tensor, means: Tensor) -> Tensor:
+        """What the largest tiles ``(N, Q)`` can reach."""
         first = self._levels[0]
-        columns = first.highest.shape[2]
         highest, *spans = (part.flatten(1).index_select(0, joints) for part in (first.highest, *first.low, *first.high))
         gaps = [_gap(low, high, mean) for low, high, mean in zip(*_halves(spans), means[:, :, None], strict=True)]
-        bound = highest.sub_(_rounded_length(gaps), alpha=self._weight)
-        who, tile = (bound >= reached[:, None]).nonzero(as_tuple=True)
-        row, column = torch.div(tile, columns, rounding_mode="floor"), tile % columns
+        return highest.sub_(_rounded_length(gaps), alpha=self._weight)
+
+    def _bounds(self, level: _Level, joints: Tensor, rows: Tensor, columns: Tensor, means: list[Tensor]) -> Tensor:
+        """What tiles of one size can reach, each for the joint and the mean beside it."""
+        down, across = level.highest.shape[1:]
+        place = (joints * down + rows) * across + columns
+        spans = [part.take(place) for part in (*level.low, *level.high)]
+        gaps = [_gap(low, high, mean) for low, high, mean in zip(*_halves(spans), means, strict=True)]
+        return level.highest.take(place).sub_(_rounded_length(gaps), alpha=self._weight)
+
+    def _promised(self, joints: Tensor, means: Tensor, bounds: Tensor) -> Tensor:
+        """What the cells of the most promising tiles reach, ``(N,)``."""
+        row, column = divide(bounds.topk(min(BEAM, bounds.shape[1]), dim=1).indices, self._levels[0].highest.shape[2])
         for level in self._levels[1:]:
-            rows, columns = level.highest.shape[1:]
+            row, column = (
+                (row[..., None] * 2 + self._steps[0]).flatten(1),
+                (column[..., None] * 2 + self._steps[1]).flatten(1),
+            )
+            bound = self._bounds(level, joints[:, None], row, column, list(means[..., None]))
+            best = bound.topk(min(BEAM, bound.shape[1]), dim=1).indices
+            row, column = row.gather(1, best), column.gather(1, best)
+        count = row.shape[1]
+        own = [mean.repeat_interleave(count) for mean in means]
+        reach = self._reached(joints.repeat_interleave(count), row.flatten(), column.flatten(), own)
+        return reach.view(len(joints), -1).amax(dim=1)
+
+    def _tiles(self, joints: Tensor, means: Tensor, bounds: Tensor, reached: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The smallest tiles that may hold more than what was ``reached``: whose ``(n,)``, and their row and column."""
+        who, tile = (bounds >= reached[:, None]).nonzero(as_tuple=True)
+        row, column = divide(tile, self._levels[0].highest.shape[2])
+        for level in self._levels[1:]:
             row = (row[:, None] * 2 + self._steps[0]).flatten()
             column = (column[:, None] * 2 + self._steps[1]).flatten()
             who = who.repeat_interleave(4)
-            place = (joints.take(who) * rows + row) * columns + column
-            spans = [part.take(place) for part in (*level.low, *level.high)]
-            own = [mean.take(who) for mean in means]
-            gaps = [_gap(low, high, mean) for low, high, mean in zip(*_halves(spans), own, strict=True)]
-            bound = level.highest.take(place).sub_(_rounded_length(gaps), alpha=self._weight)
+            bound = self._bounds(level, joints.take(who), row, column, [mean.take(who) for mean in means])
             kept = (bound >= reached.take(who)).nonzero()[:, 0]
             who, row, column = who.take(kept), row.take(kept), column.take(kept)
         return who, row, column
@@ -142,14 +173,13 @@ class TagSearch:
         """Values ``(K, PEAKS)`` and tags of the highest cells of the smallest tiles with the highest values."""
         level = self._levels[-1].highest
         joints, rows, columns = level.shape
-        tile = level.flatten(1).topk(min(PEAKS, rows * columns), dim=1, sorted=False).indices
-        row, column = torch.div(tile, columns, rounding_mode="floor"), tile % columns
-        line = (torch.arange(joints, device=tile.device)[:, None] * rows + row) * SIDE
+        row, column = divide(level.flatten(1).topk(min(PEAKS, rows * columns), dim=1, sorted=False).indices, columns)
+        line = (torch.arange(joints, device=row.device)[:, None] * rows + row) * SIDE
         place = (line[..., None] + self._inner) * columns + column[..., None]
-        shape = (*tile.shape, SIDE * SIDE)
+        shape = (*row.shape, SIDE * SIDE)
         values = self._values.index_select(0, place.flatten()).view(shape)
-        inner = values.argmax(dim=2)
-        place = place.gather(2, torch.div(inner, SIDE, rounding_mode="floor")[..., None])[..., 0] * SIDE + inner % SIDE
+        line, inner = divide(values.argmax(dim=2), SIDE)
+        place = place.gather(2, line[..., None])[..., 0] * SIDE + inner
         return self._values.take(place), [part.take(place) for part in self._tags]
 
 

@@ -86,9 +86,14 @@ def _augment(mark, i: int, j: int) -> None:
 
 def loop_group(heat: torch.Tensor, tags: torch.Tensor, rules: GroupingRules) -> tuple[np.ndarray, np.ndarray]:
     """People ``(P, K, 3 + T)`` float32 in cells and their scores, from ``(K, h, w)`` maps and ``(K, h, w, T)`` tags."""
+    return _finished(loop_match(heat, tags, rules, rules.most), heat.numpy(), tags.numpy(), rules)
+
+
+def loop_match(heat: torch.Tensor, tags: torch.Tensor, rules: GroupingRules, most: int) -> np.ndarray:
+    """People ``(P, K, 3 + T)`` float32 in whole cells, of at most ``most`` candidates per joint."""
     joints, _, width = heat.shape
     peaks = F.max_pool2d(heat[None], rules.kernel, 1, rules.kernel // 2)[0]
-    values, places = (heat * (peaks == heat)).flatten(1).topk(rules.most, dim=1)
+    values, places = (heat * (peaks == heat)).flatten(1).topk(most, dim=1)
     own = tags.numpy()
     people: dict[float, np.ndarray] = {}
     held: dict[float, list[np.ndarray]] = {}
@@ -113,8 +118,7 @@ def loop_group(heat: torch.Tensor, tags: torch.Tensor, rules: GroupingRules) -> 
                 key = float(tag[0])
                 people.setdefault(key, np.zeros((joints, 3 + own.shape[3])))[joint] = row
                 held[key] = [tag]
-    rows = np.array(list(people.values()), dtype=np.float32).reshape(-1, joints, 3 + own.shape[3])
-    return _finished(rows, heat.numpy(), own, rules)
+    return np.array(list(people.values()), dtype=np.float32).reshape(-1, joints, 3 + own.shape[3])
 
 
 def _pairs(candidates, means, rules: GroupingRules) -> dict[int, int]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loop_ae_mmpose import loop_decode
+from loop_grouping import crowd
 from torch import Tensor
 
 from poseviewer.core.values import BY_TAG, REFINED, STARTED
@@ -98,3 +102,18 @@ def test_the_mirrored_pass_is_brought_back_and_its_tags_stand_beside() -> None:
     torch.testing.assert_close(tags, plain[:, JOINTS:].repeat(1, 2, 1, 1))
     alone = join_passes(plain, None, flip, (16, 12))
     assert [tuple(part.shape) for part in alone] == [(2, JOINTS, 12, 16)] * 2
+
+
+@pytest.mark.parametrize("udp", [False, True])
+@pytest.mark.parametrize(("people", "side"), [(3, 64), (12, 64), (6, 160)])
+def test_plain_loops_decode_alike(people: int, side: int, *, udp: bool) -> None:
+    maps, tags = crowd(people, seed=people, size=64)
+    tag_maps = tags.permute(3, 0, 1, 2).flatten(0, 1)
+    if side != 64:
+        maps, tag_maps = (F.interpolate(part[None], (side, side), mode="bilinear")[0] for part in (maps, tag_maps))
+    codec = AeCodec((256, 256), (side, side), most_people=30, shift=0.0 if udp else 0.5, udp=udp)
+    (found,) = codec.decode(maps[None], tag_maps[None])
+    joints, scores = loop_decode(maps, tag_maps, codec)
+    assert len(joints) == len(found.joints) > 0
+    np.testing.assert_allclose(found.scores, scores, atol=1e-5)
+    np.testing.assert_allclose(found.joints, joints, atol=2e-3)
