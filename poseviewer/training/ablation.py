@@ -110,6 +110,7 @@ class Ablations:
         crops, proposals = (self.budgets.crops.words("crops"), self.budgets.proposals.words("proposals"))
         side, count = self.budgets.picture_size, self.budgets.pictures
         pictures = f"{count:,} pictures of {side} pixels, {count // 16} steps of 16, rate 0.002"
+        yield Planned("mean", 0, "nothing trained", self.mean)
         for seed in range(seeds):
             for name in ("heatmap", "sikr", "human"):
                 yield Planned(name, seed, crops, partial(self.crops, name, seed))
@@ -122,6 +123,12 @@ class Ablations:
             if not seed:
                 timed = f"{self.budgets.rounds} rounds of 16 crops"
                 yield Planned("backends", seed, timed, self.backends)
+
+    def mean(self) -> tuple[Figures, dict[str, str]]:
+        """The mean pose of the training people for everybody: what has learnt more than that has seen pictures."""
+        wh = self.budgets.crops.input_wh
+        pose = parts.mean_pose(standard_sources(self.data), self.yardstick.shape, wh)
+        return self.yardstick.of_one_pose(pose, wh), {}
 
     def crops(self, name: str, seed: int) -> tuple[Figures, dict[str, str]]:
         """An estimator from random weights: by heatmaps, by integral regression, or without a teacher's people."""
@@ -198,20 +205,24 @@ def run_all(ablations: Ablations, *, seeds: int, only: Sequence[str] = ()) -> li
     if only:
         planned = sorted((each for each in planned if each.name in only), key=lambda each: only.index(each.name))
     file = ablations.out / RESULTS
-    outcomes = read_outcomes(file) if file.exists() else []
     for each in planned:
-        known = [o for o in outcomes if (o.run, o.seed, o.budget) == (each.name, each.seed, each.budget)]
-        if known:
+        known = [(o.run, o.seed, o.budget) for o in _kept(file)]
+        if (each.name, each.seed, each.budget) in known:
             continue
         print(f"{each.name}, seed {each.seed}: {each.budget}", flush=True)
         busy = time.process_time()
         figures, facts = each.work()
         outcome = Outcome(each.name, each.seed, each.budget, figures, facts, round(time.process_time() - busy, 1))
         print(outcome, flush=True)
-        outcomes = [o for o in outcomes if (o.run, o.seed) != (each.name, each.seed)] + [outcome]
-        write_outcomes(file, outcomes)
-        write_bytes(ablations.out / TABLES, tables(outcomes).encode())
-    return outcomes
+        # Read again: another start of the command may have added a run meanwhile.
+        others = [o for o in _kept(file) if (o.run, o.seed) != (each.name, each.seed)]
+        write_outcomes(file, [*others, outcome])
+        write_bytes(ablations.out / TABLES, tables([*others, outcome]).encode())
+    return _kept(file)
+
+
+def _kept(file: Path) -> list[Outcome]:
+    return read_outcomes(file) if file.exists() else []
 
 
 def _copied(source: Path, target: Path) -> Path:

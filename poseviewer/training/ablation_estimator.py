@@ -31,9 +31,9 @@ from poseviewer.ops.targets import cell_error, gaussian_heatmaps
 from poseviewer.pipeline.config import PipelineConfig
 from poseviewer.pipeline.loading import load_networks
 from poseviewer.pipeline.networks import Networks
-from poseviewer.training.augment import ENLARGE, NONE, PROPOSAL, AugmentConfig
+from poseviewer.training.augment import ENLARGE, NONE, PROPOSAL, AugmentConfig, box_window, window_matrix
 from poseviewer.training.batches import Mixture, ahead
-from poseviewer.training.datasets import Source, load_sources, standard_sources
+from poseviewer.training.datasets import Annotation, Source, load_sources, standard_sources
 from poseviewer.training.estimator import IMAGENET_MEAN, IMAGENET_STD, STRIDE
 from poseviewer.training.loop import Forward, Learner, LoopConfig, run
 from poseviewer.training.objectives import HeatmapObjective, SikrObjective, joint_weights
@@ -145,10 +145,24 @@ class Yardstick:
             if stn is not None:
                 given = through_transformer(stn, spec, given)
             xy, scores = predict(net, spec, given, self.shape, flip=False)
-            found[f"{name}_pck"] = pck(xy, given.people, self.shape).mean
-            if name == "coco":
-                figures = oks_ap(self.data / name / "val.json", xy, scores, given.people)
-                found |= {"coco_ap": figures["AP"], "coco_ap50": figures["AP50"]}
+            found |= self._scored(name, given.people, xy, scores)
+        return found
+
+    def of_one_pose(self, pose: Float, input_wh: tuple[int, int]) -> Figures:
+        """The same figures of one pose ``(K, 2)`` in crop pixels for everybody, put into the annotated boxes."""
+        found: Figures = {}
+        for name in ("lspet", "coco"):
+            people = validation_people(self.data, name, self.shape)
+            windows = [window_matrix(box_window(p.box, input_wh), input_wh) for p in people]
+            xy = np.array([transform(invert(matrix), pose) for matrix in windows])
+            found |= self._scored(name, people, xy, np.ones(xy.shape[:2]))
+        return found
+
+    def _scored(self, name: str, people: Sequence[Annotation], xy: Float, scores: Float) -> Figures:
+        found = {f"{name}_pck": pck(xy, people, self.shape).mean}
+        if name == "coco":
+            figures = oks_ap(self.data / name / "val.json", xy, scores, people)
+            found |= {"coco_ap": figures["AP"], "coco_ap50": figures["AP50"]}
         return found
 
     def centring(self, spec: EstimatorSpec, stn: nn.Module | None, enlarge: float) -> float:
@@ -172,6 +186,24 @@ def fresh_spec(input_wh: tuple[int, int], *, integral: bool = False) -> Estimato
     cells = (width // STRIDE, height // STRIDE)
     decode: Literal["integral", "master"] = "integral" if integral else "master"
     return EstimatorSpec("fastpose", SHAPE, skeleton(SHAPE).count, input_wh, cells, IMAGENET_MEAN, IMAGENET_STD, decode)
+
+
+def mean_pose(sources: Sequence[Source], shape: Skeleton, input_wh: tuple[int, int]) -> Float:
+    """Where joints are in a crop on average, ``(K, 2)`` crop pixels: what a network answers that sees nothing.
+
+    Sources count by their shares, and both sides of the body alike, because crops are mirrored.
+    """
+    total, weight = np.zeros((shape.count, 2)), np.zeros((shape.count, 1))
+    for share, people in load_sources(sources, shape):
+        for box, joints, weights in zip(people.boxes, people.joints, people.weights, strict=True):
+            crop = transform(window_matrix(box_window(box, input_wh), input_wh), joints)
+            total += share / len(people) * crop * weights[:, None]
+            weight += share / len(people) * weights[:, None]
+    mean = total / np.maximum(weight, 1e-12)
+    mirrored = mean[list(shape.flip)]
+    mirrored[:, 0] = input_wh[0] - 1 - mirrored[:, 0]
+    both: Float = (mean + mirrored) / 2
+    return both
 
 
 def human_sources(data: Path) -> list[Source]:

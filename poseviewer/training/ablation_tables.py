@@ -39,7 +39,11 @@ ACCURACY = (
 TABLES = (
     Table(
         "Symmetric integral regression against heatmap MSE",
-        (("heatmap", "heatmap MSE, peaks"), ("sikr", "SIKR, integration")),
+        (
+            ("mean", "for comparison: the mean pose for everybody"),
+            ("heatmap", "heatmap MSE, peaks"),
+            ("sikr", "SIKR, integration"),
+        ),
         ACCURACY,
     ),
     Table(
@@ -75,6 +79,7 @@ TABLES = (
         ),
     ),
 )
+UNTRAINED = ("mean", "untouched")
 BACKENDS = (("eager", "float32, plain torch"), ("auto", "`auto`"), ("bf16", "torch in bf16, for comparison"))
 """Rows of the backends' table: prefixes of the figures of one run."""
 PACES = (
@@ -101,7 +106,7 @@ def _comparison(table: Table, outcomes: Sequence[Outcome]) -> str:
     for name, words in table.rows:
         for outcome in found[name]:
             # Nothing is drawn where nothing is trained.
-            seed = "-" if name == "untouched" else str(outcome.seed)
+            seed = "-" if name in UNTRAINED else str(outcome.seed)
             lines.append(_row([words, seed, *(f"{outcome.figures[key]:.3f}" for key, _ in table.columns)]))
     spread = _spread(table, found)
     if spread:
@@ -121,7 +126,7 @@ def _spread(table: Table, found: dict[str, list[Outcome]]) -> list[str]:
 
 def _small_print(found: dict[str, list[Outcome]]) -> list[str]:
     every = [outcome for rows in found.values() for outcome in rows]
-    budgets = dict.fromkeys(o.budget for o in every if o.run != "untouched")
+    budgets = dict.fromkeys(o.budget for o in every if o.run not in UNTRAINED)
     lines = [f"Budget of each run: {'; '.join(budgets)}."]
     facts = dict.fromkeys(f"{key} {value}" for o in every for key, value in o.facts.items())
     if facts:

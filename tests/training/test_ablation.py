@@ -123,6 +123,15 @@ def test_boxes_that_are_right_are_off_by_nothing_and_a_larger_cut_by_its_size(da
     assert yardstick.centring(spec, None, 1.5) == pytest.approx(0.1 * np.hypot(64, 96) / 96)
 
 
+def test_the_mean_of_people_who_stand_alike_is_how_they_stand(data: Path) -> None:
+    pose = parts.mean_pose(parts.human_sources(data), SHAPE, (64, 96))
+    assert pose[:, 0].mean() == pytest.approx(31.5)
+    figures = parts.Yardstick(data, SHAPE).of_one_pose(pose, (64, 96))
+    assert figures["coco_pck"] == figures["lspet_pck"] == 1.0
+    assert figures["coco_ap50"] == pytest.approx(1.0)
+    assert parts.Yardstick(data, SHAPE).of_one_pose(pose + 20, (64, 96))["coco_pck"] < 0.1
+
+
 def test_backends_are_measured_in_one_process(data: Path, weights: Path) -> None:
     figures, words = parts.backend_figures(weights, parts.Yardstick(data, SHAPE), rounds=1, batch=2)
     assert words["eager"].startswith("torch, plain, float32")
