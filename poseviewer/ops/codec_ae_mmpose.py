@@ -158,7 +158,8 @@ class AeCodec:
         cells, scores = rows[..., :2], rows[..., 2]
         found = scores > 0
         if self.udp:
-            maps = refinement.blur_to_peak(maps[None], self.blur)[0].clamp_(*refinement.UDP_RANGE).log_()
+            soft = refinement.blur_to_peak(maps[None], self.blur)[0]
+            maps = refinement.to_logarithms(soft.clamp_(*refinement.UDP_RANGE))
             cells = cells - refinement.udp_step(maps[None], cells)
         else:
             cells = refinement.quarter_per_axis(maps.expand(len(rows), *maps.shape), cells)

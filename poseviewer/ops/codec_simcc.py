@@ -14,6 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from poseviewer.ops import refinement
+
 SEEN_FROM = 0.5
 LOG_RANGE = (1e-3, 50.0)
 TINY = 1e-9
@@ -118,7 +120,7 @@ def dark_1d(rows: Tensor, bins: Tensor, kernel: int) -> Tensor:
 
     The input is left as it is; the published code overwrites it, and what reads it later sees logarithms.
     """
-    logs = _blurred_to_peak(rows, kernel).clamp(*LOG_RANGE).log()
+    logs = refinement.to_logarithms(_blurred_to_peak(rows, kernel).clamp(*LOG_RANGE))
     padded = F.pad(logs, (2, 2), mode="replicate")
     place = (bins + 2.5).long()
 

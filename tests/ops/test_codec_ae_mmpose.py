@@ -14,6 +14,7 @@ from torch import Tensor
 
 from poseviewer.core.values import BY_TAG, REFINED, STARTED
 from poseviewer.ops.codec_ae_mmpose import AeCodec, join_passes
+from poseviewer.ops.refinement import to_logarithms
 
 JOINTS = 4
 CODEC = AeCodec((128, 96), (32, 24), sigma=1.0)
@@ -117,3 +118,10 @@ def test_plain_loops_decode_alike(people: int, side: int, *, udp: bool) -> None:
     assert len(joints) == len(found.joints) > 0
     np.testing.assert_allclose(found.scores, scores, atol=1e-5)
     np.testing.assert_allclose(found.joints, joints, atol=2e-3)
+
+
+def test_logarithms_are_numpy_s_on_the_processor() -> None:
+    values = torch.rand(3, 5, 7) + 1e-3
+    wanted = np.log(values.numpy())
+    assert to_logarithms(values) is values
+    np.testing.assert_array_equal(values.numpy(), wanted)
