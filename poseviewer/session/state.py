@@ -135,13 +135,15 @@ class Session:
         """Replace fields of the selection; return whether it changed.
 
         Another frame or media without a person named keeps the joints but drops the person: keys belong to a frame.
-        Another joint without ``more`` named is selected alone.
+        Another joint, or the same of another person, is selected alone unless ``more`` is named.
         """
         moved = any(name in fields and fields[name] != getattr(self._selection, name) for name in ("media", "frame"))
         if moved and "person" not in fields:
             fields["person"] = None
         joint = fields.get("joint", self._selection.joint)
-        alone = joint is None or ("more" not in fields and joint != self._selection.joint)
+        whose = fields.get("person", self._selection.person)
+        other = joint != self._selection.joint or ("joint" in fields and whose != self._selection.person)
+        alone = joint is None or ("more" not in fields and other)
         fields["more"] = frozenset() if alone else frozenset(fields.get("more", self._selection.more)) - {joint}
         return self._replace("selection", fields)
 

@@ -19,6 +19,7 @@ from poseviewer.ui.text import tr
 if TYPE_CHECKING:
     from poseviewer.ui.desk import Desk
 
+HEIGHT = 42
 NARROW = 1150
 """Below this width labels drop to icons."""
 
@@ -37,6 +38,8 @@ class ToolBar(QToolBar):
         self.toggleViewAction().setVisible(False)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         self.setIconSize(QSize(16, 16))
+        # A change of theme would otherwise make it taller than it began.
+        self.setFixedHeight(HEIGHT)
         self._labelled: list[QToolButton] = []
         self._kinds = {"topdown": tr("Top-down"), "bottomup": tr("Bottom-up"), "onestage": tr("One-stage")}
         self._build()

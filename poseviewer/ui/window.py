@@ -15,6 +15,7 @@ from PySide6.QtGui import (
     QDropEvent,
     QGuiApplication,
     QKeyEvent,
+    QResizeEvent,
 )
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -56,6 +57,31 @@ log = logging.getLogger("poseviewer.window")
 LAYOUT_VERSION = 1
 VIDEO = "*.mp4 *.mov *.mkv *.avi *.webm *.m4v *.ts *.mpg *.mpeg *.wmv *.flv"
 PICTURES = "*.jpg *.jpeg *.png *.bmp *.tif *.tiff *.webp"
+
+
+class Inspector(QTabWidget):
+    """Panels side by side; where they are many for the width their names move closer together."""
+
+    TIGHT = 335
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setDocumentMode(True)
+        self.tabBar().setDrawBase(False)
+        # A name that is cut is found sooner than a tab that is out of sight.
+        self.setUsesScrollButtons(False)
+        self.setElideMode(Qt.TextElideMode.ElideRight)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Move the names closer together, or apart again."""
+        super().resizeEvent(event)
+        tight, bar = event.size().width() < self.TIGHT, self.tabBar()
+        if bar.property("tight") != tight:
+            bar.setProperty("tight", tight)
+            bar.style().unpolish(bar)
+            bar.style().polish(bar)
+            # Polishing alone does not measure the names anew.
+            QApplication.sendEvent(bar, QEvent(QEvent.Type.StyleChange))
 
 
 class Window(QMainWindow):
@@ -127,12 +153,7 @@ class Window(QMainWindow):
         self.left.addWidget(self.people)
         self.left.addWidget(self.joints)
         self.left.setSizes([220, 420])
-        self.inspector = QTabWidget()
-        self.inspector.setDocumentMode(True)
-        self.inspector.tabBar().setDrawBase(False)
-        # A name that is cut is found sooner than a tab that is out of sight.
-        self.inspector.setUsesScrollButtons(False)
-        self.inspector.setElideMode(Qt.TextElideMode.ElideRight)
+        self.inspector = Inspector()
         for panel, text in (
             (HeatmapPanel(self.desk), tr("Heatmaps")),
             (CropsPanel(self.desk), tr("Crops")),

@@ -429,3 +429,4 @@ def test_the_legend_stays_away_where_it_would_lie_under_the_zoom(window, qtbot):
     window.desk.select(frame=1)
     qtbot.waitUntil(lambda: window.desk.frame_exact)
     assert not canvas.legend_bar.isVisible()
+    assert canvas.display_bar.geometry().right() < canvas.viewport().width()

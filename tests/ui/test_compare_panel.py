@@ -85,10 +85,10 @@ def test_somebody_whom_only_one_run_has_is_named_so(window, panel, qtbot):
     qtbot.waitUntil(lambda: panel.sides() == (1, second))
     panel.compare(1, second)
     panel.flush()
-    assert panel.alone.text().startswith("Only Run 1")
+    assert panel.alone.text().startswith("Only A")
     desk.select(person=desk.people[0].key)
     panel.flush()
-    assert panel.alone.text().startswith("1 person only in Run 1")
+    assert panel.alone.text().startswith("1 person only in A")
     assert panel.oks.value.text() == "1.000"
 
 

@@ -103,7 +103,7 @@ def panel(qtbot: Any) -> CropsPanel:
 
 def test_the_panel_shows_the_evidence(panel: CropsPanel) -> None:
     assert panel.showing
-    assert panel.theta.text.text().split() == ["0.800", "0.000", "-0.050", "0.000", "0.800", "0.030"]
+    assert panel.theta.text.text().split() == ["0.800", "0.000", "−0.050", "0.000", "0.800", "0.030"]
     assert panel.input.text() == "192 × 256 px"
     evidence = panel.desk.evidence.evidence  # type: ignore[union-attr]
     assert panel.cells["score", "after"].text() == f"{evidence.candidates.scores[0].mean():.2f}"

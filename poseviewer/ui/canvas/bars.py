@@ -99,15 +99,25 @@ class DisplayBar(Bar):
         self._percent.setFixedWidth(38)
         self.row.addWidget(self._percent)
         self.separator()
-        label = QLabel(tr("Colour"), self)
-        label.setProperty("level", "2")
-        self.row.addWidget(label)
+        self._colour_label = QLabel(tr("Colour"), self)
+        self._colour_label.setProperty("level", "2")
+        self.row.addWidget(self._colour_label)
         self._colour: dict[str, QToolButton] = {}
         for key, text in (("side", tr("Side")), ("track", tr("Track"))):
             self._add_colour(key, text)
         desk.display_changed.connect(self.refresh)
         theme.notifier().changed.connect(self._new_theme)
         self.refresh()
+
+    def fit(self, width: int) -> None:
+        """Leave out what is least needed, words first, until the bar is no wider than ``width``."""
+        parts = (self._colour_label, self._heat_label, self._percent, self._slider, *self._colour.values())
+        for part in parts:
+            part.show()
+        for part in parts:
+            if self.sizeHint().width() > width:
+                part.hide()
+        self.adjustSize()
 
     def _add_toggle(self, name: str) -> None:
         button = icon_button(self, f"show_{name}")

@@ -317,6 +317,7 @@ class Canvas(QGraphicsView):
         width, height = self.viewport().width(), self.viewport().height()
         for bar in self._bars():
             bar.adjustSize()
+        self.display_bar.fit(width - 2 * BAR_GAP)
         self.display_bar.move(BAR_GAP, BAR_GAP)
         self.legend_bar.move(BAR_GAP, height - BAR_GAP - self.legend_bar.height())
         self.zoom_bar.move(width - BAR_GAP - self.zoom_bar.width(), height - BAR_GAP - self.zoom_bar.height())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt
+from PySide6.QtCore import QEvent, QObject, QRect, QSize, Qt
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QDialog,
@@ -78,6 +78,12 @@ class Dialog(QDialog):
         if self.isVisible() and below > 0:
             # A dialog that grew keeps its buttons on the screen.
             self.move(self.x(), max(self.y() - below, room.top()))
+
+    def prefer(self, width: int, height: int) -> None:
+        """Take so many logical pixels, as far as the screen has them."""
+        screen = self.screen()
+        room = screen.availableGeometry() if screen is not None else QRect(0, 0, width, height + TITLE)
+        self.resize(min(width, room.width()), min(height, max(room.height() - TITLE, 0)))
 
     def add_button(self, text: str, *, primary: bool = False) -> QPushButton:
         """Append a button to the row and return it."""

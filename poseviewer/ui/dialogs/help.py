@@ -41,7 +41,7 @@ class HelpDialog(Dialog):
 
     def __init__(self, page: str, parent: QWidget | None = None) -> None:
         super().__init__(tr("Help"), 720, parent)
-        self.resize(920, 700)
+        self.prefer(920, 700)
         self._texts = {name: help_text(name) for name in PAGES.values()}
         self.pages = QListWidget()
         self.pages.setAccessibleName(tr("Pages"))

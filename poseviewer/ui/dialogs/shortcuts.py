@@ -19,7 +19,7 @@ class ShortcutsDialog(Dialog):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(tr("Shortcuts"), 1000, parent)
-        self.resize(1080, 720)
+        self.prefer(1080, 900)
         self.search = QLineEdit()
         self.search.setPlaceholderText(tr("Find a key or an action"))
         self.search.setAccessibleName(tr("Find a key or an action"))

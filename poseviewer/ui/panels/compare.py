@@ -61,7 +61,7 @@ class ComparePanel(EvidencePanel):
         self.first, self.second = Choice(), Choice()
         self.exchange = IconButton("swap-sides", tr("Exchange the two"))
         self.picture = PairPicture()
-        self.oks, self.mean = Figure(tr("OKS between them")), Figure(tr("Mean distance"))
+        self.oks, self.mean = Figure(tr("OKS")), Figure(tr("Mean distance"))
         self.seen = Figure(tr("Seen differently"))
         self.alone = Label("", size=11, token="warn", wrap=True)
         self.table = DistanceTable()
@@ -170,7 +170,7 @@ class ComparePanel(EvidencePanel):
             return
         self._runs = listed
         kept = self.sides() if self._by_hand else default_sides([run for run, _ in listed])
-        offered = (*listed, (ON_SCREEN, tr("On screen, with corrections")))
+        offered = (*listed, (ON_SCREEN, tr("On screen")))
         for choice, run in zip((self.first, self.second), kept, strict=True):
             choice.clear()
             for number, name in offered:
@@ -245,15 +245,14 @@ class ComparePanel(EvidencePanel):
         if pair is None:
             return tr("Neither has the selected person.")
         if pair.first is None or pair.second is None:
-            where = self.second if pair.first is None else self.first
-            return tr("Only {name} has this person.", name=where.currentText())
+            return tr("Only {letter} has this person.", letter="B" if pair.first is None else "A")
         parts = []
-        for missing, choice in ((1, self.first), (0, self.second)):
-            count = sum((one.second if missing else one.first) is None for one in found)
+        alone = (("A", [one.second is None for one in found]), ("B", [one.first is None for one in found]))
+        for letter, count in ((letter, sum(flags)) for letter, flags in alone):
             if count == 1:
-                parts.append(tr("1 person only in {name}", name=choice.currentText()))
+                parts.append(tr("1 person only in {letter}", letter=letter))
             elif count:
-                parts.append(tr("{n} people only in {name}", n=count, name=choice.currentText()))
+                parts.append(tr("{n} people only in {letter}", n=count, letter=letter))
         return "; ".join(parts)
 
     def _show_remark(self, pair: Pair | None) -> None:

@@ -48,8 +48,8 @@ class Matrix(QWidget):
 
     def show_matrix(self, matrix: npt.NDArray[np.floating]) -> None:
         """Show ``(2, 3)`` numbers."""
-        rows = [" ".join(f"{float(v) + 0.0:7.3f}" for v in line) for line in matrix]
-        self.text.setText("\n".join(rows))
+        rows = [" ".join(f"{round(float(v), 3) + 0.0:7.3f}" for v in line) for line in matrix]
+        self.text.setText("\n".join(rows).replace("-", "−"))
         self._dress()
 
     def paintEvent(self, event: QPaintEvent) -> None:
