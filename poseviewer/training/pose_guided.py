@@ -102,7 +102,9 @@ class Mixture:
     def sample(self, rng: np.random.Generator) -> Array:
         """Draw one offset ``(D,)``."""
         component = int(rng.choice(len(self.weights), p=self.weights))
-        return rng.multivariate_normal(self.means[component], self.covariances[component])
+        factor = np.linalg.cholesky(self.covariances[component])
+        drawn: Array = self.means[component] + factor @ rng.standard_normal(len(factor))
+        return drawn
 
     def log_likelihood(self, values: Array) -> float:
         """Mean log density of values ``(N, D)``."""

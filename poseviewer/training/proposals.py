@@ -199,6 +199,7 @@ class _Gaussians(msgspec.Struct, frozen=True):
             raise ValueError("a mixture holds something that is no number")
         if (weights < 0).any() or abs(weights.sum() - 1) > 1e-6:
             raise ValueError("a mixture's weights are no shares")
+        np.linalg.cholesky(covariances)  # refuses, as a ValueError, what is no covariance
         return Mixture(weights, means, covariances)
 
 

@@ -289,6 +289,7 @@ def test_a_file_of_something_else_is_refused(picture: Path, tmp_path: Path) -> N
         {"kind": "fixed"},
         {"errors": {**data["errors"], "weights": [2.0] * len(data["errors"]["weights"])}},
         {"errors": {**data["errors"], "means": [[0.0]]}},
+        {"errors": {**data["errors"], "covariances": (-np.array(data["errors"]["covariances"])).tolist()}},
         {"atoms": [{"pose": [[0.0, 0.0]], "errors": data["errors"]}]},
     ):
         file.write_text(json.dumps({**data, **change}))
