@@ -97,8 +97,13 @@ def check(file: str, part: str) -> Callable[[Check], Check]:
 
 
 def checks_of(file: str) -> dict[str, Check]:
-    """The parts that check a file, by name."""
-    return {part: function for (pattern, part), function in CHECKS.items() if fnmatchcase(file, pattern)}
+    """The parts that check a file, by name; its own name decides, whatever folder it lies in."""
+    return {part: function for (pattern, part), function in CHECKS.items() if is_named(file, pattern)}
+
+
+def is_named(file: str, pattern: str) -> bool:
+    """Whether a file's own name is that of a path, in which ``*`` stands for anything."""
+    return fnmatchcase(Path(file).name, Path(pattern).name)
 
 
 def close(case: str, found: object, wanted: object, allowed: float, *, relative: bool = False) -> Comparison:

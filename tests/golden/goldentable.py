@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
-from goldenfolder import CHECKS, Comparison, checks_of
+from goldenfolder import CHECKS, Comparison, checks_of, is_named
 
 ELSEWHERE = {"alphapose/nets_index.json": "tests/golden/check_net_forward.py (index of nets.npz)"}
 """Files that tests of their own read, by path below the folder. A row of the table says nothing about their error."""
@@ -59,40 +58,25 @@ class Table:
             return f"| {file} | | | | {elsewhere(file) or 'not covered yet'} |"
         worst = max(found, key=lambda c: (c.error / c.allowed if c.allowed else float(c.error > 0) * 1e9, c.error))
         parts = ", ".join(sorted(self._parts[file]))
-        if file in PARTLY:
-            parts += f"; {PARTLY[file]}"
+        parts += "".join(f"; {left}" for known, left in PARTLY.items() if is_named(file, known))
         return f"| {file} | {len(found)} | {worst.error:.1e} | {worst.allowed:.0e} | {parts} |"
-
-
-def locate(folder: Path, file: str) -> Path:
-    """Where a file is; a folder may hold the files of one family directly."""
-    path = folder / file
-    return path if path.exists() or path.parent.is_dir() else folder / path.name
 
 
 def files(folder: Path) -> list[str]:
     """All vector files of a folder, by path below it."""
     kinds = (".npz", ".json", ".gz")
-    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix in kinds)
-    return sorted(name if "/" in name else _in_its_family(name) for name in found)
-
-
-def _in_its_family(name: str) -> str:
-    """The path below the folder of a file that lies there directly; the name itself where nobody knows it."""
-    known = (*(file for file, _ in CHECKS), *ELSEWHERE)
-    family = next((Path(file).parent for file in known if fnmatchcase(name, Path(file).name)), Path())
-    return (family / name).as_posix()
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix in kinds)
 
 
 def elsewhere(file: str) -> str:
     """The test outside the harness that reads a file, or ""."""
-    return ELSEWHERE.get(file, "")
+    return next((test for known, test in ELSEWHERE.items() if is_named(file, known)), "")
 
 
 def parts(folder: Path) -> list[tuple[str, str]]:
     """Every part to run: known ones, also where the file is absent, and files that nobody knows."""
-    there = [(file, part) for file in files(folder) for part in checks_of(file)]
-    met = {file for file, _ in there}
-    absent = [(file, part) for file, part in CHECKS if not any(fnmatchcase(other, file) for other in met)]
-    strangers = [(file, WHOLE) for file in files(folder) if file not in met and not elsewhere(file)]
+    found = files(folder)
+    there = [(file, part) for file in found for part in checks_of(file)]
+    absent = [(file, part) for file, part in CHECKS if not any(is_named(other, file) for other in found)]
+    strangers = [(file, WHOLE) for file in found if not checks_of(file) and not elsewhere(file)]
     return sorted([*there, *absent, *strangers])

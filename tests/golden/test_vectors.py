@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from goldenfolder import Comparison, Vectors, checks_of, close, same
-from goldentable import ELSEWHERE, Table, elsewhere, locate, parts
+from goldentable import ELSEWHERE, WHOLE, Table, elsewhere, parts
 
 for _module in sorted(Path(__file__).parent.glob("check_*.py")):
     importlib.import_module(_module.stem)
@@ -20,7 +20,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def test_part(file: str, part: str, golden: Path, pytestconfig: pytest.Config) -> None:
-    path = locate(golden, file)
+    path = golden / file
     if not path.exists():
         pytest.skip(f"{file} is not in {golden}")
     check = checks_of(file).get(part)
@@ -52,3 +52,19 @@ def test_a_difference_is_noticed() -> None:
     assert not close("nan wanted", [1.0], [float("nan")], 1.0).holds
     assert close("both nan", [float("nan"), 1.0], [float("nan"), 1.1], 0.2).holds
     assert not Comparison("nan", float("nan"), 1.0).holds
+
+
+def test_files_are_known_by_their_own_names_and_others_are_named(tmp_path: Path) -> None:
+    for name in (
+        "kalman.npz",
+        "alphapose/nms_master_14_heatmap.npz",
+        "deeper/down/munkres.npz",
+        "hrnet_ae/unheard.npz",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = dict(parts(tmp_path))
+    assert found["hrnet_ae/unheard.npz"] == WHOLE
+    assert found["deeper/down/munkres.npz"] == "assignment"
+    assert {"kalman.npz", "alphapose/nms_master_14_heatmap.npz", "hrnet_ae/ae_mmpose.npz"} <= found.keys()
+    assert not {"alphapose/kalman.npz", "alphapose/nms_master_*.npz", "hrnet_ae/munkres.npz"} & found.keys()
