@@ -51,6 +51,29 @@ def group_heatmaps(joints: Tensor, side: int, *, sigma: float | Tensor | None = 
     return maps.amax(dim=0).float()
 
 
+def placed_heatmaps(joints: Tensor, side: int, sigma: float) -> Tensor:
+    """Heatmaps of all people of one picture with each Gaussian at its joint's very place, not on the truncated cell.
+
+    Cell i holds places from i to i + 1, so its middle is i + 0.5: what the published decoding adds. A sigma that is no
+    integer does no harm here, whereas it moves the Gaussians of :func:`group_heatmaps` by half a cell.
+
+    Args:
+        joints: ``(P, K, 3)`` x, y in cells and visibility.
+        side: R.
+        sigma: in cells.
+
+    Returns:
+        ``(K, R, R)`` float32.
+    """
+    people, count = joints.shape[:2]
+    if not people:
+        return torch.zeros(count, side, side, device=joints.device)
+    middles = torch.arange(side, device=joints.device) + 0.5
+    columns, rows = (torch.exp(-((middles - joints[..., axis, None]) ** 2) / (2 * sigma**2)) for axis in (0, 1))
+    inside = ((joints[..., :2] >= 0) & (joints[..., :2] < side)).all(dim=2) & (joints[..., 2] > 0)
+    return ((rows * inside[..., None])[..., :, None] * columns[..., None, :]).amax(dim=0).float()
+
+
 def tag_references(joints: Tensor, side: int, *, most: int = 30, shared: bool = False) -> Tensor:
     """Where the tags of every person are read: ``(most, K, 2)`` int64 of place and 1, visible joints first.
 

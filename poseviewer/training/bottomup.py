@@ -112,7 +112,9 @@ class Trainer:
     def _loss(self, forward: Forward, batch: GroupBatch) -> torch.Tensor:
         config, stage = self.config, self.stage
         spec = spec_of(config, stage)
-        objective = EmbeddingObjective(spec, config.push, config.pull, stage.sigma, foreground=config.foreground)
+        objective = EmbeddingObjective(
+            spec, config.push, config.pull, stage.sigma, foreground=config.foreground, placed=True
+        )
         return objective(forward, batch)
 
     @property

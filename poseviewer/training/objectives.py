@@ -21,7 +21,7 @@ from poseviewer.core.skeleton import Skeleton
 from poseviewer.nets.weights import EstimatorSpec
 from poseviewer.ops.sikr import sikr_coordinates
 from poseviewer.ops.targets import cell_error, gaussian_heatmaps, integral_targets
-from poseviewer.ops.targets_ae import group_heatmaps, masked_mse, push_pull, read_tags, tag_references
+from poseviewer.ops.targets_ae import group_heatmaps, masked_mse, placed_heatmaps, push_pull, read_tags, tag_references
 from poseviewer.training.batches import Batch
 from poseviewer.training.groups import GroupBatch
 from poseviewer.training.loop import Forward
@@ -145,6 +145,7 @@ class EmbeddingObjective:
         most: people of a picture whose tags count.
         foreground: what a cell under a peak weighs besides; 0 is published. With few steps it keeps the few peaks from
             drowning in empty cells.
+        placed: Gaussians stand at the joints' very places; otherwise on their truncated cells, as published.
     """
 
     spec: EstimatorSpec
@@ -153,6 +154,7 @@ class EmbeddingObjective:
     sigma: float = 2.0
     most: int = 30
     foreground: float = 0.0
+    placed: bool = False
 
     def __call__(self, forward: Forward, batch: GroupBatch) -> Tensor:
         answer = forward(normalise(batch.pictures, self.spec))
@@ -170,7 +172,8 @@ class EmbeddingObjective:
     def _detection(self, maps: Tensor, batch: GroupBatch) -> Tensor:
         """Masked error of heatmaps ``(B, K, h, w)``; ``(B,)``."""
         side = maps.shape[-1]
-        targets = torch.stack([group_heatmaps(people, side, sigma=self.sigma) for people in self._cells(batch, side)])
+        draw = placed_heatmaps if self.placed else group_heatmaps
+        targets = torch.stack([draw(people, side, sigma=self.sigma) for people in self._cells(batch, side)])
         mask = F.interpolate(batch.mask[:, None], size=maps.shape[-2:], mode="nearest")[:, 0]
         if self.foreground:
             mask = mask[:, None] * (1 + self.foreground * targets)
