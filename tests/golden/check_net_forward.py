@@ -6,12 +6,23 @@ import gzip
 import json
 import re
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from check_state_dicts import parsed
 from goldenfolder import Comparison, Vectors, check, close, same
-from netfill import Known, alphapose_input, alphapose_rule, beside, build, fill, hrnet_ae_input, hrnet_ae_rule
+from netfill import (
+    Known,
+    alphapose_input,
+    alphapose_rule,
+    beside,
+    build,
+    fill,
+    hrnet_ae_input,
+    hrnet_ae_rule,
+    salt_beside,
+)
 from torch import nn
 
 ALPHAPOSE_TOLERANCE = 1e-3
@@ -21,7 +32,7 @@ HRNET_AE_LISTS = ("hrnet", "higher_hrnet", "simplebaseline", "posenet_ae")
 
 @check("alphapose/nets.npz", "outputs, their sums and extremes")
 def _alphapose(v: Vectors) -> Iterator[Comparison]:
-    index = json.loads(beside(v.path, "nets_index.json").read_text())
+    index, salt = json.loads(beside(v.path, "nets_index.json").read_text()), salt_beside(v.path)
     with gzip.open(beside(v.path, "state_dicts.json.gz")) as stream:
         lists = json.load(stream)
     known: Known = {}
@@ -29,9 +40,9 @@ def _alphapose(v: Vectors) -> Iterator[Comparison]:
     for name, facts in sorted(index.items(), key=lambda item: _alike(item[1])):
         if f"{name}__out" in v:
             net = build({key: parsed(text)[1] for key, text in lists[name].items()})
-            fill(net, alphapose_rule, known)
+            fill(net, partial(alphapose_rule, salt=salt), known)
             with torch.inference_mode():
-                found = net(alphapose_input(name, facts["input_shape"]))
+                found = net(alphapose_input(name, facts["input_shape"], salt=salt))
             yield from _alphapose_output(name, facts, found, net, v)
 
 

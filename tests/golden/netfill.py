@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -74,9 +75,18 @@ def _made(key: str, shape: tuple[int, ...], rule: Fill) -> torch.Tensor:
     return torch.from_numpy(np.asarray(rule(key, shape), dtype=np.float32))
 
 
-def alphapose_rule(key: str, shape: tuple[int, ...]) -> Floats:
+def salt_beside(path: Path) -> str:
+    """What alphapose/README.md, beside a file, has in front of every name that seeds numbers; "" where none is said."""
+    readme = path.with_name("README.md")
+    found = (
+        re.search(r"SALT is [^.]*?[\"'`](.*?)[\"'`]", readme.read_text(encoding="utf-8")) if readme.exists() else None
+    )
+    return found[1] if found else ""
+
+
+def alphapose_rule(key: str, shape: tuple[int, ...], *, salt: str = "") -> Floats:
     """The rule of alphapose/README.md."""
-    g = np.random.default_rng(zlib.crc32(key.encode()))
+    g = np.random.default_rng(zlib.crc32(f"{salt}{key}".encode()))
     if key.endswith("running_mean"):
         return 0.1 * g.standard_normal(shape)
     if key.endswith("running_var"):
@@ -88,9 +98,9 @@ def alphapose_rule(key: str, shape: tuple[int, ...]) -> Floats:
     return 0.1 * g.standard_normal(shape)
 
 
-def alphapose_input(name: str, shape: list[int]) -> torch.Tensor:
+def alphapose_input(name: str, shape: list[int], *, salt: str = "") -> torch.Tensor:
     """The picture of alphapose/README.md."""
-    g = np.random.default_rng(zlib.crc32(f"input:{name}".encode()))
+    g = np.random.default_rng(zlib.crc32(f"{salt}input:{name}".encode()))
     return torch.from_numpy(g.standard_normal(shape).astype(np.float32) * np.float32(0.3))
 
 
