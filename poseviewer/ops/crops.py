@@ -13,13 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 MOST_LEVELS = 5
 RMPE_ENLARGEMENT = 0.3
+EXACT_OPENCV = int(cv2.__version__.partition(".")[0]) >= 5
+"""OpenCV up to 4 rounds the places that it samples to 1/32 pixel (reference/alphapose.md section 15)."""
+LARGEST_WARP = 32_000
+"""OpenCV warps pictures whose sides fit 15 bits."""
 
 
 # --- matrices ---
@@ -142,13 +149,22 @@ class _Sheet:
     levels: Tensor
 
 
+class _Piece(NamedTuple):
+    """What lies beneath one person's window: ``(h, w, 3)`` pixels, the fill colour subtracted, and x, y of their first
+    in the frame of their level."""
+
+    pixels: Tensor
+    origin: tuple[int, int]
+
+
 class FrameSampler:
     """Cuts crops out of frames of one size, all people of all frames in one pass.
 
     Where a person is scaled down by two or more, plain bilinear sampling would skip pixels (and alias); ``smooth``
     takes such a person from the frame averaged over 2x2, 4x4, ... pixels, so that a step is always less than two
     pixels. On an accelerator whole frames are laid out once, and nothing waits for the device; on a CPU, where the
-    windows are known at once, only the pixels beneath them are touched.
+    windows are known at once, only the pixels beneath them are touched, and OpenCV samples them where it does so
+    exactly.
 
     Args:
         frames: ``(B, 3, H, W)`` uint8 or float, 0..255.
@@ -182,11 +198,13 @@ class FrameSampler:
         matrices = matrices.double()
         scale = torch.linalg.det(matrices[:, :, :2]).abs().clamp(min=1e-12).sqrt()
         levels = torch.log2(scale).floor().clamp(0, self._most_levels - 1).long()
-        if self._frames.device.type == "cpu" or visible is not None:
-            sheet = self._pieces(frame_index, matrices, levels, size_wh, visible)
+        on_processor = self._frames.device.type == "cpu"
+        if on_processor or visible is not None:
+            pieces = self._pieces(frame_index, matrices, levels, size_wh, visible)
+            exact = on_processor and EXACT_OPENCV and all(max(piece.pixels.shape) < LARGEST_WARP for piece in pieces)
+            crops = (_warped if exact else _sampled)(pieces, matrices, levels, size_wh)
         else:
-            sheet = self._whole_frames(frame_index, levels)
-        crops = _sample_sheet(sheet, matrices, size_wh)
+            crops = _sample_sheet(self._whole_frames(frame_index, levels), matrices, size_wh)
         return crops if self._fill is None else crops + self._fill.view(1, 3, 1, 1)
 
     def _whole_frames(self, frame_index: Tensor, levels: Tensor) -> _Sheet:
@@ -210,32 +228,15 @@ class FrameSampler:
 
     def _pieces(
         self, frame_index: Tensor, matrices: Tensor, levels: Tensor, size_wh: tuple[int, int], visible: Tensor | None
-    ) -> _Sheet:
+    ) -> list[_Piece]:
         """For each person what lies beneath its window."""
-        device = self._frames.device
         places = self._spans(matrices, levels, size_wh, visible)
-        parts: list[Tensor] = []
-        origins: list[tuple[int, int]] = []
+        pieces: list[_Piece] = []
         people = zip(frame_index.tolist(), levels.tolist(), places, strict=True)
         for frame, level, (left, top, right, bottom) in people:
             part = self._frames[frame : frame + 1, top:bottom, left:right]
-            parts.append(self._less_fill(_averaged(part, level))[0])
-            origins.append((left >> level, top >> level))
-        heights = [part.shape[0] for part in parts]
-        wide = max(1, *(part.shape[1] for part in parts))
-        pixels = torch.zeros(1 + sum(heights) + len(parts), wide, 3, device=device)
-        tops, row = [], 1
-        for part in parts:
-            pixels[row : row + part.shape[0], : part.shape[1]] = part
-            tops.append(row)
-            row += part.shape[0] + 1
-        return _Sheet(
-            pixels,
-            torch.tensor(tops, device=device),
-            torch.tensor(heights, device=device),
-            torch.tensor(origins, dtype=torch.float64, device=device),
-            levels,
-        )
+            pieces.append(_Piece(self._less_fill(_averaged(part, level))[0], (left >> level, top >> level)))
+        return pieces
 
     def _spans(
         self, matrices: Tensor, levels: Tensor, size_wh: tuple[int, int], visible: Tensor | None
@@ -267,15 +268,55 @@ def _averaged(frames: Tensor, level: int) -> Tensor:
     return F.avg_pool2d(planes, 1 << level, ceil_mode=True).permute(0, 2, 3, 1)
 
 
+def _in_pieces(matrices: Tensor, levels: Tensor, origins: Tensor) -> Tensor:
+    """Matrices ``(n, 2, 3)`` to pixels of pieces.
+
+    Pixel j of level l is the mean of the frame's pixels 2^l j .. 2^l (j + 1) - 1.
+
+    Args:
+        origins: ``(n, 2)`` x, y of the pieces' first pixels in the frames of their levels.
+    """
+    factor = torch.pow(2.0, levels.double())
+    shift = (matrices[:, :, 2] + 0.5) / factor[:, None] - 0.5 - origins
+    return torch.cat([matrices[:, :, :2] / factor[:, None, None], shift[..., None]], dim=2)
+
+
+def _warped(pieces: list[_Piece], matrices: Tensor, levels: Tensor, size_wh: tuple[int, int]) -> Tensor:
+    """Sample every person's piece with OpenCV, ``(n, 3, h, w)``, channels last in memory."""
+    origins = matrices.new_tensor([piece.origin for piece in pieces])
+    maps = _in_pieces(matrices, levels, origins).numpy()
+    crops = np.zeros((len(pieces), size_wh[1], size_wh[0], 3), dtype=np.float32)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    for piece, matrix, crop in zip(pieces, maps, crops, strict=True):
+        if piece.pixels.numel():
+            pixels = piece.pixels.float().contiguous().numpy()
+            cv2.warpAffine(pixels, matrix, size_wh, dst=crop, flags=flags, borderMode=cv2.BORDER_CONSTANT)
+    return torch.from_numpy(crops).permute(0, 3, 1, 2)
+
+
+def _sampled(pieces: list[_Piece], matrices: Tensor, levels: Tensor, size_wh: tuple[int, int]) -> Tensor:
+    """Sample all pieces in one pass, ``(n, 3, h, w)``."""
+    device = matrices.device
+    heights = [piece.pixels.shape[0] for piece in pieces]
+    wide = max(1, *(piece.pixels.shape[1] for piece in pieces))
+    pixels = torch.zeros(1 + sum(heights) + len(pieces), wide, 3, device=device)
+    tops, row = [], 1
+    for piece, height in zip(pieces, heights, strict=True):
+        pixels[row : row + height, : piece.pixels.shape[1]] = piece.pixels
+        tops.append(row)
+        row += height + 1
+    origins = matrices.new_tensor([piece.origin for piece in pieces])
+    sheet = _Sheet(pixels, torch.tensor(tops, device=device), torch.tensor(heights, device=device), origins, levels)
+    return _sample_sheet(sheet, matrices, size_wh)
+
+
 def _sample_sheet(sheet: _Sheet, matrices: Tensor, size_wh: tuple[int, int]) -> Tensor:
     """Sample every person's piece with its matrix, ``(n, 3, h, w)``."""
     width, height = size_wh
     device = matrices.device
     rows, wide = sheet.pixels.shape[:2]
-    # Pixel j of level l is the mean of frame pixels 2^l j .. 2^l j + 2^l - 1.
-    factor = torch.pow(2.0, sheet.levels.double())
-    linear = matrices[:, :, :2] / factor[:, None, None]
-    shift = (matrices[:, :, 2] + 0.5) / factor[:, None] - 0.5 - sheet.origins
+    maps = _in_pieces(matrices, sheet.levels, sheet.origins)
+    linear, shift = maps[:, :, :2], maps[:, :, 2]
     shift[:, 1] += sheet.tops
     # From pixels to grid_sample's [-1, 1] (edges, not centres) in float64; the grid itself is float32.
     unit = torch.tensor([2 / wide, 2 / rows], dtype=torch.float64, device=device)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from poseviewer.core import geometry
+from poseviewer.ops import crops as crops_module
 from poseviewer.ops import reference_crops as ref
 from poseviewer.ops.crops import (
     FrameSampler,
@@ -70,20 +71,28 @@ def test_sampling_is_bilinear_with_black_outside_for_people_of_several_frames() 
     assert crops[3].abs().max() == 0
 
 
-def test_whole_frames_and_pieces_give_the_same_crops(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On an accelerator whole frames are laid out; both ways must answer alike, for people of every size."""
+@pytest.mark.parametrize("smooth", [False, True])
+def test_all_ways_of_sampling_give_the_same_crops(*, smooth: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On an accelerator whole frames are laid out, on a processor pieces, which OpenCV samples where it is exact; all
+    must answer alike, for people of every size and windows at any angle."""
     rng = np.random.default_rng(1)
     frames = random_frames(rng, 3, 203, 309)
     corners = torch.from_numpy(rng.uniform(-30, 200, (12, 2)))
     sides = torch.from_numpy(rng.uniform(1, 250, (12, 2)))
     matrices = proposal_matrices(torch.cat([corners, corners + sides], dim=1), (24, 32))
+    matrices[6:, :, :2] += torch.from_numpy(rng.uniform(-0.3, 0.3, (6, 2, 2)))
+    matrices[11, :, 2] = 5000.0  # a window that sees nothing
     index = torch.arange(12) % 3
     for fill in ((0.0, 0.0, 0.0), (104.0, 117.0, 122.0)):
-        pieces = FrameSampler(frames, fill=fill).sample(index, matrices, (24, 32))
-        sampler = FrameSampler(frames, fill=fill)
-        monkeypatch.setattr(sampler, "_pieces", lambda i, m, levels, wh, v, s=sampler: s._whole_frames(i, levels))
-        whole = sampler.sample(index, matrices, (24, 32))
-        np.testing.assert_allclose(whole.numpy(), pieces.numpy(), atol=0.05)
+        sampler = FrameSampler(frames, smooth=smooth, fill=fill)
+        scale = torch.linalg.det(matrices[:, :, :2]).abs().sqrt()
+        levels = torch.log2(scale).floor().clamp(0, crops_module.MOST_LEVELS - 1).long() * smooth
+        whole = crops_module._sample_sheet(sampler._whole_frames(index, levels), matrices, (24, 32))
+        whole = whole + torch.tensor(fill).view(1, 3, 1, 1)
+        for exact in (False, crops_module.EXACT_OPENCV):
+            monkeypatch.setattr(crops_module, "EXACT_OPENCV", exact)
+            pieces = sampler.sample(index, matrices, (24, 32))
+            np.testing.assert_allclose(whole.numpy(), pieces.numpy(), atol=0.05)
 
 
 def test_the_sampler_cuts_the_old_crops_too(golden: Path) -> None:
