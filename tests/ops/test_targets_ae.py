@@ -39,7 +39,7 @@ def test_the_pipelines_decoding_finds_the_joint(x: float, y: float) -> None:
     window = scaled_input((64, 64), 64, 1.0, 1.0)
     low = placed_heatmaps(torch.tensor([[[x, y, 2.0]]]), 16, 1.5)
     scales = Scales([1.0], project_wh=window.size_wh)
-    scales.add(1.0, [(low[None], low[None, ..., None])])
+    scales.add(1.0, [(low[None], low[None])])
     heat = scales.result()[0][0, 0]
     peak = divmod(int(heat.argmax()), heat.shape[1])
     found = torch.tensor([peak[1] + 0.5, peak[0] + 0.5]) * 64 / heat.shape[0]
