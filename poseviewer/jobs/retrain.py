@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -254,18 +254,37 @@ class RetrainOutcome(msgspec.Struct, frozen=True):
 def retrain_project(project: Project | None, order: RetrainOrder) -> Generator[JobEvent, None, RetrainOutcome]:
     """Snapshot the open project and others, then train in a child process.
 
-    Closing ends the child and removes what was begun, unless the folder was there before; so does a failure before
-    the first checkpoint.
+    Closing ends the child and removes what was begun, unless the folder was there before.
 
     Raises:
         KnownError: as the snapshot raises it, or with the child's own sentence.
     """
     fresh = not order.out.exists()
     try:
-        return (yield from _retrain_project(project, order))
-    except (GeneratorExit, KnownError) as end:
-        if fresh and not (isinstance(end, KnownError) and (order.out / CHECKPOINT).exists()):
+        with leaving_nothing(order.out):
+            return (yield from _retrain_project(project, order))
+    except GeneratorExit:
+        if fresh:
             shutil.rmtree(order.out, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
+def leaving_nothing(out: Path) -> Iterator[None]:
+    """Around a training: if it fails before its first checkpoint, what it had begun in its folder goes again.
+
+    What was there before stays; of a training that can go on nothing is removed.
+    """
+    before = set(out.iterdir()) if out.is_dir() else None
+    try:
+        yield
+    except KnownError:
+        if (out / CHECKPOINT).exists():
+            raise
+        if before is None:
+            shutil.rmtree(out, ignore_errors=True)
+        for path in set(out.iterdir()) - before if before is not None else ():
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
         raise
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -12,15 +10,14 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from poseviewer.core.errors import CallError, FormatError, KnownError
+from poseviewer.core.errors import CallError, FormatError
 from poseviewer.core.progress import JobEvent, Note
 from poseviewer.core.resources import resource
 from poseviewer.core.skeleton import Skeleton
-from poseviewer.jobs.retrain import BUNDLED, HELD, REMEMBER, TRAIN, RetrainOutcome, take_snapshot
+from poseviewer.jobs.retrain import BUNDLED, HELD, REMEMBER, TRAIN, RetrainOutcome, leaving_nothing, take_snapshot
 from poseviewer.project import Project
 from poseviewer.training.holdout import check_named, parse_hold_out, split_people
 from poseviewer.training.learnt import already_learnt, learnt_by
-from poseviewer.training.results import CHECKPOINT
 
 if TYPE_CHECKING:
     from poseviewer.training.datasets import Annotation
@@ -97,25 +94,6 @@ def train_files(order: TrainOrder) -> Generator[JobEvent, None, RetrainOutcome]:
             return (yield from job)
     finally:
         ranks.leave()
-
-
-@contextlib.contextmanager
-def leaving_nothing(out: Path) -> Iterator[None]:
-    """Around a training: if it fails before its first checkpoint, what it had begun in its folder goes again.
-
-    What was there before stays; of a training that can go on nothing is removed.
-    """
-    before = set(out.iterdir()) if out.is_dir() else None
-    try:
-        yield
-    except KnownError:
-        if (out / CHECKPOINT).exists():
-            raise
-        if before is None:
-            shutil.rmtree(out, ignore_errors=True)
-        for path in set(out.iterdir()) - before if before is not None else ():
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-        raise
 
 
 def _in_silence(job: Generator[JobEvent, None, RetrainOutcome]) -> RetrainOutcome:

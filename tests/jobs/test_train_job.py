@@ -305,6 +305,9 @@ def test_a_training_that_fails_before_its_first_checkpoint_leaves_nothing_behind
     with pytest.raises(KnownError, match=r"none\.safetensors"):
         drive(retrain_project(project, order))
     assert not order.out.exists()
+    with pytest.raises(KnownError, match=r"none\.safetensors"):
+        drive(retrain_project(project, msgspec.structs.replace(order, out=tmp_path / "mine")))
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
 
 
 def test_boxes_are_drawn_as_the_detector_errs_and_a_resumed_training_draws_the_same(

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from desk_tools import open_desk
 from PySide6.QtCore import QCoreApplication, QEvent
@@ -18,6 +19,7 @@ from poseviewer.jobs import retrain as job
 from poseviewer.project import edits
 from poseviewer.training.holdout import HoldOut
 from poseviewer.training.results import Comparison, Figures, JointChange, WorstFrame
+from poseviewer.ui import text
 from poseviewer.ui.desk import Desk
 from poseviewer.ui.dialogs.retrain import RetrainDialog
 from poseviewer.ui.dialogs.retrain_parts import verdict
@@ -166,6 +168,19 @@ def test_what_stands_in_the_way_is_said_on_the_page(
     dialog.start.click()
     qtbot.waitUntil(lambda: bool(dialog.setup.problem.text()), timeout=5000)
     assert dialog.setup.problem.text() == "Nobody is corrected. Correct some."
+
+
+def test_what_must_be_known_to_judge_the_figures_is_said(dialog: RetrainDialog) -> None:
+    note = "The starting weights have learnt 2 of the 5 held-out people, so the figures before are too good."
+    found = msgspec.structs.replace(COMPARISON, notes=(note,))
+    dialog.results.show_outcome(job.RetrainOutcome("new.safetensors", found))
+    assert dialog.results.verdict.text().endswith(f"in 3 frames. {note}")
+    text.set_language("zh_CN")
+    try:
+        dialog.results.show_outcome(job.RetrainOutcome("new.safetensors", found))
+        assert "5 名留出人物中的 2 名" in dialog.results.verdict.text()
+    finally:
+        text.set_language("en")
 
 
 def test_the_verdict_counts_joints() -> None:
