@@ -10,13 +10,16 @@ from goldenfolder import Comparison, Vectors, check, close, same
 from poseviewer.ops.codec_ae_mmpose import AeCodec
 
 FILE = "hrnet_ae/ae_mmpose.npz"
-INPUT_WH = (160, 160)
+
+
+def sizes(maps: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Input and heatmap size of maps of a shape ``(K, h, w)``; a cell is four pixels wide."""
+    return (maps[2] * 4, maps[1] * 4), (maps[2], maps[1])
 
 
 def codec(data: Vectors, options: dict[str, Any], shape: tuple[int, ...]) -> AeCodec:
     return AeCodec(
-        INPUT_WH,
-        (shape[2], shape[1]),
+        *sizes(shape),
         udp=options["use_udp"],
         order=tuple(int(joint) for joint in data["order"]),
         most=options["decode_topk"],
@@ -49,7 +52,7 @@ def encoding(data: Vectors) -> Iterator[Comparison]:
     for udp in (False, True):
         name = f"enc_udp{int(udp)}"
         wanted = data[f"{name}_hm"]
-        made = AeCodec(INPUT_WH, (wanted.shape[2], wanted.shape[1]), udp=udp)
+        made = AeCodec(*sizes(wanted.shape), udp=udp)
         yield close(f"sigma {name}", made.spread, data[f"{name}_sigma"], 1e-12)
         found = made.encode(joints, visible)
         yield close(f"maps {name}", found.maps, wanted, 1e-6)

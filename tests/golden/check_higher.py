@@ -27,6 +27,17 @@ def sizes(data: Vectors) -> Iterator[Comparison]:
         yield close(f"map {number}", matrix[0].flatten(), row[11:17], 1e-6)
 
 
+@check(AGGREGATE, "inputs")
+def inputs(data: Vectors) -> Iterator[Comparison]:
+    for options in data.json():
+        case, scales = options["case"], sorted(options["scales"], reverse=True)
+        height, width = options["img_hw"]
+        found = [higher.scaled_input((width, height), INPUT_SIZE, scale, scales[-1]) for scale in scales]
+        yield same(f"sizes {case}", [entry.size_wh for entry in found], options["sizes"])
+        yield same(f"centre {case}", found[-1].centre, options["center"])
+        yield close(f"scale {case}", found[-1].scale, options["scale"], 1e-9)
+
+
 def aggregated(data: Vectors, options: dict[str, Any]) -> tuple[higher.ScaledInput, torch.Tensor, torch.Tensor]:
     case, scales = options["case"], options["scales"]
     joints = data[f"c{case}_call0_out1"].shape[1]
