@@ -78,11 +78,12 @@ fields are kept for the next export. AlphaPose's results can be read in all of i
 TRAIN = """\
 Learn from corrections: retrain the pose network on corrected frames and show what that gained.
 
-DATA are .poseproj projects (their corrections are read, never changed), COCO keypoint files, or folders that
-`poseviewer export` made. Some frames are held out of the training, by default the last quarter of each media's
-corrected ones; old and new weights are compared on them joint by joint. The old network, frozen, keeps the new one
-from forgetting. DIR gets estimator.safetensors, a card and comparison.json. A training that was cut off goes on when
-the same command is given again.
+DATA are .poseproj projects (their corrections are read, never changed), folders that `poseviewer export` made, COCO
+keypoint files (COCO-WholeBody's and Halpe's too), MPII's JSON list of people, or joints.mat of Leeds Sports Poses. Some
+frames are held out of the training, by default the last quarter of each media's corrected ones; old and new weights are
+compared on them joint by joint. The old network, frozen, keeps the new one from forgetting. DIR gets
+estimator.safetensors, a card and comparison.json. A training that was cut off goes on when the same command is given
+again.
 """
 TRAIN_EXAMPLES = """\
 examples:

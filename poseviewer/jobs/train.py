@@ -261,25 +261,25 @@ def _share(word: str, data: Sequence[str]) -> tuple[str, Fraction]:
 
 
 def coco_files(path: Path) -> list[Path]:
-    """The annotation files of an export's folder, or the file itself.
+    """The annotation files of an export's folder or of Leeds Sports Poses', or the file itself.
 
     Raises:
         FormatError: the folder holds none.
     """
     if path.is_file():
         return [path]
-    found = sorted((path / "annotations").glob("*.json"))
+    found = sorted((path / "annotations").glob("*.json")) or sorted(path.glob("joints.mat"))
     if not found:
         raise FormatError(f"{path} holds no annotations/*.json.", file=path, remedy="Name a COCO file or an export.")
     return found
 
 
 def _people(file: Path, shape: Skeleton) -> list[Annotation]:
-    from poseviewer.training.datasets import read_annotations
+    from poseviewer.training.layouts import read_layout
 
     beside = file.parent / "images"
     images = beside if beside.is_dir() else file.parent.parent / "images"
-    return read_annotations(file, images if images.is_dir() else file.parent, shape)
+    return read_layout(file, images if images.is_dir() else file.parent, shape)
 
 
 def outcome_lines(outcome: RetrainOutcome) -> list[str]:
