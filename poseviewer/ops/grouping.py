@@ -184,14 +184,8 @@ class _People:
         self.how[key][joint], self.distance[key][joint] = BY_TAG, distance
 
     def mean_tags(self) -> Array:
-        """Mean tags ``(n, T)`` of those that take part, in float32 and added in the order of the published code."""
-        counts = self._counts[: len(self.rows)]
-        means = np.empty((len(counts), self._tags.shape[2]), dtype=np.float32)
-        # People of as many joints together: adding zeros for those that lack some could round differently.
-        for count in np.unique(counts).tolist():
-            of = np.flatnonzero(counts == count)
-            means[of] = np.add.reduce(self._tags[of, :count], axis=1) / count
-        return means
+        """Mean tags ``(n, T)`` of those that take part."""
+        return _means_of_first(self._tags, self._counts[: len(self.rows)])
 
     def stacked(self) -> Matched:
         joints = self.shape[0]
@@ -261,8 +255,25 @@ def mean_tags(people: Tensor, tag_maps: Tensor) -> Tensor:
     """Mean tag ``(P, T)`` of the joints that people ``(P, K, 3 + T)`` have, read from maps ``(K, h, w, T)``."""
     found = people[..., 2] > 0
     cells = people[..., :2].long()
-    own = tag_maps[torch.arange(len(tag_maps), device=people.device), cells[..., 1], cells[..., 0]]
+    own: Tensor = tag_maps[torch.arange(len(tag_maps), device=people.device), cells[..., 1], cells[..., 0]]
+    if own.device.type == "cpu":
+        there = found.numpy()
+        packed = np.take_along_axis(own.numpy(), np.argsort(~there, axis=1, kind="stable")[..., None], axis=1)
+        return torch.from_numpy(_means_of_first(packed, there.sum(axis=1)))
     means: Tensor = (own * found[..., None]).sum(dim=1) / found.sum(dim=1, keepdim=True)
+    return means
+
+
+def _means_of_first(tags: Array, counts: npt.NDArray[np.integer]) -> Array:
+    """Means ``(n, T)`` over the first ``counts`` ``(n,)`` of tags ``(n or more, K, T)``, NaN of none.
+
+    In float32 and added in the order of the published code, as a tag distance of just a half is rounded after that.
+    """
+    means = np.full((len(counts), tags.shape[2]), np.nan, dtype=np.float32)
+    # People of as many joints together: adding zeros for those that lack some could round differently.
+    for count in np.unique(counts[counts > 0]).tolist():
+        of = np.flatnonzero(counts == count)
+        means[of] = np.add.reduce(tags[of, :count], axis=1) / count
     return means
 
 

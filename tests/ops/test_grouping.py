@@ -160,3 +160,19 @@ def test_large_maps_are_searched_from_large_tiles_down(height: int, width: int) 
     for place, joint, mean in zip(found.tolist(), joints, means, strict=True):
         away = torch.from_numpy(tags[joint] - mean).square().sum(dim=2).sqrt().round().numpy()
         assert place == int((maps[joint] - away).argmax())
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10_000), dimensions=st.sampled_from([1, 2]))
+def test_mean_tags_are_added_as_published(seed: int, dimensions: int) -> None:
+    """To the last digit: a tag distance of just a half is rounded after it."""
+    rng = np.random.default_rng(seed)
+    maps = np.round(rng.normal(3, 0.3, (17, 9, 7, dimensions)), 2).astype(np.float32)
+    people = np.zeros((6, 17, 3 + dimensions), dtype=np.float32)
+    people[..., 0], people[..., 1] = rng.integers(0, 7, (6, 17)), rng.integers(0, 9, (6, 17))
+    people[..., 2] = rng.random((6, 17)) < 0.7
+    people[:, 0, 2] = 1
+    found = grouping.mean_tags(torch.from_numpy(people), torch.from_numpy(maps)).numpy()
+    for person, mean in zip(people, found, strict=True):
+        own = [maps[joint, int(row[1]), int(row[0])] for joint, row in enumerate(person) if row[2] > 0]
+        np.testing.assert_array_equal(mean, np.mean(own, axis=0))
