@@ -44,6 +44,7 @@ def predict(args: argparse.Namespace) -> int:
         flip=args.flip,
         stn=not args.no_stn,
         nms=not args.no_nms,
+        nms_form=args.nms,
         resume=args.resume,
         changes=changes,
     )

@@ -205,6 +205,12 @@ def _predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     tuning.add_argument("--reid", metavar="W", help="re-ID weights: kalman then compares what people look like")
     tuning.add_argument("--flip", action="store_true", help="average with the mirrored crop: slower, a little better")
     tuning.add_argument("--no-stn", action="store_true", help="leave the spatial transformer out")
+    tuning.add_argument(
+        "--nms",
+        choices=("auto", "master", "old", "train", "2017", "2017_mpii", "paper", "corrected"),
+        default="auto",
+        help="form of pose NMS, topdown (default: what belongs to the estimator)",
+    )
     tuning.add_argument("--no-nms", action="store_true", help="keep every pose: no pose NMS")
     tuning.add_argument(
         "--precision",

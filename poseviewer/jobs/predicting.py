@@ -7,7 +7,7 @@ import os
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -34,7 +34,7 @@ from poseviewer.jobs.results import (
 )
 from poseviewer.jobs.sharing import compute_shared, is_first, own_device, serve, sharing
 from poseviewer.media import Media, frame_fingerprint, open_media
-from poseviewer.pipeline.config import PipelineConfig, check_config, with_own_nms
+from poseviewer.pipeline.config import NmsVersion, PipelineConfig, check_config, own_nms, with_own_nms
 from poseviewer.project import Project
 
 if TYPE_CHECKING:
@@ -44,7 +44,10 @@ Json = dict[str, Any]
 
 
 class PredictOrder(msgspec.Struct, frozen=True):
-    """What ``poseviewer predict`` was asked to do; see its help. ``changes`` replaces fields of the pipeline."""
+    """What ``poseviewer predict`` was asked to do; see its help. ``changes`` replaces fields of the pipeline.
+
+    ``nms_form`` is a version of pose NMS, whose numbers follow the estimator; "auto" is the estimator's own.
+    """
 
     media: tuple[str, ...]
     out: str | None = None
@@ -60,6 +63,7 @@ class PredictOrder(msgspec.Struct, frozen=True):
     flip: bool = False
     stn: bool = True
     nms: bool = True
+    nms_form: NmsVersion | Literal["auto"] = "auto"
     resume: bool = False
     changes: dict[str, Any] = {}
 
@@ -121,7 +125,7 @@ def _predict_all(order: PredictOrder, compute: Compute | None) -> Generator[JobE
     from poseviewer.pipeline.loading import load_networks
 
     networks = load_networks(config)
-    config = with_own_nms(config, networks.joints, networks.spec.decode)
+    config = _with_nms(order, config, networks)
     project = _open_project(order.project, skeleton_of(networks)) if order.project else None
     collected = _Collected()
     written: list[str] = []
@@ -151,6 +155,15 @@ def _config(order: PredictOrder) -> PipelineConfig:
         config = msgspec.structs.replace(config, nms=msgspec.structs.replace(config.nms, enabled=False))
     check_config(config)
     return config
+
+
+def _with_nms(order: PredictOrder, config: PipelineConfig, networks: Networks) -> PipelineConfig:
+    """The pipeline with the numbers of the pose NMS that was asked for, or that belongs to the estimator."""
+    joints, decode = networks.joints, networks.spec.decode
+    if order.nms_form == "auto" or config.pipeline != "topdown":
+        return with_own_nms(config, joints, decode)
+    form = own_nms(joints, decode, order.nms_form)
+    return msgspec.structs.replace(config, nms=msgspec.structs.replace(form, enabled=order.nms))
 
 
 def _check_order(order: PredictOrder) -> None:

@@ -166,7 +166,7 @@ def with_nms(config: PipelineConfig, nms: NmsConfig) -> PipelineConfig:
     return msgspec.structs.replace(config, confidence=nms.score_floor, iou=nms.gamma)
 
 
-def own_nms(joints: int, decode: str) -> NmsConfig:
+def own_nms(joints: int, decode: str, version: NmsVersion | None = None) -> NmsConfig:
     """Return the pose NMS that the system which published an estimator runs after it.
 
     AlphaPose's two codes differ, and the current one's whole-body form has numbers of its own for estimators that are
@@ -176,9 +176,10 @@ def own_nms(joints: int, decode: str) -> NmsConfig:
 
     Args:
         joints, decode: as in :class:`poseviewer.nets.estimator_spec.EstimatorSpec` and in a run's record.
+        version: that form with its numbers for such an estimator, instead of the publisher's.
     """
-    version: NmsVersion = "old" if decode == "old" else "master"
-    return reference_nms(version, joints, regression=decode in NOT_MAPS)
+    own: NmsVersion = "old" if decode == "old" else "master"
+    return reference_nms(version or own, joints, regression=decode in NOT_MAPS)
 
 
 def with_own_nms(config: PipelineConfig, joints: int, decode: str, *, auto: bool = False) -> PipelineConfig:

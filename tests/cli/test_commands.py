@@ -127,6 +127,18 @@ def test_a_copy_of_a_clip_does_not_move_it(
         assert [row.path for row in project.media_list()] == [str(clip)]
 
 
+def test_a_form_of_pose_nms_brings_its_numbers(
+    fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip, out = write_clip(tmp_path / "clip.mp4", 2), tmp_path / "r.json"
+    found = []
+    for options in ((), ("--nms", "train"), ("--nms", "corrected", "--no-nms")):
+        assert call(capsys, "predict", clip, "--out", out, *options)[0] == 0
+        nms = read_json(tmp_path / "r.images.json")["info"]["config"]["nms"]
+        found.append((nms["version"], nms["score_floor"], nms["enabled"], nms["auto"]))
+    assert found == [("master", 0.3, True, False), ("train", 0.15, True, False), ("corrected", 0.3, False, False)]
+
+
 def test_predict_with_boxes_keeps_the_ids_of_the_file(
     fake_pipeline: FakeNetworks, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
