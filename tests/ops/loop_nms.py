@@ -14,11 +14,13 @@ F32 = np.float32
 
 
 def loop_nms(boxes, box_scores, poses, scores, config):
-    """AlphaPose master (sections 6.2 and 6.3) for N candidates.
+    """AlphaPose's published versions (sections 6.2 to 6.4) for N candidates.
 
     Returns:
         picks, groups (lists of candidate indices, ascending), keypoints (M, K, 2), scores (M, K).
     """
+    if config.version == "train":
+        scores = np.where(scores <= 0.15, F32(1e-5), np.minimum(scores, 1))
     scores = np.where(scores == 0, F32(1e-5), scores).astype(F32)
     reference = [F32(config.alpha) * max(box[2] - box[0], box[3] - box[1]) for box in boxes]
     human = [float(row.mean()) for row in scores]
@@ -40,15 +42,18 @@ def loop_nms(boxes, box_scores, poses, scores, config):
 
 def _figures(i, j, poses, scores, reference, alive, config):
     joints = len(scores[i])
-    whole_body = joints in (133, 136)
+    whole_body = config.version == "master" and joints in (133, 136)
     distances = [math.dist(poses[i][n].astype(float), poses[j][n].astype(float)) for n in range(joints)]
     limit = min(float(reference[i]), 7.0)
     if not whole_body:
         similarity = 0.0
+        unit = float(reference[i]) if config.version in ("2017", "2017_mpii") else 1.0
         for n, distance in enumerate(distances):
-            if distance <= 1:
+            if distance / unit <= 1:
                 similarity += math.tanh(scores[i][n] / config.delta1) * math.tanh(scores[j][n] / config.delta1)
-            similarity += config.mu * math.exp(-distance / config.delta2)
+            similarity += config.mu * math.exp(-distance / unit / config.delta2)
+        if config.version == "2017_mpii":
+            return similarity, -1.0
         return similarity, sum(limit > 0 and distance / limit <= 1 for distance in distances)
     parts = [(0, joints - 110), (joints - 110, joints - 42), (joints - 42, joints)]
     factors = (1.0, config.face_factor, config.hand_factor)
@@ -80,9 +85,10 @@ def _figures(i, j, poses, scores, reference, alive, config):
 def _merged(picked, groups, poses, scores, reference, config):
     kept, kept_groups, all_points, all_scores = [], [], [], []
     for best, group in zip(picked, groups, strict=True):
-        if scores[best].max() < config.score_floor:
+        mpii = config.version == "2017_mpii"
+        if (scores[best] > 0.3).sum() < 3 if mpii else scores[best].max() < config.score_floor:
             continue
-        radius = min(float(reference[best]), 15.0)
+        radius = float(reference[best]) if mpii else min(float(reference[best]), 15.0)
         points, values = np.zeros((len(scores[best]), 2)), np.zeros(len(scores[best]))
         for n in range(len(values)):
             near = [j for j in group if math.dist(poses[best][n].astype(float), poses[j][n].astype(float)) <= radius]
@@ -92,9 +98,15 @@ def _merged(picked, groups, poses, scores, reference, config):
                 continue
             points[n] = sum(float(scores[j][n]) * poses[j][n].astype(float) for j in near) / total
             values[n] = sum(float(scores[j][n]) ** 2 for j in near) / total
+            if mpii:
+                values[n] = max(scores[j][n] for j in near)
         extent = points.max(0) - points.min(0)
-        if values.max() < config.score_floor or 2.25 * extent[0] * extent[1] < config.min_box_area:
+        weak = not mpii and values.max() < config.score_floor
+        if weak or 2.25 * extent[0] * extent[1] < config.min_box_area:
             continue
+        points = (
+            np.trunc(points) if mpii else points - {"old": 0.3, "train": 0.3, "2017": 0.25}.get(config.version, 0.0)
+        )
         kept.append(best)
         kept_groups.append(sorted(group))
         all_points.append(points)

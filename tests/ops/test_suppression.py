@@ -39,6 +39,10 @@ def run(arrays, config=None) -> Suppressed:
         (26, NmsConfig(delta1=0.5, delta2=6.0, mu=1.0)),
         (133, reference_nms("master", 133)),
         (136, reference_nms("master", 136, regression=True)),
+        (17, reference_nms("old")),
+        (17, reference_nms("train")),
+        (17, reference_nms("2017")),
+        (16, reference_nms("2017_mpii")),
     ],
 )
 def test_equals_the_plain_loop(joints: int, config: NmsConfig) -> None:
