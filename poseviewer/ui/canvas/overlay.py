@@ -11,7 +11,7 @@ from PySide6.QtGui import QPainter, QPen, QPixmap, QTransform
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QWidget
 
 from poseviewer.core.drawing import strengths
-from poseviewer.core.values import ABSENT, Person
+from poseviewer.core.values import ABSENT, LOW_SCORE, Person
 from poseviewer.ui import theme
 from poseviewer.ui.canvas import hit, labels, paint
 from poseviewer.ui.canvas.drags import LEAST_PEAK, BandDrag, BoxDrag, Drag, DragCanvas, JointDrag
@@ -147,9 +147,17 @@ class Overlay(QGraphicsItem):
             desk.joint if selected else None,
             ghost,
             moved,
-            strengths(person.pose.scores) if person.state == "predicted" and desk.display.fade else None,
+            self._strengths(person),
             self._members(person) if selected else frozenset(),
         )
+
+    def _strengths(self, person: Person) -> list[float] | None:
+        """Return how strongly the joints are painted; None where all are, as where a hand confirmed them."""
+        scores = person.pose.scores
+        if person.state != "predicted" or not self._canvas.desk.display.fade or (scores >= LOW_SCORE).all():
+            return None
+        every: list[float] = strengths(scores).tolist()
+        return every
 
     def _members(self, person: Person) -> frozenset[int]:
         """Return the joints that are selected beside the first: those in the rectangle while one is drawn."""

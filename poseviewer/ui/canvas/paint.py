@@ -24,6 +24,8 @@ MANY = 40
 """From so many joints on, some are closer together than their usual size."""
 LEAST_RADIUS = 1.1
 DASH = (1.6, 1.5)
+CAP = Qt.PenCapStyle.FlatCap
+"""Joints lie over the ends of limbs; round ends would be painted for nobody to see."""
 THIN = 0.7
 """Limbs with a doubtful end have so much of their usual width."""
 
@@ -54,7 +56,7 @@ class Figure:
         ghost: ``(K, 2)`` screen px of the prediction beneath a correction, or None.
         moved: ``(K,)`` which joints are farther than 2 picture px from the prediction.
         members: joints that are selected beside the chosen one.
-        strengths: ``(K,)`` of :func:`poseviewer.core.drawing.strengths`, or None where nothing is in doubt.
+        strengths: of each joint, by :func:`poseviewer.core.drawing.strengths`, or None where nothing is in doubt.
     """
 
     points: Points
@@ -65,7 +67,7 @@ class Figure:
     chosen: int | None = None
     ghost: Points | None = None
     moved: npt.NDArray[np.bool_] | None = None
-    strengths: npt.NDArray[np.float64] | None = None
+    strengths: Sequence[float] | None = None
     members: frozenset[int] = frozenset()
 
     def strength(self, *joints: int) -> float:
@@ -74,7 +76,7 @@ class Figure:
             return 1.0
         if len(joints) == 1 and (joints[0] in (self.hovered, self.chosen) or joints[0] in self.members):
             return 1.0
-        return float(self.strengths[list(joints)].min())
+        return min([self.strengths[joint] for joint in joints])
 
 
 def paint_figure(painter: QPainter, figure: Figure, skeleton: Skeleton, colour_by: ColourBy) -> None:
@@ -127,12 +129,12 @@ def _paint_limbs(painter: QPainter, figure: Figure, skeleton: Skeleton, look: Lo
         every.setdefault((fine, strength), []).append(line)
     for (fine, strength), lines in every.items():
         halo = QPen(theme.data_colour("halo", HALO_ALPHA * strength), _limb_width(look, strength, fine=fine) + 2 * HALO)
-        halo.setCapStyle(Qt.PenCapStyle.RoundCap)
+        halo.setCapStyle(CAP)
         painter.setPen(halo)
         painter.drawLines(lines)
     for (_, dashed, fine, strength), (colour, lines) in groups.items():
         pen = QPen(_weaker(colour, strength), _limb_width(look, strength, fine=fine))
-        pen.setCapStyle(Qt.PenCapStyle.FlatCap if dashed else Qt.PenCapStyle.RoundCap)
+        pen.setCapStyle(CAP)
         if dashed:
             pen.setDashPattern(DASH)
         painter.setPen(pen)
@@ -176,8 +178,13 @@ def _paint_joints(painter: QPainter, figure: Figure, skeleton: Skeleton, look: L
             crosses.append((at, radius, side, colour))
             continue
         strength = figure.strength(joint)
-        add_shape(halos.setdefault(strength, _path()), at, radius + min(HALO, 0.7 * radius), side)
-        add_shape(fills.setdefault((colour.rgb(), strength), (colour, _path()))[1], at, radius, side)
+        kind = (colour.rgb(), strength)
+        if strength not in halos:
+            halos[strength] = _path()
+        if kind not in fills:
+            fills[kind] = (colour, _path())
+        add_shape(halos[strength], at, radius + min(HALO, 0.7 * radius), side)
+        add_shape(fills[kind][1], at, radius, side)
         if seen[joint] == OCCLUDED:
             add_shape(insides, at, radius - min(2.0, radius * 0.55), side)
     for strength, path in halos.items():

@@ -112,6 +112,11 @@ class JointsModel(RowsModel[JointRow]):
     def __init__(self) -> None:
         super().__init__((tr("Joint"), tr("Seen"), tr("Score"), tr("Moved")), (LEFT, MIDDLE, LEFT, RIGHT))
 
+    def show_rows(self, rows: list[JointRow]) -> None:
+        """Show other rows; equal ones, as when only the evidence comes, are not painted again."""
+        if rows != self._rows:
+            super().show_rows(rows)
+
     def same_things(self, before: list[JointRow], after: list[JointRow]) -> bool:
         """Return whether the same joints are listed."""
         return [entry.joint for entry in before] == [entry.joint for entry in after]
