@@ -19,7 +19,15 @@ from poseviewer.core.errors import WeightsError
 from poseviewer.core.files import atomic_write
 from poseviewer.core.skeleton import skeleton, skeleton_names
 from poseviewer.nets.estimator_spec import EstimatorSpec
-from poseviewer.nets.families import ALPHAPOSE, HRNET, IMAGENET_MEAN, SIMPLEBASELINE, Convention, Family
+from poseviewer.nets.families import (
+    ALPHAPOSE,
+    HRNET,
+    IMAGENET_MEAN,
+    MMPOSE,
+    SIMPLEBASELINE,
+    Convention,
+    Family,
+)
 
 REMEMBERED_SUFFIX = ".poseviewer.json"
 OLD_OUTPUTS, OLD_JOINTS = 33, 17
@@ -39,6 +47,8 @@ BY_COUNT = {
 }
 """The set that a published network with so many joints has most often."""
 AMBIGUOUS = (14, 15, 68)
+ALPHAPOSE_BY_COUNT = {68: "halpe_68"}
+"""What AlphaPose means by so many joints where others mean another set."""
 ALPHAPOSE_HRNET = "hrnet_w32_256x192"
 """The name of AlphaPose's own HRNet file; its tensors are named as HRNet's."""
 HRNET_NAMES = re.compile(r"pose_hrnet_w\d+")
@@ -166,7 +176,7 @@ def spec_for(
     if outputs == OLD_OUTPUTS:
         joints = OLD_JOINTS
         notes.append("Of its 33 outputs the first 17 are used, COCO's joints; the others are MPII's.")
-    name = _joint_set(joints, hints, sources, notes, unnamed=convention.title == "MMPose")
+    name = _joint_set(joints, hints, sources, notes, publisher=convention.title)
     mean, std = convention.mean, convention.std
     if hints.preprocessor is not None:
         mean, std = (_three(tuple(round(value / 255, 6) for value in values)) for values in hints.preprocessor)
@@ -251,7 +261,7 @@ def _input_size(
         return int(found[1]), int(found[1])
     published = f"{convention.title}'s published files"
     if convention.output != "tags" and config.joints == 16:
-        sources["input_wh"] = GUESS if convention.title == "MMPose" else published
+        sources["input_wh"] = GUESS if convention.title == MMPOSE.title else published
         return 256, 256
     sources["input_wh"] = published if convention.title in ONE_SIZE else GUESS
     return convention.input_wh
@@ -271,8 +281,8 @@ def _decoding(family: Family, convention: Convention, hints: Hints, sources: dic
             return convention
         sources["decode"] = "file name"
         return convention._replace(decode=decode)  # type: ignore[arg-type]
-    if convention.title in ("MMPose", "HRNet"):
-        mmpose = convention.title == "MMPose"
+    if convention.title in (MMPOSE.title, HRNET.title):
+        mmpose = convention.title == MMPOSE.title
         return _heatmap_codec(convention, hints, sources, mmpose=mmpose)
     return convention
 
@@ -330,11 +340,10 @@ def _map_size(family: Family, config: Any, convention: Convention, input_wh: tup
     return input_wh[0] // convention.stride, input_wh[1] // convention.stride
 
 
-def _joint_set(joints: int, hints: Hints, sources: dict[str, str], notes: list[str], *, unnamed: bool = False) -> str:
-    """The bundled joint set: by the data set's name, by the file's name, by the number of joints.
+def _joint_set(joints: int, hints: Hints, sources: dict[str, str], notes: list[str], *, publisher: str = "") -> str:
+    """The bundled joint set: by the data set's name, by the file's name, by the publisher and the number of joints.
 
-    Args:
-        unnamed: the number alone does not tell, as the publisher has networks for all sets.
+    The number alone does not tell of MMPose, which has networks for all sets.
     """
     names = [name for name in skeleton_names() if skeleton(name).count == joints]
     if hints.dataset:
@@ -349,12 +358,13 @@ def _joint_set(joints: int, hints: Hints, sources: dict[str, str], notes: list[s
         if re.search(rf"(?<![a-z]){re.escape(word)}(?![a-z])", hints.stem.replace("-", "_")):
             sources["skeleton"] = "file name"
             return name
-    name = BY_COUNT.get(joints, "")
+    own = ALPHAPOSE_BY_COUNT.get(joints, "") if publisher == ALPHAPOSE.title else ""
+    name = own or BY_COUNT.get(joints, "")
     if name not in names:
         notes.append(f"No joint set with {joints} joints is known for it, so its joints have numbers instead of names.")
         return ""
     sources["skeleton"] = "number of joints"
-    if joints in AMBIGUOUS or (unnamed and len(names) > 1):
+    if (joints in AMBIGUOUS and not own) or (publisher == MMPOSE.title and len(names) > 1):
         sources["skeleton"] = GUESS
         notes.append(f"Several joint sets have {joints} joints: {name} is a guess.")
     return name

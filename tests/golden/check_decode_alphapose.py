@@ -20,6 +20,7 @@ OLD, MASTER, INTEGRAL, FLIP, SIKR, TARGETS = (
 NORMS = ("softmax", "sigmoid", "divide_sum")
 PAIRS_OF = {17: "mscoco", 26: "halpe_26", 136: "halpe_136", 133: "coco_wholebody", 68: "halpe_68_noface"}
 SKELETON_OF = {"mscoco": "coco_17", "halpe_26": "halpe_26", "halpe_136": "halpe_136"} | {
+    "halpe_68_noface": "halpe_68",
     "coco_wholebody": "coco_wholebody_133",
     "halpe_coco_wholebody_136": "halpe_136",
     "halpe_coco_wholebody_26": "halpe_26",

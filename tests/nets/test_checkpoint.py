@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from poseviewer.core.errors import WeightsError
+from poseviewer.core.skeleton import skeleton
 from poseviewer.jobs.models import report_lines
 from poseviewer.nets import fastpose, higher_hrnet, hrnet, posenet_ae, simplebaseline, simplepose
 from poseviewer.nets.checkpoint import differences, inspect, recognise
@@ -199,6 +200,15 @@ def test_what_like_tensors_leave_open_is_named_until_it_is_settled(
 def test_alphaposes_kinds_of_one_joint_count_are_open(tmp_path: Path) -> None:
     config = fastpose.FastPoseConfig(joints=136, depths=(1, 1, 1, 1), planes=(8, 8, 16, 32), duc=(64, 64))
     assert inspect(saved(tmp_path / "last.pth", fastpose.FastPose(config))).open_facts == ("decode",)
+
+
+def test_alphaposes_68_joints_are_halpes_without_the_face(tmp_path: Path) -> None:
+    config = fastpose.FastPoseConfig(joints=68, depths=(1, 1, 1, 1), planes=(8, 8, 16, 32), duc=(64, 64))
+    report = inspect(saved(tmp_path / "noface_fast50_dcn_combined_256x192.pth", fastpose.FastPose(config)))
+    assert report.spec is not None
+    assert (report.spec.skeleton, report.open_facts) == ("halpe_68", ())
+    kit = skeleton("halpe_68")
+    assert [kit.joints[kit.flip[k]] for k in (9, 26, 67)] == ["right wrist", "right hand root", "left pinky finger 4"]
 
 
 def test_settled_strides_build_the_other_network(tmp_path: Path) -> None:
