@@ -187,6 +187,11 @@ def test_strides_are_asked_where_both_forms_have_the_same_tensors(qtbot: QtBot, 
     dialog = form.findChild(SettleDialog)
     assert dialog is not None
     assert dialog.stride.currentData() is False
+    found = dialog.normalisation.currentData()
+    for system, normalisation in (("AlphaPose", "AlphaPose"), ("HRNet, SimpleBaseline", "As found")):
+        dialog.system.setCurrentText(system)
+        assert dialog.normalisation.currentText() == normalisation
+    assert dialog.normalisation.currentData() == found
     dialog.stride.setCurrentIndex(1)
     dialog.accepted.disconnect(form.about.look_again)
     qtbot.mouseClick(dialog.findChildren(QPushButton)[-1], Qt.MouseButton.LeftButton)

@@ -61,6 +61,7 @@ class SettleDialog(Dialog):
         self.colours = Segments(tr("Colours"), (("rgb", "RGB"), ("bgr", "BGR")))
         self.colours.choose("bgr" if spec.bgr else "rgb")
         self.normalisation = _choice([(key, tr(text)) for key, text in NORMALISATIONS], (spec.mean, spec.std))
+        self._found = self.normalisation.currentIndex()
         systems = [(key, text) for key, text in SYSTEMS] if spec.output == "heatmaps" else []
         self.system = _choice(systems, (spec.crop, spec.decode, spec.flip_shift))
         self.system.currentIndexChanged.connect(self._follow_system)
@@ -109,7 +110,10 @@ class SettleDialog(Dialog):
 
     def _follow_system(self) -> None:
         """Offer the normalisation of the system that was chosen; another may be chosen still."""
-        crop = self.system.currentData()[0]
+        spec, crop = self._spec, self.system.currentData()[0]
+        if self.system.currentData() == (spec.crop, spec.decode, spec.flip_shift):
+            self.normalisation.setCurrentIndex(self._found)
+            return
         key = ALPHAPOSE if crop.startswith("alphapose") else IMAGENET
         self.normalisation.setCurrentIndex(self.normalisation.findText(tr(dict(NORMALISATIONS)[key])))
 
