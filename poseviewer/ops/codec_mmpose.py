@@ -155,7 +155,7 @@ class UdpCodec:
 
     def _from_discs(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         width, height = maps.shape[3], maps.shape[2]
-        planes = maps.view(len(maps), -1, 3, height, width)
+        planes = maps.view(len(maps), maps.shape[1] // 3, 3, height, width)
         xy, scores = refinement.arg_max(refinement.blur(planes[:, :, 0], 2 * self.blur + 1, mirrored=True))
         offsets = planes[:, :, 1:].transpose(1, 2).flatten(2)
         start = torch.arange(planes.shape[1], device=maps.device) * width * height

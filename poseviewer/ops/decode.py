@@ -57,10 +57,13 @@ def quarter_shift(heatmaps: Tensor, xy: Tensor, *, exclude_first: bool) -> Tenso
     low = 1 if exclude_first else 0
     inside = (x > low) & (x < width - 1) & (y > low) & (y < height - 1)
     flat = heatmaps.float().flatten(2)
-    centre = (y.clamp(1, height - 2) * width + x.clamp(1, width - 2))[..., None]
-    right, left = flat.gather(2, centre + 1), flat.gather(2, centre - 1)
-    down, up = flat.gather(2, centre + width), flat.gather(2, centre - width)
-    step = torch.cat((torch.sign(right - left), torch.sign(down - up)), dim=2)
+    centre, last = (y * width + x)[..., None], flat.shape[2] - 1
+
+    def at(step: int) -> Tensor:
+        # What lies outside is not inside, and read somewhere else.
+        return flat.gather(2, (centre + step).clamp(0, last))
+
+    step = torch.cat((torch.sign(at(1) - at(-1)), torch.sign(at(width) - at(-width))), dim=2)
     return 0.25 * step * inside[..., None]
 
 

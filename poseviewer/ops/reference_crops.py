@@ -165,7 +165,7 @@ def old_crop(picture: Tensor, upper: Tensor, lower: Tensor, input_wh: tuple[int,
     ys = torch.arange(planes.shape[1], device=planes.device)[:, None]
     xs = torch.arange(planes.shape[2], device=planes.device)[None, :]
     matrices = invert_matrices(old_crop_affine(upper, lower, input_wh))
-    crops = []
+    crops = [planes.new_zeros(0, len(planes), input_wh[1], input_wh[0])]
     for person in range(len(upper)):
         inside = (xs >= first[person, 0]) & (xs <= last[person, 0]) & (ys >= first[person, 1]) & (ys <= last[person, 1])
         crops.append(warp(planes * inside, matrices[person : person + 1], input_wh))

@@ -124,7 +124,7 @@ def udp_step(logs: Tensor, xy: Tensor) -> Tensor:
         xy: ``(P, K, 2)`` cells.
     """
     joints, height, width = logs.shape[1:]
-    flat = logs.reshape(len(logs), -1).expand(len(xy), -1)
+    flat = logs.flatten(1).expand(len(xy), -1)
     # Places as in maps with a border of one cell, which repeats the edge and is never made.
     stride = width + 2
     start = torch.arange(joints, device=logs.device) * stride * (height + 2)

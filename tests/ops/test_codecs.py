@@ -65,6 +65,19 @@ def test_bins_come_back_within_half_a_bin(points: list[tuple[float, float]], rat
     assert (codec.decode(shares)[0] - joints).abs().max() < 1e-4
 
 
+@pytest.mark.parametrize("codec", [MsraCodec(INPUT, MAP, unbiased=True), UdpCodec(INPUT, MAP)])
+def test_nobody_is_read_and_drawn(codec: MsraCodec | UdpCodec) -> None:
+    maps, weights = codec.encode(torch.zeros(0, 17, 2), torch.zeros(0, 17))
+    joints, scores = codec.decode(maps)
+    assert (maps.shape, weights.shape) == ((0, 17, 32, 24), (0, 17))
+    assert (joints.shape, scores.shape) == ((0, 17, 2), (0, 17))
+
+
+def test_nobody_is_read_from_combined_maps() -> None:
+    joints, scores = UdpCodec(INPUT, MAP, combined=True).decode(torch.zeros(0, 51, 32, 24))
+    assert (joints.shape, scores.shape) == ((0, 17, 2), (0, 17))
+
+
 def test_a_row_without_anything_above_zero_does_not_stop_the_refinement_of_others() -> None:
     codec = SimccCodec(INPUT, dark=True)
     labels = codec.encode(torch.tensor([[[40.0, 60.0], [90.0, 120.0]]]), torch.ones(1, 2))

@@ -59,6 +59,16 @@ def test_damaged_maps_stay_inside() -> None:
     assert xy.isfinite().all()
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (2, 2), (4, 1)])
+@pytest.mark.parametrize("version", ["master", "old"])
+def test_maps_too_small_for_neighbours_give_their_maximum(size: tuple[int, int], version: str) -> None:
+    maps = torch.rand(2, 3, *size) + 0.1
+    xy, scores = decode.decode_heatmaps(maps, version)
+    plain, _ = decode.argmax_joints(maps)
+    torch.testing.assert_close(xy, plain + (decode.OLD_OFFSET if version == "old" else 0.0))
+    torch.testing.assert_close(scores, maps.amax(dim=(2, 3)))
+
+
 def test_no_people_is_no_joints() -> None:
     xy, scores = decode.decode_heatmaps(torch.zeros(0, 17, 8, 6))
     assert xy.shape == (0, 17, 2)
