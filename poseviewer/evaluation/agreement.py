@@ -113,22 +113,34 @@ def pairs(firsts: Sequence[Answer], seconds: Sequence[Answer], kit: Skeleton) ->
 
     Everybody is in exactly one pair; who has no counterpart stands alone at the end.
     """
-    every = [[pair_of(first, second, kit) for second in seconds] for first in firsts]
     left, right = set(range(len(firsts))), set(range(len(seconds)))
     found: list[Pair] = []
-    likeness = np.array([[pair.oks for pair in line] for line in every]).reshape(len(firsts), len(seconds))
-    boxes = [np.stack([one.pose.box for one in side]) if side else np.zeros((0, 4)) for side in (firsts, seconds)]
-    for table, least in ((likeness, SAME_OKS), (box_iou(boxes[0], boxes[1]), COVER_IOU)):
-        for place in np.argsort(-table, axis=None, kind="stable").tolist():
-            a, b = divmod(place, len(seconds))
-            if table[a, b] < least:
-                break
-            if a in left and b in right:
-                found.append(every[a][b])
-                left.discard(a)
-                right.discard(b)
+    if firsts and seconds:
+        boxes = [np.stack([one.pose.box for one in side]) for side in (firsts, seconds)]
+        for table, least in ((_likeness(firsts, seconds, kit), SAME_OKS), (box_iou(boxes[0], boxes[1]), COVER_IOU)):
+            for place in np.argsort(-table, axis=None, kind="stable").tolist():
+                a, b = divmod(place, len(seconds))
+                if table[a, b] < least:
+                    break
+                if a in left and b in right:
+                    found.append(pair_of(firsts[a], seconds[b], kit))
+                    left.discard(a)
+                    right.discard(b)
     found += [pair_of(firsts[a], None, kit) for a in sorted(left)]
     return (*found, *(pair_of(None, seconds[b], kit) for b in sorted(right)))
+
+
+def _likeness(firsts: Sequence[Answer], seconds: Sequence[Answer], kit: Skeleton) -> npt.NDArray[np.float64]:
+    """Return the ``(N, M)`` OKS of :func:`pair_of` of all N x M pairs at once: a crowd has many."""
+    points = [np.stack([one.pose.keypoints for one in side]).astype(np.float64) for side in (firsts, seconds)]
+    present = [np.stack([one.present for one in side]) for side in (firsts, seconds)]
+    areas = [np.array([one.area() for one in side]) for side in (firsts, seconds)]
+    squared = ((points[0][:, None] - points[1][None]) ** 2).sum(axis=-1)
+    both, either = present[0][:, None] & present[1][None], present[0][:, None] | present[1][None]
+    area = (areas[0][:, None, None] + areas[1][None, :, None]) / 2
+    spread = 2 * area * (2 * kit.sigma_array.astype(np.float64)) ** 2
+    similar = np.where(both, np.exp(-np.where(both, squared, 0.0) / spread), 0.0).sum(axis=-1)
+    return np.asarray(np.where(either.any(axis=-1), similar / np.maximum(either.sum(axis=-1), 1), 1.0))
 
 
 def agreement(found: Sequence[Pair]) -> float:

@@ -14,6 +14,7 @@ from poseviewer.core.values import FrameResult, MediaInfo, Pose
 from poseviewer.evaluation.agreement import (
     ON_SCREEN,
     Answer,
+    _likeness,
     agreement,
     answers,
     pair_of,
@@ -79,6 +80,19 @@ def test_everybody_is_in_one_pair_and_the_order_of_people_and_sides_does_not_mat
             assert np.allclose(pair.first.pose.box, pair.second.pose.box)
     assert agreement(found) == pytest.approx(agreement(pairs(seconds, firsts, KIT)))
     assert agreement(found) <= 1 - len(missed) / 4
+
+
+@given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 99))
+def test_all_pairs_at_once_are_as_like_as_one_by_one(first: int, second: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+
+    def some(count: int) -> list[Answer]:
+        people = [person(float(rng.uniform(0, 60)), int(rng.integers(99))) for _ in range(count)]
+        return [Answer(one.pose, rng.integers(0, 3, KIT.count).astype(np.uint8)) for one in people]
+
+    firsts, seconds = some(first), some(second)
+    slow = [[pair_of(a, b, KIT).oks for b in seconds] for a in firsts]
+    assert np.allclose(_likeness(firsts, seconds, KIT), slow)
 
 
 def test_boxes_that_lie_on_each_other_are_one_person_whatever_the_joints_say() -> None:
