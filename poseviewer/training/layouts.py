@@ -21,6 +21,7 @@ from poseviewer.core.geometry import keypoints_box
 from poseviewer.core.joint_conversion import conversion, converted
 from poseviewer.core.skeleton import Skeleton, skeleton
 from poseviewer.training.datasets import Annotation, read_annotations
+from poseviewer.training.matlab import read_matlab
 
 Array = npt.NDArray[np.float64]
 LSP, MPII = "lsp_14", "mpii_16"
@@ -51,16 +52,14 @@ def read_layout(file: Path, images: Path, target: Skeleton) -> list[Annotation]:
 
 
 def _read_lsp(file: Path, images: Path, target: Skeleton) -> list[Annotation]:
-    from scipy.io import loadmat
-
     count = skeleton(LSP).count
     try:
-        joints = np.asarray(loadmat(file, variable_names=["joints"])["joints"], dtype=np.float64)
+        joints = read_matlab(file, "joints")
         if joints.ndim != 3 or joints.shape[:2] not in ((3, count), (count, 3)):
             raise ValueError(f"joints has the shape {joints.shape}")
     except OSError as error:
         raise FormatError(f"{file} cannot be read: {error.strerror or error}.", file=file) from error
-    except Exception as error:  # scipy raises what it likes at a damaged file
+    except ValueError as error:
         raise FormatError(f"{file.name} does not hold the joints of Leeds Sports Poses: {error}.", file=file) from error
     extended = joints.shape[0] == count
     people = joints.transpose(2, 0, 1) if extended else joints.transpose(2, 1, 0)
