@@ -59,11 +59,12 @@ def blur_to_peak(maps: Tensor, size: int) -> Tensor:
 
 
 def to_logarithms(values: Tensor) -> Tensor:
-    """Natural logarithms in place of float32 values above 0.
+    """Natural logarithms in place of float32 values above 0, without gradients.
 
     numpy's on the processor, as in the published codecs: where a map is all but flat the last digit moves a joint by a
     hundredth of a cell.
     """
+    values = values.detach()
     if values.device.type != "cpu":
         return values.log_()
     array = values.numpy()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from poseviewer.core.values import BY_TAG, REFINED, STARTED
 from poseviewer.ops.codec_ae_mmpose import AeCodec, join_passes
-from poseviewer.ops.refinement import to_logarithms
+from poseviewer.ops.refinement import arg_max, dark, to_logarithms
 
 JOINTS = 4
 CODEC = AeCodec((128, 96), (32, 24), sigma=1.0)
@@ -123,5 +123,7 @@ def test_plain_loops_decode_alike(people: int, side: int, *, udp: bool) -> None:
 def test_logarithms_are_numpy_s_on_the_processor() -> None:
     values = torch.rand(3, 5, 7) + 1e-3
     wanted = np.log(values.numpy())
-    assert to_logarithms(values) is values
+    np.testing.assert_array_equal(to_logarithms(values).numpy(), wanted)
     np.testing.assert_array_equal(values.numpy(), wanted)
+    outputs = torch.rand(1, 2, 9, 9, requires_grad=True)
+    assert dark(outputs, arg_max(outputs)[0], 3).isfinite().all()
