@@ -80,12 +80,11 @@ TABLES = (
     ),
 )
 UNTRAINED = ("mean", "untouched")
-BACKENDS = (("eager", "float32, plain torch"), ("auto", "`auto`"), ("bf16", "torch in bf16, for comparison"))
+BACKENDS = (("eager", "reference"), ("auto", "what `auto` picks"), ("bf16", "for comparison"))
 """Rows of the backends' table: prefixes of the figures of one run."""
 PACES = (
-    ("pace", "crops/s", ".1f"),
-    ("clock", "pace to plain torch, clock", ".2f"),
-    ("processor", "the same, processor time", ".2f"),
+    ("clock", "pace to the reference, clock"),
+    ("processor", "the same, processor time"),
 )
 
 
@@ -139,14 +138,17 @@ def _small_print(found: dict[str, list[Outcome]]) -> list[str]:
 
 def _backends(outcome: Outcome) -> str:
     figures = outcome.figures
-    head = ["", *(title for _, title in ACCURACY), *(title for _, title, _ in PACES)]
+    head = ["", *(title for _, title in ACCURACY), *(title for _, title in PACES)]
     lines = ["## float32 against the backend that `auto` picks", "", _row(head), _row(["---"] * len(head))]
     for name, words in BACKENDS:
         cells = [f"{figures[f'{name}_{key}']:.3f}" for key, _ in ACCURACY]
-        cells += [format(figures[f"{name}_{key}"], form) for key, _, form in PACES]
-        lines.append(_row([words, *cells]))
-    said = "; ".join(f"{words}: {outcome.facts[name]}" for name, words in BACKENDS if name in outcome.facts)
-    lines += ["", f"{said}. {outcome.budget} in turns, one thread."]
+        cells += [f"{figures[f'{name}_{key}']:.2f}" for key, _ in PACES]
+        lines.append(_row([f"{words}: {outcome.facts[name].partition(', differs')[0]}", *cells]))
+    lines += ["", f"Pace: medians of {outcome.budget}, all three in turns, one thread."]
+    for name, _ in BACKENDS[1:]:
+        answers, found, by = outcome.facts[name].partition(", differs")
+        if found:
+            lines.append(f"The answers of {answers} differ{by}.")
     lines.append(f"Weights (SHA-256 begins): estimator {outcome.facts['estimator']}.")
     return "\n".join([*lines, ""])
 

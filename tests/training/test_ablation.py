@@ -224,6 +224,17 @@ def test_tables_show_every_seed_and_what_chance_does() -> None:
     assert "heatmap 12, sikr 12" in text
 
 
+def test_the_table_of_backends_says_what_each_one_was() -> None:
+    names = ("eager", "auto", "bf16")
+    keys = ("lspet_pck", "coco_pck", "coco_ap", "coco_ap50", "clock", "processor")
+    figures = {f"{name}_{key}": place + 0.5 for place, name in enumerate(names) for key in keys}
+    words = {"eager": "torch, plain, float32", "auto": "torch, float32", "bf16": "torch, bf16, differs by a lot"}
+    text = tables([Outcome("backends", 0, "8 rounds", figures, words | {"estimator": "abc"})])
+    assert "| what `auto` picks: torch, float32 | 1.500 | 1.500 | 1.500 | 1.500 | 1.50 | 1.50 |" in text
+    assert "The answers of torch, bf16 differ by a lot." in text
+    assert text.count("The answers of") == 1
+
+
 def test_one_run_alone_is_no_comparison() -> None:
     assert tables([outcome("heatmap", 0, 0.1)]) == ""
 
