@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from poseviewer.core.words import counted, people
-from poseviewer.evaluation.report import Report
 
 
 def test_one_thing_has_no_plural() -> None:

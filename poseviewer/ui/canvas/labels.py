@@ -47,6 +47,17 @@ def joint_parts(person: Person, joint: int, skeleton: Skeleton) -> list[Part]:
     return parts
 
 
+def spoken(person: Person, number: int, joint: int | None, skeleton: Skeleton, more: int) -> str:
+    """Return what is selected, for assistive technology: "person 1, left wrist, 0.72, visible, and 2 more"."""
+    words = [tr("person {n}", n=number)]
+    if joint is not None:
+        words += [tr(skeleton.joints[joint]), f"{float(person.pose.scores[joint]):.2f}"]
+        words.append(visibility_word(int(person.visibility[joint])))
+        if more:
+            words.append(tr("and {n} more", n=more))
+    return ", ".join(words)
+
+
 def visibility_word(visibility: int) -> str:
     """Return visible, occluded or absent in the window's language."""
     return {ABSENT: tr("absent"), OCCLUDED: tr("occluded")}.get(visibility, tr("visible"))

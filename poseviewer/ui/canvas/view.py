@@ -587,17 +587,11 @@ class Canvas(QGraphicsView):
 
     def _announce(self) -> None:
         """Tell assistive technology what is selected: "person 1, left wrist, 0.72, visible"."""
-        person, joint = self.desk.person, self.desk.joint
-        words = []
+        person, desk = self.desk.person, self.desk
+        text = ""
         if person is not None:
-            words.append(tr("person {n}", n=self.desk.person_number(person.key)))
-            if joint is not None:
-                words.append(tr(self.desk.skeleton.joints[joint]))
-                words.append(f"{float(person.pose.scores[joint]):.2f}")
-                words.append(labels.visibility_word(int(person.visibility[joint])))
-                if more := self.desk.selection.more:
-                    words.append(tr("and {n} more", n=len(more)))
-        text = ", ".join(words)
+            number, more = desk.person_number(person.key), len(desk.selection.more)
+            text = labels.spoken(person, number, desk.joint, desk.skeleton, more)
         if text != self.accessibleDescription():
             self.setAccessibleDescription(text)
             QAccessible.updateAccessibility(QAccessibleEvent(self, QAccessible.Event.DescriptionChanged))
