@@ -252,7 +252,12 @@ def tile(pixels: Pixels, box: Box, pose: Pose, title: str, kit: Skeleton) -> Pix
     centre = np.array([(box[0] + box[2]) / 2, (box[1] + box[3]) / 2])
     shift = np.array([TILE[0] / 2, TILE[1] / 2]) - scale * centre
     view = cv2.warpAffine(pixels, np.array([[scale, 0, shift[0]], [0, scale, shift[1]]]), TILE)
-    moved = Pose((pose.keypoints * scale + shift).astype(np.float32), pose.scores, pose.box * scale + np.tile(shift, 2), pose.score)
+    moved = Pose(
+        (pose.keypoints * scale + shift).astype(np.float32),
+        pose.scores,
+        pose.box * scale + np.tile(shift, 2),
+        pose.score,
+    )
     return titled(draw_people(np.asarray(view, dtype=np.uint8), [moved], kit, least_score=0.3), title)
 
 
