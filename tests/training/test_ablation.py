@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
+from test_detection_data import write_sets
 
 from poseviewer.core.errors import CallError, FormatError, WeightsError
+from poseviewer.core.progress import JobEvent
 from poseviewer.core.resources import resource
 from poseviewer.core.skeleton import skeleton
 from poseviewer.nets.fastpose import FastPose, initialise
 from poseviewer.nets.weights import EstimatorHeader, load_estimator, save_estimator
+from poseviewer.nets.yolo import build_yolo, load_yolo, save_yolo
+from poseviewer.training import ablation
 from poseviewer.training import ablation_estimator as parts
 from poseviewer.training.ablation import Ablations, Budgets, Planned, main, run_all
 from poseviewer.training.ablation_tables import BEGIN, END, tables, with_tables
 from poseviewer.training.ablation_tables import main as write_page
 from poseviewer.training.datasets import standard_sources
+from poseviewer.training.detection import DetectionConfig
 from poseviewer.training.outcomes import Outcome, read_outcomes, write_outcomes
 from tests.training.people import draw_people
 from tests.training.test_estimator import TINY
@@ -142,12 +149,48 @@ def test_backends_are_measured_in_one_process(data: Path, weights: Path) -> None
 
 
 def test_foreign_weights_cannot_be_gone_on_from(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
     foreign = replace(load_estimator(weights), header=None)
     monkeypatch.setattr(parts, "load_estimator", lambda path: foreign)
     with pytest.raises(WeightsError, match="not a weight file of PoseViewer"):
         parts.train_proposals(weights, [], tmp_path, AMOUNT, "plain")
+
+
+def test_a_detector_learns_from_human_boxes_alone(weights: Path, tmp_path: Path) -> None:
+    layout = yaml.safe_load(resource("weights/detector.yaml").read_text(encoding="utf-8")) | {"width_multiple": 0.0625}
+    teacher = tmp_path / "teacher.safetensors"
+    save_yolo(teacher, build_yolo(layout), layout, classes={0: "person"})
+    budgets = Budgets(pictures=16, picture_size=64)
+    detector = resource("weights/detector.safetensors")
+    found = Ablations(write_sets(tmp_path / "data"), tmp_path / "out", teacher, budgets, weights, detector)
+    figures, _ = found.pictures("detector-human", 0)
+    assert {"coco_ap50", "coco_ap", "coco_recall", "photos_ap50", "photos_ap"} <= figures.keys()
+    folder = tmp_path / "out" / "detector-human-0"
+    trained = load_yolo(folder / "detector.safetensors")
+    assert trained.settings["trained"] == {"pictures": 16, "steps": 1}
+    assert trained.settings["input_size"] == 64
+    assert (folder / "pictures.bin").resolve() == tmp_path / "out" / "pictures.bin"
+
+
+def test_only_the_taught_detector_asks_the_teacher(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[DetectionConfig] = []
+
+    def refuse(config: DetectionConfig) -> list[JobEvent]:
+        asked.append(config)
+        raise CallError("Enough.")
+
+    monkeypatch.setattr(ablation, "train_detector", refuse)
+    monkeypatch.setattr(ablation, "pack_pictures", lambda data, folder: None)
+    detector = resource("weights/detector.safetensors")
+    found = Ablations(tmp_path, tmp_path / "out", tmp_path / "none.pt", Budgets(), weights, detector)
+    for name in ("detector-taught", "detector-human"):
+        with pytest.raises(CallError, match="Enough"):
+            found.pictures(name, 1)
+    first, second = asked
+    assert (first.distil, second.distil) == (True, False)
+    assert replace(first, distil=False, folder=second.folder, layout=second.layout) == second
+    assert (second.seed, second.pictures) == (2, Budgets().pictures)
 
 
 class Counted(Ablations):
