@@ -85,7 +85,11 @@ def test_a_folder_is_predicted(pipeline: str, pictures: Path, tmp_path: Path, re
         assert len(project.people(1, 0)) + len(project.people(1, 1)) == len(rows)
 
 
-def test_orders_that_do_not_fit_are_refused(pictures: Path, tmp_path: Path, one_stage: str, with_tags: str) -> None:
+def test_orders_that_do_not_fit_are_refused(
+    monkeypatch: pytest.MonkeyPatch, pictures: Path, tmp_path: Path, one_stage: str, with_tags: str
+) -> None:
+    # An installation without the bundled network.
+    monkeypatch.setattr("poseviewer.pipeline.config.resource_folder", lambda: tmp_path)
     order = PredictOrder(media=(str(pictures),), out=str(tmp_path / "r.json"), device="cpu", pipeline="bottomup")
     for fields, error, words in (
         ({}, MissingPartError, "needs a network with tags"),

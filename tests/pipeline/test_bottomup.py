@@ -312,7 +312,9 @@ def test_fourteen_joints_are_grouped_in_their_published_order() -> None:
     assert rules_of("newell", 17).ignore_too_much
 
 
-def test_what_does_not_fit_is_refused_in_one_sentence() -> None:
+def test_what_does_not_fit_is_refused_in_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # An installation without the bundled network.
+    monkeypatch.setattr("poseviewer.pipeline.config.resource_folder", lambda: tmp_path)
     with pytest.raises(MissingPartError, match=r"pose_higher_hrnet_w32_512\.pth"):
         load_networks(CONFIG)
     with pytest.raises(WeightsError, match=r"tags\.pth is a network for the pipeline bottomup, not for topdown"):
