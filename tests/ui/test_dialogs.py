@@ -226,7 +226,11 @@ def test_time_left_is_worded_like_everywhere() -> None:
     assert [time_left(seconds) for seconds in (4.2, 130, 3905)] == ["4 s left", "2 min 10 s left", "1 h 5 min left"]
 
 
-def test_the_run_form_offers_the_three_pipelines(qtbot: QtBot, desk: Desk) -> None:
+def test_the_run_form_offers_the_three_pipelines(
+    qtbot: QtBot, desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # An installation without the bundled bottom-up network.
+    monkeypatch.setattr("poseviewer.pipeline.config.resource_folder", lambda: tmp_path)
     form = RunSettings(PipelineConfig(pipeline="bottomup", estimator="tags.pth", scales=(1.0, 2.0), input_size=512))
     qtbot.addWidget(form)
     config = form.config()
