@@ -100,9 +100,13 @@ def tag_references(joints: Tensor, side: int, *, most: int = 30, shared: bool = 
     return table
 
 
-def masked_mse(maps: Tensor, targets: Tensor, mask: Tensor) -> Tensor:
-    """Squared error of ``(B, K, h, w)`` where ``mask`` ``(B, h, w)`` is 1, averaged over all cells; ``(B,)``."""
-    return ((maps - targets).square() * mask[:, None]).mean(dim=(1, 2, 3))
+def masked_mse(maps: Tensor, targets: Tensor, mask: Tensor, *, foreground: float = 0.0) -> Tensor:
+    """Squared error of ``(B, K, h, w)`` where ``mask`` ``(B, h, w)`` is 1, averaged over all cells; ``(B,)``.
+
+    A cell weighs 1 + foreground * target; 0 is published.
+    """
+    weights = mask[:, None] * (1 + foreground * targets) if foreground else mask[:, None]
+    return ((maps - targets).square() * weights).mean(dim=(1, 2, 3))
 
 
 def read_tags(tag_maps: Tensor, references: Tensor) -> Tensor:

@@ -175,10 +175,7 @@ class EmbeddingObjective:
         draw = placed_heatmaps if self.placed else group_heatmaps
         targets = torch.stack([draw(people, side, sigma=self.sigma) for people in self._cells(batch, side)])
         mask = F.interpolate(batch.mask[:, None], size=maps.shape[-2:], mode="nearest")[:, 0]
-        if self.foreground:
-            mask = mask[:, None] * (1 + self.foreground * targets)
-            return ((maps - targets).square() * mask).mean(dim=(1, 2, 3))
-        return masked_mse(maps, targets, mask)
+        return masked_mse(maps, targets, mask, foreground=self.foreground)
 
     def _cells(self, batch: GroupBatch, side: int) -> list[Tensor]:
         """The people in cells of square maps."""

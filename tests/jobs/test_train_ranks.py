@@ -14,19 +14,12 @@ import torch
 
 from poseviewer.core.progress import Progress
 from poseviewer.jobs.retrain import RetrainOutcome, read_event
-from poseviewer.nets.fastpose import FastPose, FastPoseConfig, initialise
-from poseviewer.nets.weights import EstimatorHeader, EstimatorSpec, load_estimator, save_estimator
+from poseviewer.nets.fastpose import FastPose, initialise
+from poseviewer.nets.weights import EstimatorHeader, load_estimator, save_estimator
+from tests.jobs.test_train_job import SPEC, TINY
 from tests.training.people import draw_people
 
 ROOT = Path(__file__).resolve().parents[2]
-TINY = FastPoseConfig(
-    stem="strided", stem_width=8, block="basic", depths=(1, 1, 1, 1), planes=(16, 24, 32, 48), se_reduction=4,
-    duc=(64, 64), laterals=True,
-)  # fmt: skip
-SPEC = EstimatorSpec(
-    family="fastpose", skeleton="coco_17", joints=17, input_wh=(64, 96), heatmap_wh=(16, 24),
-    mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), decode="master",
-)  # fmt: skip
 PATIENCE_S = 240
 """Merely slow, not stuck: the machine may be busy."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize
+from PySide6.QtCore import QRectF, QSize
+from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from poseviewer.ui import theme
@@ -40,3 +41,20 @@ class AspectWidget(QWidget):
     def heightForWidth(self, width: int) -> int:
         """Return the height at a width."""
         return round(width * self.aspect())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the canvas's ground with round corners, and what the subclass shows on it."""
+        painter = QPainter(self)
+        try:
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            shape = QPainterPath()
+            shape.addRoundedRect(QRectF(self.rect()), 4, 4)
+            painter.setClipPath(shape)
+            painter.fillRect(self.rect(), theme.current().colour("canvas"))
+            self.paint_on(painter)
+        finally:
+            painter.end()
+
+    def paint_on(self, painter: QPainter) -> None:
+        """Draw what is shown; nothing by itself."""

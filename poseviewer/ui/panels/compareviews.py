@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QLineF, QModelIndex, QPointF, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QBrush, QFontMetrics, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
+from PySide6.QtGui import QBrush, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QHeaderView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from poseviewer.core.skeleton import Skeleton
@@ -133,20 +133,10 @@ class PairPicture(AspectWidget):
         part.moveCenter(QPointF(*((low + high) / 2).tolist()))
         return part
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    def paint_on(self, painter: QPainter) -> None:
         """Draw the picture's part and both poses."""
-        painter = QPainter(self)
-        try:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            shape = QPainterPath()
-            shape.addRoundedRect(QRectF(self.rect()), 4, 4)
-            painter.setClipPath(shape)
-            painter.fillRect(self.rect(), theme.current().colour("canvas"))
-            if self._pair is not None and self._kit is not None:
-                self._paint(painter, self._pair, self._kit)
-        finally:
-            painter.end()
+        if self._pair is not None and self._kit is not None:
+            self._paint(painter, self._pair, self._kit)
 
     def _paint(self, painter: QPainter, pair: Pair, kit: Skeleton) -> None:
         part = self.part()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QRectF
-from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent
+from PySide6.QtGui import QPainter
 
 from poseviewer.core.values import Frame
 from poseviewer.ui import theme
@@ -49,23 +49,13 @@ class FramePicture(AspectWidget):
         box.moveCenter(QRectF(self.rect()).center())
         return box, scale
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    def paint_on(self, painter: QPainter) -> None:
         """Draw the frame and what lies over it."""
-        painter = QPainter(self)
-        try:
-            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
-            shape = QPainterPath()
-            shape.addRoundedRect(QRectF(self.rect()), 4, 4)
-            painter.setClipPath(shape)
-            painter.fillRect(self.rect(), theme.current().colour("canvas"))
-            if self._frame is not None:
-                box, scale = self.placement()
-                self._picture.draw(painter, box)
-                painter.fillRect(box, theme.data_colour("halo", self._dim))
-                self.paint_over(painter, box, scale)
-        finally:
-            painter.end()
+        if self._frame is not None:
+            box, scale = self.placement()
+            self._picture.draw(painter, box)
+            painter.fillRect(box, theme.data_colour("halo", self._dim))
+            self.paint_over(painter, box, scale)
 
     def paint_over(self, painter: QPainter, box: QRectF, scale: float) -> None:
         """Draw what lies over the frame, which is painted in ``box``."""
