@@ -57,8 +57,10 @@ def dialog(qtbot: QtBot, desk: Desk) -> Iterator[RetrainDialog]:
     qtbot.addWidget(made)
     made.show()
     yield made
+    # The widget may be gone already, its thread must not outlive the desk: ask the thread itself.
+    running = made._job
     made.cancel()
-    qtbot.waitUntil(lambda: made._job is None, timeout=30_000)
+    assert running is None or running.wait(30_000)
 
 
 def told(events: list[JobEvent], end: Any) -> Any:
@@ -140,7 +142,8 @@ def test_it_can_be_paused_and_goes_on(qtbot: QtBot, dialog: RetrainDialog, monke
     monkeypatch.setattr(job, "retrain_project", told(EVENTS, None))
     running = dialog.running
     dialog.start.click()
-    qtbot.waitUntil(running.pause.isEnabled, timeout=5000)
+    qtbot.waitUntil(lambda: running.left.text() == "5 s left", timeout=5000)
+    assert running.pause.isEnabled()
     assert dialog._order is not None
     file = dialog._order.out / "pause"
     file.parent.mkdir()
