@@ -59,7 +59,8 @@ class LoopConfig(msgspec.Struct, frozen=True):
         decay: AdamW's weight decay, of kernels and matrices only.
         clip: largest norm of the gradient; 0 is no clipping.
         average: decay of the running average, which is what gets used.
-        precision: "auto" is bf16 on an accelerator that has it, else float32; fp16 scales the loss on CUDA.
+        precision: "auto" is bf16 on a device that multiplies matrices in it, else float32; fp16 scales the loss, so that
+            small gradients do not vanish, and leaves out the steps in which they overflow.
         device: "auto", "cpu", "cuda" or "cuda:N".
         frozen_norms: batch normalisation keeps its statistics: right for few pictures of one kind.
         seed: of weights and draws.
@@ -99,7 +100,8 @@ class Learner(Generic[B]):
     Attributes:
         step, seen: steps taken and batch entries seen, on all processes together.
         elapsed: seconds over all starts.
-        loss: the mean loss since `take_loss` was last called, on the device.
+        best: best validation figure so far, for hooks that keep the best weights; a resumed training knows it.
+        mark: what is trained, in any words that tell it from other trainings; "" is not compared.
     """
 
     def __init__(self, net: nn.Module, objective: Objective[B], config: LoopConfig) -> None:
@@ -114,12 +116,12 @@ class Learner(Generic[B]):
         self.net = net.requires_grad_(True)
         self.average = Average(self.net, config.average)
         self.optimiser = torch.optim.AdamW(weight_groups(self.net, config.decay), lr=config.rate, fused=True)
-        self.scaler = torch.amp.GradScaler(
-            self.device.type, enabled=self.precision == "fp16" and self.device.type == "cuda"
-        )
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self._shared = ranks.shared(self.net, self.device)
         self.step = self.seen = 0
         self.elapsed = 0.0
+        self.best = -1.0
+        self.mark = ""
         self._stopped = False
         self._paused = 0.0
         self._losses = torch.zeros((), device=self.device)
@@ -228,15 +230,23 @@ class Learner(Generic[B]):
             "step": self.step,
             "seen": self.seen,
             "elapsed": self.elapsed,
+            "best": self.best,
+            "mark": self.mark,
         }
+
+    def is_sound(self) -> bool:
+        """Whether all weights are numbers; waits for the device."""
+        return all(bool(torch.isfinite(value).all()) for value in self.net.parameters())
 
     def save(self, file: Path) -> None:
         """Write the checkpoint; a crash leaves the last one whole. Only the first process writes.
 
+        Weights that are no numbers any more are not written: nobody could go on from them.
+
         Raises:
             KnownError: it cannot be written.
         """
-        if ranks.rank():
+        if ranks.rank() or not self.is_sound():
             return
         try:
             with atomic_write(file) as stream:
@@ -247,18 +257,28 @@ class Learner(Generic[B]):
             raise KnownError(f"The checkpoint {file} cannot be written: {why}.", file=file) from error
 
     def restore(self, file: Path) -> bool:
-        """Go on from a checkpoint, if there is one; raises WeightsError where it is damaged or of another network."""
+        """Go on from a checkpoint, if there is one; returns whether there was.
+
+        Raises:
+            WeightsError: it is damaged.
+            CallError: it is of another network, or its mark is another one.
+        """
         if not file.exists():
             return False
         saved = read_torch(file, kind="a training checkpoint")
         try:
+            if self.mark != saved.get("mark", self.mark):
+                raise ValueError("another mark")
             self.net.load_state_dict(saved["net"])
             self.average.module.load_state_dict(saved["average"])
             self.average.updates = saved["updates"]
             self.optimiser.load_state_dict(saved["optimiser"])
-            self.scaler.load_state_dict(saved["scaler"])
+            if saved["scaler"]:
+                # Without one the training was in another precision: then the scale begins anew.
+                self.scaler.load_state_dict(saved["scaler"])
             self.step, self.seen, self.elapsed = saved["step"], saved["seen"], saved["elapsed"]
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            self.best = saved.get("best", self.best)
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CallError(
                 f"{file} belongs to another training.", file=file, remedy="Choose another folder, or remove it."
             ) from error
@@ -367,6 +387,11 @@ class PauseFile:
         return self._file.exists()
 
 
+def checkpoint_of(out: Path) -> Path:
+    """Where a training that writes one file keeps what it needs to go on: beside that file, until it is over."""
+    return out.with_name(f"{out.stem}-checkpoint.pt")
+
+
 def weight_groups(net: nn.Module, decay: float) -> list[dict[str, Any]]:
     """Weight decay for matrices and kernels only, not for batch normalisation and biases."""
     kernels = [p for p in net.parameters() if p.ndim > 1]
@@ -382,11 +407,8 @@ def freeze_norms(net: nn.Module) -> None:
 
 
 def _precision(name: PrecisionName, device: torch.device) -> PrecisionName:
-    """The precision of a training.
-
-    A processor is faster in bf16 only where it multiplies matrices in it; fp16 has no scaler there, so it is bf16.
-    """
-    if device.type == "cpu":
+    """The precision of a training: what was asked for, else bf16 where the device multiplies matrices in it."""
+    if name == "auto" and device.type == "cpu":
         tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-        return "bf16" if name in ("bf16", "fp16") or (name == "auto" and tiles) else "float32"
+        return "bf16" if tiles else "float32"
     return pick_precision(name, device)

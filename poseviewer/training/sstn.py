@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from poseviewer.core.errors import WeightsError
 from poseviewer.core.skeleton import skeleton
+from poseviewer.nets.unpickle import sha256_of
 from poseviewer.nets.weights import EstimatorHeader, EstimatorSpec, LoadedEstimator, load_estimator, save_estimator
 from poseviewer.ops.crops import normalising_matrix, sdtn_gamma, square
 from poseviewer.ops.targets import cell_error, gaussian_heatmaps
@@ -36,7 +37,7 @@ from poseviewer.training.augment import NONE
 from poseviewer.training.batches import ahead
 from poseviewer.training.command import run_command
 from poseviewer.training.datasets import gather, read_annotations
-from poseviewer.training.loop import Forward, Learner, LoopConfig, Save, run
+from poseviewer.training.loop import Forward, Learner, LoopConfig, Save, checkpoint_of, run
 from poseviewer.training.objectives import joint_weights
 from poseviewer.training.ranks import mean_over_all
 from poseviewer.training.transformer import ProposalMixture, Proposals, proposal_part, sample_through
@@ -148,7 +149,7 @@ def train_sstn(weights: Path, data: Path, out: Path, cache: Path, loop: LoopConf
 
     Raises:
         WeightsError, FormatError, MediaError, DeviceError: what cannot be used.
-        CallError: the checkpoint beside `out` is of other networks.
+        CallError: the checkpoint beside `out` is of other weights.
     """
     loaded = load_estimator(weights)
     net = symmetric_network(loaded)
@@ -165,6 +166,7 @@ def train_sstn(weights: Path, data: Path, out: Path, cache: Path, loop: LoopConf
     learner.objective = dataclasses.replace(objective, parallel=parallel)
     make = partial(mixture.proposals, size=batch, input_wh=loaded.spec.input_wh)
     checkpoint = checkpoint_of(out)
+    learner.mark = sha256_of(weights)
     if learner.restore(checkpoint):
         print(f"going on from step {learner.step}")
     before = learner.step
@@ -183,11 +185,6 @@ def _write(out: Path, header: EstimatorHeader, learner: Learner[Proposals]) -> N
     said = f"{header.note}; {note}" if header.note else note
     header = msgspec.structs.replace(header, note=said)
     save_estimator(out, learnt.get_submodule("sppe"), header, learnt.get_submodule("stn"))
-
-
-def checkpoint_of(out: Path) -> Path:
-    """Where a training that is not over keeps what it needs to go on: beside the file that it will write."""
-    return out.with_name(f"{out.stem}-checkpoint.pt")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

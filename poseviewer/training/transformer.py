@@ -10,11 +10,11 @@ estimator's heatmaps of the transformed crop against centred labels, whose gradi
 from __future__ import annotations
 
 import argparse
-import contextlib
+import copy
 import dataclasses
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -29,6 +29,7 @@ from poseviewer.core.geometry import compose, invert, transform
 from poseviewer.core.skeleton import skeleton
 from poseviewer.nets.fastpose import FastPoseConfig
 from poseviewer.nets.stn import Localiser, LocaliserConfig
+from poseviewer.nets.unpickle import sha256_of
 from poseviewer.nets.weights import load_estimator, read_own, save_estimator
 from poseviewer.ops.crops import normalising_matrix, square
 from poseviewer.ops.targets import foreground_mse, gaussian_heatmaps
@@ -36,8 +37,7 @@ from poseviewer.training.augment import NONE, PROPOSAL, Window, box_window, cut,
 from poseviewer.training.batches import Mixture, ahead
 from poseviewer.training.command import run_command
 from poseviewer.training.datasets import Source, load_sources, standard_sources
-from poseviewer.training.ema import Average
-from poseviewer.training.schedule import cosine_rate
+from poseviewer.training.loop import Every, Forward, Learner, LoopConfig, Save, checkpoint_of, run
 from poseviewer.training.validate import erring_box, normalise
 
 Float = npt.NDArray[np.floating]
@@ -45,6 +45,8 @@ Float = npt.NDArray[np.floating]
 CONTEXT = 1.5
 # Width in cells of the labels that the frozen estimator is compared with.
 JUDGED_SIGMA = 2.0
+REPORT_STEPS = 100
+SAVE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,12 +78,11 @@ class TransformerConfig(msgspec.Struct, frozen=True):
 
     Attributes:
         weights: estimator file; sources: as for the estimator; out: file to write; cache: decoded pictures.
-        seconds: budget.
+        loop: budget, rates, device.
         localiser: the network; None is the estimator's own first three stages, begun from its weights. A file that
             has such a transformer already goes on from that.
         begin: file whose transformer of the same layers is gone on from instead, whatever its `shrink`.
         batch: proposals a step.
-        rate: highest learning rate; warm_up: steps.
         heatmap_weight: of the frozen estimator's loss beside the theta loss.
         onto: estimator file that gets the transformer instead of `weights`, for instance one of the same network
             that was still being trained meanwhile.
@@ -93,17 +94,14 @@ class TransformerConfig(msgspec.Struct, frozen=True):
     sources: tuple[Source, ...]
     out: Path
     cache: Path
-    seconds: float
+    loop: LoopConfig
     localiser: LocaliserConfig | None = None
     begin: Path | None = None
     batch: int = 64
-    rate: float = 1e-3
-    warm_up: int = 200
     heatmap_weight: float = 3.0
     heatmap_every: int = 4
     onto: Path | None = None
     write_every: float = 300.0
-    seed: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,76 +177,63 @@ def proposal_part(context: Tensor, input_wh: tuple[int, int]) -> Tensor:
 
 
 class TransformerTrainer:
-    """State of one training of the transformer: frozen estimator, localisation network, its average, sums."""
+    """One training of the transformer: the learner, the frozen estimator that judges it, and sums for the reports."""
 
     def __init__(self, config: TransformerConfig) -> None:
-        torch.manual_seed(config.seed)
+        torch.manual_seed(config.loop.seed)
         self.config = config
         self.estimator = load_estimator(config.weights)
         header, _ = read_own(config.weights)
         self.localiser = config.localiser or first_stages(header.network)
-        self.net = Localiser(self.localiser)
-        self._begin()
-        self.net = self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = Average(self.net)
-        self.optimiser = torch.optim.AdamW(self.net.parameters(), lr=config.rate, weight_decay=0.02)
-        self.step = 0
-        self.progress = 0.0
-        self._sums = {"theta": 0.0, "untouched": 0.0, "heatmap": 0.0}
-        self._counts = dict.fromkeys(self._sums, 0)
+        net = Localiser(self.localiser)
+        self._begin(net)
+        self.learner: Learner[Proposals] = Learner(net, self._loss, config.loop)
+        self.learner.mark = sha256_of(config.weights)
+        self._judge = self.learner.in_precision(self.estimator.module.to(self.learner.device))
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
 
-    def _begin(self) -> None:
+    def _begin(self, net: Localiser) -> None:
         file = self.config.begin or self.config.weights
         known, header = load_estimator(file).stn, read_own(file)[0].localiser
         if known is not None and header is not None and _layers(header) == _layers(self.localiser):
-            self.net.load_state_dict(known.state_dict())
+            net.load_state_dict(known.state_dict())
         elif self.config.begin is not None:
             raise CallError(f"{file.name} has no spatial transformer of these layers to begin with.", file=file)
         else:
-            self.net.begin_from(self.estimator.module.get_submodule("preact"))
+            net.begin_from(self.estimator.module.get_submodule("preact"))
 
-    def learn(self, batch: Proposals) -> None:
-        """One step; the estimator judges every few steps once the first third is over."""
-        spec = self.estimator.spec
-        for group in self.optimiser.param_groups:
-            group["lr"] = cosine_rate(self.config.rate, self.progress, self.step, self.config.warm_up)
-        context = normalise(batch.context, spec)
-        with torch.autocast("cpu", torch.bfloat16):
-            theta = self.net(proposal_part(context, spec.input_wh))
-        theta = theta.float()
+    def _loss(self, forward: Forward, batch: Proposals) -> Tensor:
+        """Of theta; the estimator judges every few steps once the first third is over."""
+        context = normalise(batch.context, self.estimator.spec)
+        theta = forward(proposal_part(context, self.estimator.spec.input_wh)).float()
         loss = theta_loss(theta, batch.theta)
         self._count("theta", loss)
-        self._count("untouched", theta_loss(torch.eye(2, 3).expand_as(theta), batch.theta))
-        if self.progress > 1 / 3 and self.step % self.config.heatmap_every == 0:
+        self._count("untouched", theta_loss(torch.eye(2, 3, device=theta.device).expand_as(theta), batch.theta))
+        if self.learner.progress > 1 / 3 and self.learner.step % self.config.heatmap_every == 0:
             heat = self._heatmap_loss(context, theta, batch)
             self._count("heatmap", heat)
             loss = loss + self.config.heatmap_weight * heat
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
-        self.optimiser.step()
-        self.average.update(self.net)
-        self.step += 1
+        return loss
 
     def _heatmap_loss(self, context: Tensor, theta: Tensor, batch: Proposals) -> Tensor:
         spec = self.estimator.spec
-        crops = sample_through(context, theta, spec.input_wh)
-        with torch.autocast("cpu", torch.bfloat16):
-            heatmaps = self.estimator.module(crops)
+        heatmaps = self._judge(sample_through(context, theta, spec.input_wh))
         stride = spec.input_wh[0] / spec.heatmap_wh[0]
         wanted, weights = gaussian_heatmaps(batch.joints / stride, batch.weights, spec.heatmap_wh, sigma=JUDGED_SIGMA)
         return foreground_mse(heatmaps, wanted, weights)
 
     def _count(self, name: str, value: Tensor) -> None:
-        self._sums[name] += float(value.detach())
-        self._counts[name] += 1
+        self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value.detach()
+        self._counts[name] = self._counts.get(name, 0) + 1
 
     def report(self) -> TransformerStep:
-        """Mean losses since the last report."""
-        means = {name: value / max(self._counts[name], 1) for name, value in self._sums.items()}
-        self._sums = dict.fromkeys(self._sums, 0.0)
-        self._counts = dict.fromkeys(self._counts, 0)
-        return TransformerStep(self.step, self.progress, means["theta"], means["heatmap"], means["untouched"])
+        """Mean losses since the last report; raises KnownError where they are no numbers any more."""
+        self.learner.take_loss()
+        means = {name: float(value) / self._counts[name] for name, value in self._sums.items()}
+        self._sums, self._counts = {}, {}
+        theta, heatmap, untouched = (means.get(name, 0.0) for name in ("theta", "heatmap", "untouched"))
+        return TransformerStep(self.learner.step, self.learner.progress, theta, heatmap, untouched)
 
     def write(self) -> None:
         """Write the estimator, or `onto` as it is by now, together with the transformer."""
@@ -257,7 +242,32 @@ class TransformerTrainer:
         header = msgspec.structs.replace(
             header, spec=msgspec.structs.replace(header.spec, stn=True), localiser=self.localiser
         )
-        save_estimator(self.config.out, load_estimator(target).module, header, self.average.module)
+        learnt = copy.deepcopy(self.learner.average.module).cpu()
+        save_estimator(self.config.out, load_estimator(target).module, header, learnt)
+
+
+class _Tell:
+    """Hook: the mean losses every hundred steps and at the end."""
+
+    def __init__(self, trainer: TransformerTrainer) -> None:
+        self._trainer = trainer
+
+    def __call__(self, learner: Learner[Proposals]) -> Iterator[TransformerStep]:
+        if learner.step % REPORT_STEPS == 0 or learner.progress >= 1.0:
+            yield self._trainer.report()
+
+
+class _Write:
+    """Hook: the file as it is by now, so that it can be tried meanwhile."""
+
+    def __init__(self, trainer: TransformerTrainer) -> None:
+        self._trainer = trainer
+        self._every = Every(trainer.config.write_every)
+
+    def __call__(self, learner: Learner[Proposals]) -> Iterator[TransformerStep]:
+        if self._every.due(learner):
+            self._trainer.write()
+        return iter(())
 
 
 def first_stages(network: FastPoseConfig, stages: int = 3, shrink: int = 2) -> LocaliserConfig:
@@ -284,30 +294,24 @@ def theta_loss(found: Tensor, wanted: Tensor) -> Tensor:
 
 
 def train_transformer(config: TransformerConfig) -> Iterator[TransformerStep]:
-    """Train, then write the estimator with its transformer to `config.out`.
+    """Train, then write the estimator with its transformer to `config.out`; goes on with what was cut off.
 
     Raises:
-        WeightsError, FormatError, MediaError: the inputs are not usable.
+        WeightsError, FormatError, MediaError, DeviceError: the inputs are not usable.
+        CallError: the checkpoint beside `config.out` is of other weights.
     """
     trainer = TransformerTrainer(config)
-    spec = trainer.estimator.spec
+    spec, learner, checkpoint = trainer.estimator.spec, trainer.learner, checkpoint_of(config.out)
     shape = skeleton(spec.skeleton)
     noise = dataclasses.replace(NONE, erase=0.2, low_resolution=0.2)
     sets = load_sources(config.sources, shape)
-    mixture = ProposalMixture(sets, config.cache, shape, noise, config.seed)
-    began = written = time.monotonic()
-    with contextlib.closing(ahead(lambda n: mixture.proposals(n, config.batch, spec.input_wh), 0)) as batches:
-        for batch in batches:
-            trainer.progress = min((time.monotonic() - began) / config.seconds, 1.0)
-            trainer.learn(batch)
-            if trainer.step % 100 == 0 or trainer.progress >= 1.0:
-                yield trainer.report()
-            if trainer.progress >= 1.0:
-                break
-            if time.monotonic() - written > config.write_every:
-                trainer.write()
-                written = time.monotonic()
+    mixture = ProposalMixture(sets, config.cache, shape, noise, config.loop.seed)
+    learner.restore(checkpoint)
+    make = partial(mixture.proposals, size=config.batch, input_wh=spec.input_wh)
+    hooks = [_Tell(trainer), _Write(trainer), Save(SAVE_SECONDS, checkpoint)]
+    yield from run(learner, lambda start: ahead(make, start), hooks)
     trainer.write()
+    checkpoint.unlink(missing_ok=True)
 
 
 def _mirror(window: Window, mirrored: bool) -> Window:
@@ -324,7 +328,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--onto", type=Path, help="estimator weights that get the transformer (default: --weights)")
     parser.add_argument("--begin", type=Path, help="estimator weights whose transformer is gone on from")
     parser.add_argument("--shrink", type=int, default=2, help="the proposal is averaged down by this factor first")
-    parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--minutes", type=float, default=15, help="budget over all starts")
+    parser.add_argument("--steps", type=int, default=0, help="budget in steps, beside the minutes")
+    parser.add_argument("--device", default="cpu", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--rate", type=float, default=1e-3, help="highest learning rate")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args(arguments)
@@ -333,13 +339,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(options: argparse.Namespace) -> None:
     header, _ = read_own(options.weights)
+    loop = LoopConfig(
+        seconds=options.minutes * 60,
+        steps=options.steps,
+        rate=options.rate,
+        warm_up=200,
+        precision="bf16",
+        device=options.device,
+        seed=1,
+    )
     config = TransformerConfig(
         options.weights,
         tuple(standard_sources(options.data)),
         options.out,
         options.cache,
-        seconds=options.minutes * 60,
-        rate=options.rate,
+        loop,
         onto=options.onto,
         begin=options.begin,
         localiser=first_stages(header.network, shrink=options.shrink),

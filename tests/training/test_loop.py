@@ -120,6 +120,137 @@ def test_the_loss_falls(tmp_path: Path) -> None:
     assert sum(losses[-5:]) < 0.3 * sum(losses[:5])
 
 
+def losses_in(precision: str, folder: Path) -> list[float]:
+    learner = make_learner(steps=60, rate=3e-3, precision=precision)
+    stream = run(learner, lambda start: ahead(make_batch, start), [Row(folder / f"{precision}.csv")])
+    assert learner.precision == precision
+    return list(stream)
+
+
+def test_half_precision_falls_as_single_precision_does(tmp_path: Path) -> None:
+    single, half, brain = (losses_in(name, tmp_path) for name in ("float32", "fp16", "bf16"))
+    for other in (half, brain):
+        assert other != single
+        assert sum(other[-30:]) == pytest.approx(sum(single[-30:]), rel=0.1)
+    assert sum(half[-5:]) < 0.15 * sum(half[:5])
+
+
+def begin_scale(learner: Learner[Batch], scale: float) -> None:
+    learner.scaler.load_state_dict({**learner.scaler.state_dict(), "scale": scale})
+
+
+def test_the_network_answers_in_half_and_the_scale_is_taken_out_of_the_gradient() -> None:
+    told: list[torch.dtype] = []
+
+    def watched(forward: Forward, batch: Batch) -> Tensor:
+        def answer(x: Tensor) -> Tensor:
+            found: Tensor = forward(x)
+            told.append(found.dtype)
+            return found
+
+        return objective(answer, batch)
+
+    gradients = []
+    for precision in ("float32", "fp16"):
+        learner = make_learner(precision=precision, clip=1e9, warm_up=10**6)
+        learner.objective = watched
+        if precision == "fp16":
+            begin_scale(learner, 1024.0)
+        learner.learn(make_batch(0))
+        # Clipping takes the scale out first, so what is left in the parameters is the gradient itself.
+        gradients.append(torch.cat([p.grad.flatten() for p in learner.net.parameters() if p.grad is not None]))
+        assert learner.scaler.is_enabled() == (precision == "fp16")
+    assert told == [torch.float32, torch.float16]
+    assert float((gradients[1] - gradients[0]).norm()) < 0.02 * float(gradients[0].norm())
+
+
+@pytest.mark.parametrize("clip", [1.0, 0.0])
+def test_a_step_that_overflows_is_left_out_and_halves_the_scale(clip: float) -> None:
+    learner = make_learner(precision="fp16", clip=clip)
+    begin_scale(learner, 1024.0)
+    learner.learn(make_batch(0))
+    before, moments = learner.net.state_dict(), learner.optimiser.state_dict()["state"]
+    before = {name: value.clone() for name, value in before.items() if "running" not in name and "num_" not in name}
+    steps = {key: float(state["step"]) for key, state in moments.items()}
+    # Ten times too large for half precision once it is scaled, and a finite loss all the same.
+    learner.objective = lambda forward, batch: 1e6 * objective(forward, batch)
+    learner.learn(make_batch(1))
+    assert learner.scaler.get_scale() == 512.0
+    after = learner.net.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert {k: float(s["step"]) for k, s in learner.optimiser.state_dict()["state"].items()} == steps
+    assert learner.take_loss() > 0
+    # The batch is used up all the same, so that a resumed training draws the same ones.
+    assert learner.step == 2
+    learner.objective = objective
+    learner.learn(make_batch(2))
+    assert learner.scaler.get_scale() == 512.0
+    assert not torch.equal(learner.net[0].weight, before["0.weight"])  # type: ignore[arg-type]
+
+
+def test_the_scale_survives_a_resumption(tmp_path: Path) -> None:
+    def batches(start: int) -> Any:
+        return ahead(make_batch, start)
+
+    def train(learner: Learner[Batch]) -> None:
+        learner.scaler.set_growth_interval(5)
+        list(run(learner, batches, []))
+
+    straight = make_learner(precision="fp16")
+    train(straight)
+    first = make_learner(precision="fp16", steps=13, warm_up=4)
+    first.config = make_learner(precision="fp16").config
+    first.scaler.set_growth_interval(5)
+    for number in range(13):
+        first.learn(make_batch(number))
+    first.save(tmp_path / "checkpoint.pt")
+    again = make_learner(precision="fp16")
+    assert again.restore(tmp_path / "checkpoint.pt")
+    assert again.scaler.get_scale() == first.scaler.get_scale() != make_learner(precision="fp16").scaler.get_scale()
+    assert again.scaler.state_dict()["_growth_tracker"] == first.scaler.state_dict()["_growth_tracker"]
+    train(again)
+    assert again.scaler.get_scale() == straight.scaler.get_scale()
+    for ours, theirs in zip(again.average.module.parameters(), straight.average.module.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    # A training that goes on in another precision begins with a scale of its own, or without one.
+    plain = make_learner()
+    assert plain.restore(tmp_path / "checkpoint.pt")
+    plain.save(tmp_path / "plain.pt")
+    assert make_learner(precision="fp16").restore(tmp_path / "plain.pt")
+
+
+def test_weights_that_are_no_numbers_do_not_replace_a_checkpoint(tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint.pt"
+    learner = make_learner()
+    learner.learn(make_batch(0))
+    learner.best = 0.5
+    learner.save(file)
+    learner.objective = lambda forward, batch: objective(forward, batch) * float("nan")
+    learner.learn(make_batch(1))
+    assert not learner.is_sound()
+    learner.save(file)
+    again = make_learner()
+    assert again.restore(file)
+    assert (again.step, again.best) == (1, 0.5)
+    assert again.is_sound()
+
+
+def test_a_checkpoint_of_something_else_is_refused_and_an_older_one_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint.pt"
+    learner = make_learner()
+    learner.mark = "this"
+    learner.learn(make_batch(0))
+    learner.save(file)
+    other = make_learner()
+    other.mark = "that"
+    with pytest.raises(CallError, match="another training"):
+        other.restore(file)
+    # Before there were marks.
+    torch.save({name: value for name, value in learner.state().items() if name not in ("mark", "best")}, file)
+    assert other.restore(file)
+    assert (other.step, other.best) == (1, -1.0)
+
+
 def test_reader_processes_make_the_same_batches() -> None:
     stream = ahead(make_batch, 3, readers=1)
     first = next(stream)

@@ -28,7 +28,7 @@ from poseviewer.training import sstn
 from poseviewer.training.augment import AugmentConfig
 from poseviewer.training.batches import Batch, Mixture
 from poseviewer.training.datasets import gather, read_annotations
-from poseviewer.training.loop import Learner, LoopConfig
+from poseviewer.training.loop import Learner, LoopConfig, checkpoint_of
 from poseviewer.training.objectives import HeatmapObjective
 from poseviewer.training.sstn import (
     SstnObjective,
@@ -178,7 +178,7 @@ def test_a_training_that_was_cut_off_repeats_the_uninterrupted_one(
         patch.setattr(Learner, "learn", killed)
         with pytest.raises(KeyboardInterrupt):
             train("resumed")
-    assert sstn.checkpoint_of(tmp_path / "resumed.safetensors").exists()
+    assert checkpoint_of(tmp_path / "resumed.safetensors").exists()
     train("resumed")
     assert "going on from step 3" in capsys.readouterr().out
     one, other = (read_own(tmp_path / f"{name}.safetensors")[1] for name in ("straight", "resumed"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,11 +15,12 @@ from poseviewer.core.geometry import transform
 from poseviewer.core.skeleton import skeleton
 from poseviewer.nets.fastpose import FastPose, initialise
 from poseviewer.nets.stn import LocaliserConfig
-from poseviewer.nets.weights import EstimatorHeader, load_estimator, save_estimator
+from poseviewer.nets.weights import EstimatorHeader, load_estimator, read_own, save_estimator
 from poseviewer.training import transformer, validate
 from poseviewer.training.augment import NONE, box_window, cut, window_matrix
 from poseviewer.training.datasets import Source, load_sources
 from poseviewer.training.estimator import estimator_spec
+from poseviewer.training.loop import Learner, LoopConfig, checkpoint_of
 from poseviewer.training.pixels import read_picture
 from poseviewer.training.schedule import Stage
 from tests.training.people import draw_people
@@ -106,29 +108,30 @@ def test_the_right_theta_turns_erring_boxes_into_the_given_ones(tmp_path: Path) 
     assert np.abs(found.crops.astype(int) - exact.crops).mean() < 0.1
 
 
-def test_training_lowers_the_loss_below_the_untouched_proposals(tmp_path: Path) -> None:
+def config_for(folder: Path, **loop: Any) -> transformer.TransformerConfig:
     torch.manual_seed(0)
     net = FastPose(TINY)
     initialise(net)
-    spec = estimator_spec(tiny_config(tmp_path, 1.0), Stage(0.0, INPUT, 2.0))
-    weights = tmp_path / "plain.safetensors"
-    save_estimator(weights, net, EstimatorHeader(spec, TINY))
-    config = transformer.TransformerConfig(
-        weights,
-        drawn(tmp_path),
-        tmp_path / "with.safetensors",
-        tmp_path / "cache",
-        seconds=600.0,
+    spec = estimator_spec(tiny_config(folder, 1.0), Stage(0.0, INPUT, 2.0))
+    save_estimator(folder / "plain.safetensors", net, EstimatorHeader(spec, TINY))
+    return transformer.TransformerConfig(
+        folder / "plain.safetensors",
+        drawn(folder),
+        folder / "with.safetensors",
+        folder / "cache",
+        LoopConfig(rate=3e-3, warm_up=5, precision="bf16", **loop),
         batch=16,
         localiser=LocaliserConfig(stem_width=8, depths=(1, 1, 1), planes=(16, 24, 32), shrink=1),
-        rate=3e-3,
-        warm_up=5,
     )
+
+
+def test_training_lowers_the_loss_below_the_untouched_proposals(tmp_path: Path) -> None:
+    config = config_for(tmp_path, steps=160)
+    weights = config.weights
     trainer = transformer.TransformerTrainer(config)
     makes = mixture(tmp_path)
     for number in range(80):
-        trainer.progress = 0.5 * number / 80
-        trainer.learn(makes.proposals(number, 16, INPUT))
+        trainer.learner.learn(makes.proposals(number, 16, INPUT))
         if number == 59:
             trainer.report()
     report = trainer.report()
@@ -138,16 +141,66 @@ def test_training_lowers_the_loss_below_the_untouched_proposals(tmp_path: Path) 
     trainer.write()
     loaded = load_estimator(config.out)
     again = transformer.TransformerTrainer(msgspec.structs.replace(config, weights=config.out))
-    for key, value in trainer.average.module.state_dict().items():
+    for key, value in trainer.learner.average.module.state_dict().items():
         if value.is_floating_point():
-            torch.testing.assert_close(again.net.state_dict()[key], value, atol=2e-3, rtol=2e-3)
+            torch.testing.assert_close(again.learner.net.state_dict()[key], value, atol=2e-3, rtol=2e-3)
     other = msgspec.structs.replace(config.localiser, shrink=2)
     begun = transformer.TransformerTrainer(msgspec.structs.replace(config, begin=config.out, localiser=other))
-    torch.testing.assert_close(begun.net.fc.weight, again.net.fc.weight)
+    torch.testing.assert_close(begun.learner.net.fc.weight, again.learner.net.fc.weight)
     with pytest.raises(CallError, match="no spatial transformer"):
         transformer.TransformerTrainer(msgspec.structs.replace(config, begin=weights))
-    assert loaded.spec == msgspec.structs.replace(spec, stn=True)
+    assert loaded.spec == msgspec.structs.replace(trainer.estimator.spec, stn=True)
     assert loaded.stn is not None
     for key, value in loaded.module.state_dict().items():
         if value.is_floating_point():
             torch.testing.assert_close(value, frozen[key])
+
+
+def test_a_training_that_was_cut_off_repeats_the_uninterrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = msgspec.structs.replace(config_for(tmp_path, steps=8), batch=4, heatmap_every=2)
+    straight = msgspec.structs.replace(config, out=tmp_path / "straight.safetensors")
+    (last,) = transformer.train_transformer(straight)
+    assert (last.step, last.progress) == (8, 1.0)
+    assert last.heatmap > 0
+    learn, taken = Learner.learn, 0
+
+    def killed(self: Learner[Any], batch: Any) -> torch.Tensor:
+        nonlocal taken
+        taken += 1
+        if taken > 5:
+            raise KeyboardInterrupt
+        return learn(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transformer, "SAVE_SECONDS", 0.0)
+        patch.setattr(Learner, "learn", killed)
+        with pytest.raises(KeyboardInterrupt):
+            list(transformer.train_transformer(config))
+    assert checkpoint_of(config.out).exists()
+    assert not config.out.exists()
+    # The checkpoint is of these weights and no others.
+    with pytest.raises(CallError, match="another training"):
+        list(transformer.train_transformer(msgspec.structs.replace(config, weights=straight.out)))
+    (last,) = transformer.train_transformer(config)
+    assert last.step == 8
+    assert not checkpoint_of(config.out).exists()
+    one, other = (read_own(file)[1] for file in (straight.out, config.out))
+    assert any(name.startswith("stn") for name in one)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_command_trains_and_refuses_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = config_for(tmp_path, steps=1)
+    draw_people(tmp_path / "data" / "coco", "train", 4)
+    words = ["--weights", config.weights, "--data", tmp_path / "data", "--out", config.out]
+    words += ["--cache", config.cache, "--steps", 2, "--shrink", 1]
+    assert transformer.main([str(word) for word in words]) == 0
+    assert "TransformerStep(step=2" in capsys.readouterr().out
+    assert load_estimator(config.out).stn is not None
+    (tmp_path / "none").mkdir()
+    assert transformer.main([str(word) for word in (*words, "--data", tmp_path / "none")]) == 1
+    said = capsys.readouterr().err.strip()
+    assert said
+    assert "\n" not in said
