@@ -29,7 +29,6 @@ from PySide6.QtWidgets import (
     QSplitter,
     QStackedWidget,
     QTabBar,
-    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -42,6 +41,7 @@ from poseviewer.ui.dialogs.opener import Dialogs
 from poseviewer.ui.durations import time_left
 from poseviewer.ui.empty import EmptyPage
 from poseviewer.ui.identities import ask_swap
+from poseviewer.ui.inspector import Inspector
 from poseviewer.ui.menus import Actions, MenuBar, build_menus
 from poseviewer.ui.messagebar import MessageBar
 from poseviewer.ui.messages import Message
@@ -55,33 +55,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("poseviewer.window")
 
 LAYOUT_VERSION = 1
+WIDE = 1400
+"""From this width on the docks have their full room by default."""
 VIDEO = "*.mp4 *.mov *.mkv *.avi *.webm *.m4v *.ts *.mpg *.mpeg *.wmv *.flv"
 PICTURES = "*.jpg *.jpeg *.png *.bmp *.tif *.tiff *.webp"
-
-
-class Inspector(QTabWidget):
-    """Panels side by side; where they are many for the width their names move closer together."""
-
-    TIGHT = 335
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setDocumentMode(True)
-        self.tabBar().setDrawBase(False)
-        # A name that is cut is found sooner than a tab that is out of sight.
-        self.setUsesScrollButtons(False)
-        self.setElideMode(Qt.TextElideMode.ElideRight)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Move the names closer together, or apart again."""
-        super().resizeEvent(event)
-        tight, bar = event.size().width() < self.TIGHT, self.tabBar()
-        if bar.property("tight") != tight:
-            bar.setProperty("tight", tight)
-            bar.style().unpolish(bar)
-            bar.style().polish(bar)
-            # Polishing alone does not measure the names anew.
-            QApplication.sendEvent(bar, QEvent(QEvent.Type.StyleChange))
 
 
 class Window(QMainWindow):
@@ -101,6 +78,8 @@ class Window(QMainWindow):
         self.setWindowTitle("PoseViewer")
         self.setAcceptDrops(True)
         self._busy = False
+        self._laid_narrow: bool | None = None
+        """How the docks were laid out; None once the layout is somebody's own."""
         self.setDockOptions(QMainWindow.DockOption.AnimatedDocks)
         self.actions_ = Actions(self.desk, self)
         self._bar = MenuBar(self)
@@ -224,12 +203,17 @@ class Window(QMainWindow):
     def _default_layout(self) -> None:
         for dock in self.docks.values():
             dock.setVisible(True)
-        narrow = self.width() < 1400
-        across = Qt.Orientation.Horizontal
-        widths = [220, 300] if narrow else [theme.DOCK_LEFT, theme.DOCK_RIGHT]
-        self.resizeDocks([self.docks["people"], self.docks["inspector"]], widths, across)
-        self.resizeDocks([self.docks["timeline"]], [144 if narrow else theme.TIMELINE], Qt.Orientation.Vertical)
+        self._lay_out_docks()
         self.left.setSizes([220, 420])
+
+    def _lay_out_docks(self) -> None:
+        """Give every dock the room that suits this width, the inspector enough for the names of its panels."""
+        narrow = self._laid_narrow = self.width() < WIDE
+        left, right = (220, 320 if self.width() >= 1280 else 300) if narrow else (theme.DOCK_LEFT, theme.DOCK_RIGHT)
+        right = max(right, min(self.inspector.names.needed(tight=narrow), self.width() // 3))
+        across = Qt.Orientation.Horizontal
+        self.resizeDocks([self.docks["people"], self.docks["inspector"]], [left, right], across)
+        self.resizeDocks([self.docks["timeline"]], [144 if narrow else theme.TIMELINE], Qt.Orientation.Vertical)
 
     def _save_layout(self) -> None:
         settings.set_value("geometry", self.saveGeometry())
@@ -392,8 +376,17 @@ class Window(QMainWindow):
 
     # --- events ---
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Lay docks that nobody moved out anew where the window got wide or narrow, as when a desktop enlarges it."""
+        super().resizeEvent(event)
+        if self._laid_narrow not in (None, event.size().width() < WIDE):
+            self._lay_out_docks()
+
     def event(self, event: QEvent) -> bool:
         """Let focused buttons, sliders and tabs keep their own keys; count how long a key is held."""
+        if event.type() == QEvent.Type.MouseButtonPress:
+            # No view wanted it, so it is at a dock's edge, which may now be moved.
+            self._laid_narrow = None
         if event.type() == QEvent.Type.ShortcutOverride and isinstance(event, QKeyEvent):
             self.desk.count_repeats(repeated=event.isAutoRepeat())
             if keeps_key(QApplication.focusWidget(), event):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import QLineF, QModelIndex, QPointF, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QBrush, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtGui import QBrush, QFontMetrics, QMouseEvent, QPainter, QPaintEvent, QPen, QPolygonF, QResizeEvent
 from PySide6.QtWidgets import QHeaderView, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from poseviewer.core.skeleton import Skeleton
@@ -27,6 +27,8 @@ from poseviewer.ui.panels.widgets import scaled
 from poseviewer.ui.text import tr
 
 ROW, MOST_ROWS = 21, 10
+ROOM_FOR_BARS = 300
+"""In a narrower table the bars give way to the joints' names."""
 FAR = 0.05
 """Joints that lie farther apart than this share of the person's size get a figure in the picture."""
 NAMED = 2
@@ -323,8 +325,7 @@ class DistanceTable(RowsTable):
         """Show rows with the selected joint's marked, without a signal."""
         self._quiet = True
         self.rows.show_rows(rows)
-        for column, width in ((BAR, 42), (PIXELS, 42), (OKS, 38), (FIRST, 52), (SECOND, 36)):
-            self.horizontalHeader().resizeSection(column, scaled(width))
+        self._fit_columns()
         self.verticalHeader().setDefaultSectionSize(scaled(ROW))
         count = min(max(len(rows), 1), MOST_ROWS)
         self.setFixedHeight(self.horizontalHeader().sizeHint().height() + scaled(ROW) * count + 2)
@@ -335,6 +336,16 @@ class DistanceTable(RowsTable):
         else:
             self.setCurrentIndex(self.rows.index(place, 0))
         self._quiet = False
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Show bars where there is room for them."""
+        super().resizeEvent(event)
+        self._fit_columns()
+
+    def _fit_columns(self) -> None:
+        self.setColumnHidden(BAR, self.width() < scaled(ROOM_FOR_BARS))
+        for column, width in ((BAR, 42), (PIXELS, 42), (OKS, 38), (FIRST, 60), (SECOND, 36)):
+            self.horizontalHeader().resizeSection(column, scaled(width))
 
     def _row_changed(self, index: QModelIndex) -> None:
         row = self.rows.row_at(index.row())

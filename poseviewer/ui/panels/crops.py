@@ -87,7 +87,7 @@ class CropsPanel(EvidencePanel):
         pictures.addWidget(self.before, 1, Qt.AlignmentFlag.AlignTop)
         pictures.addWidget(self.after, 1, Qt.AlignmentFlag.AlignTop)
         figures = QHBoxLayout()
-        figures.setSpacing(22)
+        figures.setSpacing(16)
         for name, parts in ((tr("theta"), (self.theta,)), (tr("network input"), (self.input, self.ratio))):
             part = QVBoxLayout()
             part.setSpacing(2)

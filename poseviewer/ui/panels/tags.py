@@ -63,7 +63,9 @@ class TagsPanel(EvidencePanel):
 
     def _lay_out(self) -> None:
         self.body.addWidget(self.picture)
-        self.body.addLayout(row(Heading(tr("Tag values")), None, self.parts, self.with_map, spacing=10))
+        self.body.addLayout(row(Heading(tr("Tag values")), None, self.with_map, spacing=10))
+        # A line of its own: beside the others it would be cut in a narrow inspector.
+        self.body.addWidget(self.parts)
         self.body.addWidget(self.plot)
         self.body.addWidget(self.reason)
         self.body.addWidget(self.warning)
