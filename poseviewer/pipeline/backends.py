@@ -9,18 +9,21 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from poseviewer import __version__
-from poseviewer.core.errors import CallError, KnownError, MissingPartError
+from poseviewer.core.errors import CallError, DeviceError, KnownError, MissingPartError
 from poseviewer.core.resources import cache_folder
 from poseviewer.nets.onnx_network import OnnxNetwork, Runtime, installed_runtime
 from poseviewer.nets.weights import LoadedEstimator
 from poseviewer.pipeline.config import BackendName, PrecisionName
-from poseviewer.pipeline.devices import autocast
+from poseviewer.pipeline.devices import DTYPES, autocast
 
+PROBE_SIDE = 128
+"""Sides of the picture by which networks of whole pictures are compared, which take any multiple of 64."""
 RUNTIME_ORDER: tuple[Runtime, ...] = ("openvino", "onnxruntime")
 """On a processor, the first that is installed is taken by "auto"."""
 FLOAT32_TOLERANCE = 1e-3
@@ -67,6 +70,7 @@ def prepare(
     Raises:
         MissingPartError: the wanted backend is not installed.
         CallError: it cannot compute so.
+        DeviceError: the network's values do not fit the precision.
         WeightsError: the network has no form in ONNX.
     """
     if isinstance(loaded.module, OnnxNetwork):
@@ -115,19 +119,41 @@ def _exported(
 
 
 def _torch_difference(loaded: LoadedEstimator, device: torch.device, precision: PrecisionName) -> float | None:
-    """Of autocast from float32; layout alone changes the last bits only and is not measured."""
+    """Of autocast from float32; layout alone changes the last bits only and is not measured.
+
+    Raises:
+        DeviceError: autocast answers with numbers that are not finite where float32 does not.
+    """
     from poseviewer.nets.onnx_export import example_input, relative_difference
 
-    if precision == "float32" or loaded.spec.output == "tags":
+    if precision == "float32":
         return None
-    inputs = example_input(loaded.spec).to(device).contiguous(memory_format=torch.channels_last)
+    inputs = example_input(loaded.spec)
+    if loaded.spec.output == "tags":
+        inputs = inputs[..., :PROBE_SIDE, :PROBE_SIDE]
+    inputs = inputs.to(device).contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
-        wanted = loaded.module(inputs)
+        wanted = _parts(loaded.module(inputs))
         with autocast(device, precision):
-            found = loaded.module(inputs)
-    if isinstance(wanted, tuple):
-        return relative_difference(tuple(part.float() for part in found), wanted)
-    return relative_difference(found.float(), wanted)
+            found = _parts(loaded.module(inputs))
+    if not _finite(wanted):
+        return None  # the run says that the weights are damaged
+    if not _finite(found):
+        most = torch.finfo(DTYPES[precision]).max
+        raise DeviceError(
+            f"This network cannot be computed in {precision}: some of its values are larger than {most:.3g}.",
+            remedy="Choose the precision float32 or bf16.",
+        )
+    return relative_difference(found, wanted)
+
+
+def _parts(answer: Any) -> tuple[Tensor, ...]:
+    """All outputs of a network in float32."""
+    return tuple(part.float() for part in (answer if isinstance(answer, list | tuple) else (answer,)))
+
+
+def _finite(parts: tuple[Tensor, ...]) -> bool:
+    return all(bool(torch.isfinite(part).all()) for part in parts)
 
 
 def _moved(loaded: LoadedEstimator, layout: torch.memory_format) -> LoadedEstimator:

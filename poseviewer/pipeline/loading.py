@@ -32,17 +32,16 @@ def load_networks(config: PipelineConfig, device: torch.device | None = None) ->
     if config.pipeline == "onestage":
         return load_one_stage(_estimator_path(config), device)
     path = _estimator_path(config)
-    try:
-        estimator = load_estimator(path, device)
-    except (RuntimeError, MemoryError) as error:
-        if is_out_of_memory(error):
-            raise out_of_memory(device, f"for the networks of {path.name}") from error
-        raise
     precision = pick_precision(config.precision, device)
     if config.pipeline == "bottomup" and config.precision == "auto":
         # Whether two tags are equal decides who is whom; bf16 has three digits.
         precision = "float32"
-    estimator, backend = prepare(estimator, device, precision, config.backend)
+    try:
+        estimator, backend = prepare(load_estimator(path, device), device, precision, config.backend)
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise out_of_memory(device, f"for the networks of {path.name}") from error
+        raise
     names = {"detector_path": config.detector, "estimator_name": path.name}
     return Networks(estimator, device, backend.precision, **names, backend=backend)
 
