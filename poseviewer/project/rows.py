@@ -25,12 +25,13 @@ Outcome = Literal["done", "cancelled", "error"]
 
 
 class SelectionImage(msgspec.Struct, frozen=True):
-    """What was selected when an edit was made, so that undo can show it again."""
+    """What was selected when an edit was made, so that undo can show it again; ``more`` beside ``joint``."""
 
     media: int | None = None
     frame: int = 0
     person: str | None = None
     joint: int | None = None
+    more: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +207,7 @@ class UndoResult:
     Attributes:
         changes: as announced.
         name: of the step, English.
-        media, frame, person, joint: the selection to show.
+        media, frame, person, joint, more: the selection to show.
     """
 
     changes: Changes
@@ -215,6 +216,7 @@ class UndoResult:
     frame: int
     person: str | None
     joint: int | None
+    more: tuple[int, ...] = ()
 
 
 class ExportRow(NamedTuple):

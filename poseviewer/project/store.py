@@ -327,7 +327,7 @@ class Project:
         changes = self._announce(touched, transaction.revision, "undo")
         shown = done.selection
         self.last_person = shown.person
-        return UndoResult(changes, done.name, shown.media, shown.frame, shown.person, shown.joint)
+        return UndoResult(changes, done.name, shown.media, shown.frame, shown.person, shown.joint, shown.more)
 
     @property
     def can_undo(self) -> bool:
@@ -578,5 +578,9 @@ def _selections(
     edit: AnyEdit, key: str | None, selection: SelectionImage | None
 ) -> tuple[SelectionImage, SelectionImage]:
     """Return what undo and what redo of ``edit`` select."""
-    own = SelectionImage(edit.media, edit.frame, edit_person(edit), edit_joint(edit))
-    return selection or own, SelectionImage(edit.media, edit.frame, key, edit_joint(edit))
+    person, joint = edit_person(edit), edit_joint(edit)
+    after = SelectionImage(edit.media, edit.frame, key, joint)
+    if selection is not None and joint is None and key is not None and person == selection.person:
+        # An edit of several joints leaves them selected.
+        after = SelectionImage(edit.media, edit.frame, key, selection.joint, selection.more)
+    return selection or SelectionImage(edit.media, edit.frame, person, joint), after

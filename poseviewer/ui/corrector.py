@@ -90,7 +90,7 @@ class Corrector:
             return
         desk.select(frame=result.frame)
         person = result.person if result.person and desk.person_by_key(result.person) else None
-        desk.select(frame=result.frame, person=person, joint=result.joint)
+        desk.select(frame=result.frame, person=person, joint=result.joint, more=frozenset(result.more))
 
     def _stamped(self, edit: Any) -> Any:
         """Return ``edit`` with the fingerprint and time of its frame, or None if the frame is not here yet."""
@@ -112,4 +112,4 @@ class Corrector:
         from poseviewer.project import SelectionImage
 
         chosen = self._desk.selection
-        return SelectionImage(chosen.media, chosen.frame, chosen.person, chosen.joint)
+        return SelectionImage(chosen.media, chosen.frame, chosen.person, chosen.joint, tuple(sorted(chosen.more)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -71,14 +72,28 @@ def test_the_selected_joint_is_followed(panel: JointsPanel, desk: FakeDesk) -> N
     assert not [call for call in desk.calls if call[0] == "select"]
 
 
-def test_doubtful_are_low_scores_and_second_peaks(qtbot: Any, panel: JointsPanel) -> None:
+def show_as_predicted(panel: JointsPanel, desk: FakeDesk) -> None:
+    desk.people = tuple(replace(person, state="predicted") for person in desk.people)
+    desk.people_changed.emit()
+    panel.flush()
+
+
+def test_doubtful_are_low_scores_and_second_peaks(qtbot: Any, panel: JointsPanel, desk: FakeDesk) -> None:
+    show_as_predicted(panel, desk)
     assert panel.filter.button("doubtful").text() == "Doubtful 2"
     qtbot.mouseClick(panel.filter.button("doubtful"), Qt.MouseButton.LeftButton)
     assert [panel.model.row_at(i).joint for i in range(panel.model.rowCount())] == [9, 11]  # type: ignore[union-attr]
 
 
+def test_nothing_is_doubtful_once_a_hand_has_confirmed_the_person(panel: JointsPanel, desk: FakeDesk) -> None:
+    assert desk.people[0].state == "corrected"
+    assert panel.filter.button("doubtful").text() == "Doubtful"
+    assert not any(panel.model.row_at(i).doubtful for i in range(17))  # type: ignore[union-attr]
+
+
 def test_without_evidence_only_scores_are_doubtful(panel: JointsPanel, desk: FakeDesk) -> None:
     desk.evidence = None
+    show_as_predicted(panel, desk)
     desk.evidence_changed.emit()
     panel.flush()
     assert panel.filter.button("doubtful").text() == "Doubtful 1"
@@ -92,8 +107,6 @@ def test_nobody_selected(panel: JointsPanel, desk: FakeDesk) -> None:
 
 
 def test_a_person_placed_by_hand_has_no_scores(panel: JointsPanel, desk: FakeDesk) -> None:
-    from dataclasses import replace
-
     person = desk.people[1]
     by_hand = replace(person, prediction=None, pose=replace(person.pose, scores=np.zeros(17, np.float32)))
     desk.people = (desk.people[0], by_hand)

@@ -46,6 +46,19 @@ def test_several_joints_are_chosen_with_shift_and_moved_in_one_step(window, mous
     assert chosen(window) == (7,)
 
 
+def test_undo_and_redo_choose_all_of_the_joints_again(window):
+    desk = window.desk
+    desk.select(person=desk.people[0].key, joint=7, more=frozenset({9, 10}))
+    desk.hand.move_joints(desk.person, chosen(window), 5, 5)
+    desk.hand.set_visibility(desk.person, chosen(window), OCCLUDED)
+    for way in ("undo", "undo", "redo", "redo"):
+        desk.select(joint=3)
+        desk.do(way)
+        assert chosen(window) == (7, 9, 10)
+        assert desk.joint == 7
+        assert desk.person is desk.people[0]
+
+
 def test_a_rectangle_chooses_joints_and_keys_change_all_of_them(window, mouse, qtbot):
     desk = window.desk
     key = desk.people[0].key

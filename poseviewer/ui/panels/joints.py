@@ -67,7 +67,7 @@ class JointRow:
         visibility: 0, 1, 2.
         score: of the prediction, NaN where a hand placed the joint without one.
         moved: pixels between prediction and correction, 0 where it stayed.
-        doubtful: low score or a second peak.
+        doubtful: low score or a second peak, of a person whom no hand has confirmed yet.
     """
 
     joint: int
@@ -96,7 +96,8 @@ def joint_rows(person: Person, skeleton: Skeleton, doubled: Flags | None) -> lis
         if person.prediction is not None and visibility != ABSENT:
             moved = float(np.linalg.norm(person.pose.keypoints[joint] - person.prediction.keypoints[joint]))
         two = doubled is not None and joint < len(doubled) and bool(doubled[joint])
-        doubtful = visibility != ABSENT and not by_hand and (score < LOW_SCORE or two)
+        open_to_doubt = visibility != ABSENT and person.state == "predicted" and not by_hand
+        doubtful = open_to_doubt and (score < LOW_SCORE or two)
         rows.append(
             JointRow(
                 joint, tr(skeleton.joints[joint]), skeleton.sides[joint], visibility,
@@ -222,7 +223,7 @@ class JointDelegate(QStyledItemDelegate):
             painter.setPen(looks.colour(hint))
             painter.drawText(area.adjusted(4, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, text)
             return
-        low = entry.score < LOW_SCORE
+        low = entry.doubtful and entry.score < LOW_SCORE
         if area.width() < scaled(50):
             painter.setPen(looks.colour("warn" if low else "t1"))
             painter.drawText(area.adjusted(4, 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, text)
