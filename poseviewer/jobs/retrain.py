@@ -114,6 +114,61 @@ def take_snapshot(
     return Snapshot(folder, *counts[TRAIN], *counts[HELD], counts[REMEMBER][1])
 
 
+class _Taken(msgspec.Struct, frozen=True):
+    """What a snapshot was taken of; written last, so that one which was cut off is none."""
+
+    project: str
+    hold_out: HoldOut
+
+
+def snapshot_for(
+    project: Project, out: Path, number: int, hold_out: HoldOut, learnt: Learnt | None = None
+) -> Generator[JobEvent, None, Path]:
+    """The snapshot of a training in a folder; one that was cut off goes on with the snapshot that it began with.
+
+    Args:
+        project: as `take_snapshot` has it.
+        out: folder of the training.
+        number: of the project in the training.
+        hold_out, learnt: as `take_snapshot` has them.
+
+    Returns:
+        the snapshot's folder.
+
+    Raises:
+        CallError: the training that was cut off is of another project, or holds out other frames.
+        FormatError: nobody is corrected.
+        MediaError: a media cannot be read.
+    """
+    folder = snapshot_folder(out, number)
+    taken, file = _Taken(str(Path(project.path).resolve()), hold_out), folder / "taken.json"
+    if (out / CHECKPOINT).exists() and (known := _known(file)) is not None:
+        if known != taken:
+            raise CallError(
+                f"{out} holds a training that is not over, begun with other projects or held-out frames.",
+                file=out,
+                remedy="Choose another folder, or remove it.",
+            )
+        yield Note(f"The corrections of {Path(project.path).name} are those with which the training began.")
+        return folder
+    file.unlink(missing_ok=True)
+    yield from take_snapshot(project, folder, hold_out, learnt)
+    write_bytes(file, msgspec.json.encode(taken))
+    return folder
+
+
+def snapshot_folder(out: Path, number: int) -> Path:
+    """Where a training keeps its snapshot of a project."""
+    return out / "snapshot" / str(number)
+
+
+def _known(file: Path) -> _Taken | None:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=_Taken)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
 def unique_names(media: Iterable[MediaRow]) -> dict[int, str]:
     """File name of every media; the id is added where two have the same."""
     names: dict[int, str] = {}
@@ -290,15 +345,13 @@ def leaving_nothing(out: Path) -> Iterator[None]:
 
 def _retrain_project(project: Project | None, order: RetrainOrder) -> Generator[JobEvent, None, RetrainOutcome]:
     folders: list[Path] = []
-    snapshots = order.out / "snapshot"
     learnt = learnt_by(Path(order.weights) if order.weights else resource(BUNDLED))
     if project is not None:
         yield Note("Taking a snapshot of the corrections.")
-        folders.append((yield from take_snapshot(project, snapshots / "1", order.hold_out, learnt)).folder)
+        folders.append((yield from snapshot_for(project, order.out, 1, order.hold_out, learnt)))
     for number, path in enumerate(order.others, start=2):
         with Project.open(path) as other:
-            taken = yield from take_snapshot(other, snapshots / str(number), order.hold_out, learnt)
-        folders.append(taken.folder)
+            folders.append((yield from snapshot_for(other, order.out, number, order.hold_out, learnt)))
     if not folders:
         raise CallError("Name at least one project to learn from.")
     return (yield from _child(child_command(order, folders), order))

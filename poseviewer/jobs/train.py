@@ -14,7 +14,16 @@ from poseviewer.core.errors import CallError, FormatError
 from poseviewer.core.progress import JobEvent, Note
 from poseviewer.core.resources import resource
 from poseviewer.core.skeleton import Skeleton
-from poseviewer.jobs.retrain import BUNDLED, HELD, REMEMBER, TRAIN, RetrainOutcome, leaving_nothing, take_snapshot
+from poseviewer.jobs.retrain import (
+    BUNDLED,
+    HELD,
+    REMEMBER,
+    TRAIN,
+    RetrainOutcome,
+    leaving_nothing,
+    snapshot_folder,
+    snapshot_for,
+)
 from poseviewer.project import Project
 from poseviewer.training.holdout import check_named, parse_hold_out, split_people
 from poseviewer.training.learnt import already_learnt, learnt_by
@@ -176,15 +185,11 @@ def start_of(order: TrainOrder) -> Path:
 
 def _snapshots(order: TrainOrder) -> Generator[JobEvent, None, None]:
     """Read the projects' corrections, each into a folder of its own."""
-    for name in order.data:
+    hold_out, learnt = parse_hold_out(order.hold_out), learnt_by(start_of(order))
+    for number, name in enumerate(order.data, start=1):
         if Path(name).suffix == PROJECT_SUFFIX:
             with Project.open(name) as project:
-                folder, hold_out = _snapshot_folder(order, name), parse_hold_out(order.hold_out)
-                yield from take_snapshot(project, folder, hold_out, learnt_by(start_of(order)))
-
-
-def _snapshot_folder(order: TrainOrder, project: str) -> Path:
-    return Path(order.out) / "snapshot" / f"{order.data.index(project) + 1}"
+                yield from snapshot_for(project, Path(order.out), number, hold_out, learnt)
 
 
 def read_data(order: TrainOrder, shape: Skeleton) -> RetrainData:
@@ -200,10 +205,10 @@ def read_data(order: TrainOrder, shape: Skeleton) -> RetrainData:
     remembered: list[Annotation] = []
     held: list[Annotation] = []
     loose: list[list[Annotation]] = []
-    for name in order.data:
+    for number, name in enumerate(order.data, start=1):
         corrected.append([])
         loose.append([])
-        folder = _snapshot_folder(order, name) if Path(name).suffix == PROJECT_SUFFIX else Path(name)
+        folder = snapshot_folder(Path(order.out), number) if Path(name).suffix == PROJECT_SUFFIX else Path(name)
         if (folder / "images").is_dir() and any((folder / part).exists() for part in (TRAIN, HELD)):
             for part, people in ((TRAIN, corrected[-1]), (REMEMBER, remembered), (HELD, held)):
                 people += _people(folder / part, shape) if (folder / part).exists() else []

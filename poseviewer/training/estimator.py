@@ -240,7 +240,6 @@ class Measure:
         self._trainer = trainer
         self._every = Every(seconds)
         self._judge = Judge(trainer.config, trainer.shape)
-        self._best = -1.0
 
     def __call__(self, learner: Learner[Batch]) -> Iterator[TrainEvent]:
         """Tell a Measured when it is due."""
@@ -250,8 +249,8 @@ class Measure:
         if ranks.rank() == 0:
             found = self._judge.measure(self._trainer)
             path = self._trainer.export()
-            if found.coco_ap > self._best:
-                self._best = found.coco_ap
+            if found.coco_ap > learner.best:
+                learner.best = found.coco_ap
                 write_bytes(path.with_name(BEST), path.read_bytes())
             yield found
         ranks.wait_for_all()

@@ -85,14 +85,27 @@ class SikrObjective:
 
     def __call__(self, forward: Forward, batch: Batch) -> Tensor:
         maps = forward(normalise(batch.crops, self.spec)).float()
-        height, width = batch.crops.shape[1:3]
-        weights = batch.weights * self.joint_weights.to(maps.device)
-        targets, weights = integral_targets(batch.joints, weights, (width, height))
-        inside = (targets.abs() <= 0.5).view(len(targets), -1, 2).all(2, keepdim=True).expand(-1, -1, 2).flatten(1)
-        weights = weights * inside
         coordinates, _ = sikr_coordinates(maps, "sigmoid")
-        total = ((coordinates - targets).abs() * weights).sum()
-        return mean_over_all(total, torch.tensor(float(len(maps)), device=maps.device))
+        return mean_over_all(integral_error(coordinates, batch, self.joint_weights), _count(maps))
+
+
+def integral_error(coordinates: Tensor, batch: Batch, joint_weights: Tensor) -> Tensor:
+    """Weighted sum of the labelled joints' distances, a scalar; joints outside the crop cannot be reached.
+
+    Args:
+        coordinates: ``(B, 2K)`` as `ops.sikr` gives them.
+        batch: joints in crop pixels.
+        joint_weights: ``(K,)``.
+    """
+    height, width = batch.crops.shape[1:3]
+    weights = batch.weights * joint_weights.to(coordinates.device)
+    targets, weights = integral_targets(batch.joints, weights, (width, height))
+    inside = (targets.abs() <= 0.5).view(len(targets), -1, 2).all(2, keepdim=True).expand(-1, -1, 2).flatten(1)
+    return ((coordinates - targets).abs() * weights * inside).sum()
+
+
+def _count(maps: Tensor) -> Tensor:
+    return torch.tensor(float(len(maps)), device=maps.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +142,33 @@ class Distilled:
         trust = height.clamp(max=1.0) * (height >= self.certain) * (batch.weights <= 0)
         kept = mean_over_all((cell_error(maps, before) * trust).sum(), trust.sum())
         return learnt + self.keep * kept
+
+
+@dataclass(frozen=True, slots=True)
+class DistilledIntegral:
+    """As `Distilled`, for a network that is decoded by integration: its coordinates are what is learnt and kept.
+
+    Attributes:
+        spec, teacher, joint_weights, keep, certain: as `Distilled` has them; the teacher is as sure of a joint as its
+            map's highest confidence says.
+    """
+
+    spec: EstimatorSpec
+    teacher: Forward
+    joint_weights: Tensor
+    keep: float = 1.0
+    certain: float = 0.3
+
+    def __call__(self, forward: Forward, batch: Batch) -> Tensor:
+        x = normalise(batch.crops, self.spec)
+        maps = forward(x).float()
+        coordinates, _ = sikr_coordinates(maps, "sigmoid")
+        learnt = mean_over_all(integral_error(coordinates, batch, self.joint_weights), _count(maps))
+        with torch.no_grad():
+            before, confidence = sikr_coordinates(self.teacher(x).float(), "sigmoid")
+        trust = confidence * (confidence >= self.certain) * (batch.weights <= 0)
+        total = ((coordinates - before).abs() * trust.repeat_interleave(2, dim=1)).sum()
+        return learnt + self.keep * mean_over_all(total, _count(maps))
 
 
 @dataclass(frozen=True, slots=True)

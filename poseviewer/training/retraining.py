@@ -33,7 +33,7 @@ from poseviewer.training.datasets import Annotation, PersonSet, gather
 from poseviewer.training.learnt import Span, already_learnt, with_learnt
 from poseviewer.training.loop import Every, Hook, Learner, LoopConfig, PauseFile, Save, StopFile, run
 from poseviewer.training.metrics import Metrics
-from poseviewer.training.objectives import Distilled, SikrObjective, joint_weights, natural_objective
+from poseviewer.training.objectives import Distilled, DistilledIntegral, joint_weights, natural_objective
 from poseviewer.training.pixels import check_pictures
 from poseviewer.training.proposal_fit import bundled_finder, fit_generator, fit_placer, found_pairs
 from poseviewer.training.proposals import (
@@ -45,8 +45,10 @@ from poseviewer.training.proposals import (
     write_proposer,
 )
 from poseviewer.training.results import CHECKPOINT, PAUSE, STOP, Comparison
+from poseviewer.training.unfinished import MARK, digest_of, settle_mark
 
 WEIGHTS = "estimator.safetensors"
+BEST = "best.pt"
 PIXELS = "pixels"
 PROPOSALS = "proposals.json"
 SAVE_SECONDS = 30.0
@@ -167,25 +169,28 @@ def retrain(config: RetrainConfig, data: RetrainData) -> Generator[JobEvent, Non
     old = load_estimator(config.weights)
     shape = skeleton_of_weights(old, config.weights)
     check_data(data)
-    check_folder(config, data)
+    check_folder(config, data, objective_of(config, old))
     # One that was cut off in a pause begins without it.
     (config.out / PAUSE).unlink(missing_ok=True)
     learner = make_learner(config, old, shape)
     if learner.restore(config.out / CHECKPOINT):
         yield Note(f"Going on from step {learner.step}.")
+    else:
+        # Of a training before this one, which was removed.
+        (config.out / BEST).unlink(missing_ok=True)
     proposer = yield from settle_proposer(config, data, shape)
     mixture = make_mixture(config, data, shape, proposer)
-    best = _Best(config, old, shape, data.held)
+    best = _Best(config, old, shape, data.held, learner.progress if learner.step else 0.0)
     tell = _Tell(learner)
     hooks: list[Hook[JobEvent]] = [
         PauseFile(config.out / PAUSE, config.out / STOP, tell.waiting),
         StopFile(config.out / STOP),
-        Save(SAVE_SECONDS, config.out / CHECKPOINT),
         tell,
         best,
+        Save(SAVE_SECONDS, config.out / CHECKPOINT),
     ]
     batches = partial(_batches, mixture, config, old.spec.input_wh)
-    metrics = Metrics(config.out, tensorboard=config.tensorboard and ranks.rank() == 0)
+    metrics = Metrics(config.out, tensorboard=config.tensorboard and ranks.rank() == 0, after=learner.step)
     for event in run(learner, batches, hooks):
         if isinstance(event, Point):
             metrics.add(event.curve.replace(" ", "_"), learner.step, {"part": event.at, "value": event.value})
@@ -213,29 +218,36 @@ def check_data(data: RetrainData) -> None:
     check_pictures({*shown, *(person.image for person in data.held)})
 
 
-def check_folder(config: RetrainConfig, data: RetrainData) -> None:
-    """Note what this training is, or refuse a folder that belongs to another one; raises CallError."""
-    mark = {
-        "weights": sha256_of(config.weights),
-        "corrected": len(data.corrected),
-        "remembered": len(data.remembered),
-        "batch": config.batch,
-        "proposals": config.proposals,
-        "shares": [[own.name, own.share] for own in data.sets],
-        "seed": config.loop.seed,
-    }
-    file = config.out / "training.json"
+def check_folder(config: RetrainConfig, data: RetrainData, kind: str) -> None:
+    """Note what this training is, or refuse a folder that belongs to another one; raises CallError.
+
+    Args:
+        kind: objective, as `objective_of` names it.
+    """
     config.out.mkdir(parents=True, exist_ok=True)
-    if (config.out / CHECKPOINT).exists() and file.exists():
-        if msgspec.json.decode(file.read_bytes()) != mark:
-            raise CallError(
-                f"{config.out} holds a training of other weights or data that is not over.",
-                file=config.out,
-                remedy="Choose another folder, or remove it.",
-            )
-    elif ranks.rank() == 0:
-        write_bytes(file, msgspec.json.format(msgspec.json.encode(mark)))
+    begun = (config.out / CHECKPOINT).exists()
+    if begun or ranks.rank() == 0:
+        # Every process refuses what it cannot go on with, so that none waits for those that did.
+        mark = {
+            "weights": sha256_of(config.weights),
+            "corrected": len(data.corrected),
+            "remembered": len(data.remembered),
+            "people": digest_of(data.corrected, data.remembered),
+            "batch": config.batch,
+            "proposals": config.proposals,
+            "shares": [(own.name, own.share) for own in data.sets],
+            "objective": kind,
+            "keep": config.keep,
+            "seed": config.loop.seed,
+        }
+        by_people = [(own.name, float(len(own.people))) for own in data.sets]
+        settle_mark(config.out / MARK, mark, {"proposals": "noise", "shares": by_people}, begun=begun)
     ranks.wait_for_all()
+
+
+def objective_of(config: RetrainConfig, old: LoadedEstimator) -> str:
+    """What is learnt: "heatmap" or "sikr"."""
+    return config.objective or natural_objective(old.spec)
 
 
 def make_learner(config: RetrainConfig, old: LoadedEstimator, shape: Skeleton) -> Learner[Batch]:
@@ -243,14 +255,13 @@ def make_learner(config: RetrainConfig, old: LoadedEstimator, shape: Skeleton) -
     torch.manual_seed(config.loop.seed)
     loop = msgspec.structs.replace(config.loop, frozen_norms=True)
     fresh = load_estimator(config.weights).module
-    kind = config.objective or natural_objective(old.spec)
     learner: Learner[Batch] = Learner(fresh, _unset, loop)
     weights = joint_weights(shape).to(learner.device)
-    if kind == "sikr":
-        learner.objective = SikrObjective(old.spec, weights)
+    teacher = learner.in_precision(old.module.to(learner.device))
+    if objective_of(config, old) == "sikr":
+        learner.objective = DistilledIntegral(old.spec, teacher, weights, config.keep)
     else:
         sigma = SIGMA_SHARE * old.spec.heatmap_wh[1]
-        teacher = learner.in_precision(old.module.to(learner.device))
         learner.objective = Distilled(old.spec, teacher, weights, sigma, config.keep)
     return learner
 
@@ -360,21 +371,22 @@ class _Best:
     """Hook: measures the held-out people at equal parts of the training and remembers the best weights."""
 
     def __init__(
-        self, config: RetrainConfig, old: LoadedEstimator, shape: Skeleton, held: Sequence[Annotation]
+        self, config: RetrainConfig, old: LoadedEstimator, shape: Skeleton, held: Sequence[Annotation], begun: float
     ) -> None:
         self._config = config
         self._old = old
         self._held = Held(held, shape) if held and ranks.rank() == 0 else None
         self._next = 0.0
-        self._best = -1.0
-        self._file = config.out / "best.pt"
+        if begun:
+            # The old weights, and those up to here, were measured before.
+            self._pass(begun)
+        self._file = config.out / BEST
 
     def __call__(self, learner: Learner[Batch]) -> Iterator[JobEvent]:
         if learner.progress < self._next or self._config.measures < 1:
             return
         first = self._next == 0.0
-        while self._next <= learner.progress:
-            self._next += 1 / self._config.measures
+        self._pass(learner.progress)
         if self._held is None:
             ranks.wait_for_all()
             return
@@ -385,19 +397,22 @@ class _Best:
         yield Point("held-out OKS AP", at, figures.ap)
         if figures.pck is not None:
             yield Point("held-out PCK", at, figures.pck)
-        if self._config.keep_best and not first and figures.ap > self._best:
-            self._best = figures.ap
+        if self._config.keep_best and not first and figures.ap > learner.best:
+            learner.best = figures.ap
             with atomic_write(self._file) as stream:
                 torch.save(learner.average.module.state_dict(), stream)
         # Looking costs the budget nothing.
         learner.pause(time.monotonic() - began)
         ranks.wait_for_all()
 
+    def _pass(self, progress: float) -> None:
+        while self._config.measures > 0 and self._next <= progress:
+            self._next += 1 / self._config.measures
+
     def put_back(self, learner: Learner[Batch]) -> None:
         """Take the best weights where they are wanted, else leave the last ones."""
         if self._config.keep_best and self._file.exists():
             learner.average.module.load_state_dict(torch.load(self._file, weights_only=True))
-            self._file.unlink()
 
 
 def _finish(
@@ -425,7 +440,7 @@ def _finish(
         comparison = compare(data.held, shape, (config.weights, old), (path, load_estimator(path)), notes)
         write_bytes(config.out / "comparison.json", msgspec.json.format(msgspec.json.encode(comparison)))
     write_bytes(path.with_suffix(".md"), _card(config, data, learner, comparison).encode())
-    for name in (CHECKPOINT, "training.json"):
+    for name in (BEST, CHECKPOINT, MARK):
         (config.out / name).unlink(missing_ok=True)
     shutil.rmtree(config.out / PIXELS, ignore_errors=True)
     ranks.wait_for_all()

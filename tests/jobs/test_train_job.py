@@ -43,6 +43,7 @@ from poseviewer.training.holdout import HoldOut
 from poseviewer.training.loop import Learner, LoopConfig
 from poseviewer.training.objectives import HeatmapObjective
 from poseviewer.training.pixels import read_picture
+from poseviewer.training.unfinished import settle_mark
 from tests.training.people import ARMS_UP, draw_people
 
 SHAPE = skeleton()
@@ -246,7 +247,7 @@ def test_a_training_that_was_cut_off_goes_on(world: dict[str, Path], project: Pr
         job.close()
         assert (tmp_path / "two" / "checkpoint.pt").exists()
         other = order_for(world, str(tmp_path / "snapshot"), tmp_path / "two", steps=6, batch=3)
-        with pytest.raises(CallError, match="other weights or data"):
+        with pytest.raises(CallError, match=r"begun with other batch\."):
             drive(train_files(other))
         notes: list[str] = []
         rest = train_files(order_for(world, str(tmp_path / "snapshot"), tmp_path / "two", steps=6))
@@ -261,6 +262,134 @@ def test_a_training_that_was_cut_off_goes_on(world: dict[str, Path], project: Pr
     assert all(torch.equal(first[name], second[name]) for name in first)
     with pytest.raises(CallError, match="finished training"):
         drive(train_files(order_for(world, str(tmp_path / "snapshot"), tmp_path / "two")))
+
+
+def cut_off(order: TrainOrder) -> None:
+    """Train until there is a checkpoint, and no further."""
+    job = train_files(order)
+    while not (Path(order.out) / "checkpoint.pt").exists():
+        next(job)
+    job.close()
+
+
+def notes_of(order: TrainOrder) -> tuple[list[str], RetrainOutcome]:
+    notes: list[str] = []
+    job = train_files(order)
+    try:
+        while True:
+            event = next(job)
+            notes += [event.text] if isinstance(event, Note) else []
+    except StopIteration as end:
+        return notes, end.value
+
+
+def test_a_training_that_goes_on_has_the_corrections_that_it_began_with(
+    world: dict[str, Path], project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from poseviewer.training import retraining
+
+    monkeypatch.setattr(retraining, "SAVE_SECONDS", 0.0)
+    order = order_for(world, str(project.path), tmp_path / "two", steps=5, hold_out=())
+    project.close()
+    straight = drive(train_files(msgspec.structs.replace(order, out=str(tmp_path / "one"))))
+    cut_off(order)
+    with Project.open(project.path) as again:
+        key = again.people(1, 0)[0].key
+        joints = tuple((float(x) + 30, float(y)) for x, y in again.people(1, 0)[0].pose.keypoints)
+        again.apply(edits.ReplacePose(1, 0, person=key, keypoints=joints, visibility=(2,) * 17))
+    # With other frames held out it would be another training.
+    with pytest.raises(CallError, match=r"begun with other projects or held-out frames\."):
+        drive(train_files(msgspec.structs.replace(order, hold_out=("last:0.5",))))
+    notes, outcome = notes_of(order)
+    assert any("are those with which the training began" in note for note in notes)
+    assert any(note.startswith("Going on from step") for note in notes)
+    assert outcome.comparison is not None
+    assert straight.comparison is not None
+    assert outcome.comparison.before == straight.comparison.before
+    first, second = (read_own(Path(path))[1] for path in (straight.weights, outcome.weights))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_an_older_unfinished_training_goes_on_unless_it_was_another(
+    world: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from poseviewer.training import retraining
+
+    monkeypatch.setattr(retraining, "SAVE_SECONDS", 0.0)
+    order = order_for(world, str(world["known"]), tmp_path / "out", steps=4)
+    cut_off(order)
+    file = tmp_path / "out" / "training.json"
+    mark = json.loads(file.read_text())
+    assert mark["proposals"] == "noise"
+    # As the first version wrote it, and as the one before this.
+    first = {name: mark[name] for name in ("weights", "corrected", "remembered", "batch", "seed")}
+    second = {**first, "proposals": "noise", "shares": mark["shares"]}
+    for old in (first, second):
+        file.write_text(json.dumps(old))
+        for changes, words in (({"batch": 8}, "batch"), ({"seed": 3}, "seed"), ({"proposals": "fixed"}, "proposals")):
+            with pytest.raises(CallError, match=rf"begun with other {words}\."):
+                drive(train_files(msgspec.structs.replace(order, **changes)))
+        with pytest.raises(CallError, match=r"begun with other people\."):
+            drive(train_files(msgspec.structs.replace(order, hold_out=("last:0.5",))))
+    file.write_text("{")
+    with pytest.raises(CallError, match="not known which training"):
+        drive(train_files(order))
+    file.write_text(json.dumps({**mark, "keep": 0.5, "objective": "sikr"}))
+    with pytest.raises(CallError, match="other objective and weight of the old answers"):
+        drive(train_files(order))
+    # Two data sets, drawn from by people as long as nobody said otherwise.
+    two = [["a.json", 3.0], ["b.json", 9.0]]
+    by_people, halves = {"shares": two}, {"shares": [["a.json", 0.5], ["b.json", 0.5]]}
+    settle_mark(file, {**mark, **by_people}, by_people, begun=False)
+    settle_mark(file, {**mark, "shares": [("./a.json", 0.25), ("./b.json", 0.75)]}, by_people, begun=True)
+    for old in (first, {**mark, **by_people}):
+        file.write_text(json.dumps(old))
+        settle_mark(file, {**mark, **by_people}, by_people, begun=True)
+        with pytest.raises(CallError, match=r"begun with other shares\."):
+            settle_mark(file, {**mark, **halves}, by_people, begun=True)
+    file.write_text(json.dumps(first))
+    # It may be prolonged, and go on at another rate.
+    notes, outcome = notes_of(msgspec.structs.replace(order, steps=6, rate=1e-4))
+    assert any(note.startswith("Going on from step") for note in notes)
+    assert load_estimator(Path(outcome.weights)).spec == SPEC
+
+
+def test_the_curve_of_a_killed_training_is_one_curve_and_its_best_moment_stays(
+    world: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from poseviewer.training import comparison, retraining
+
+    monkeypatch.setattr(retraining, "SAVE_SECONDS", 0.0)
+    figures = comparison.Held.figures
+    heights = iter([0.1, 0.9, 0.5, 0.6, 0.7, 0.2, 0.2])
+
+    def scored(self: comparison.Held, answers: comparison.Answers) -> Any:
+        return msgspec.structs.replace(figures(self, answers), ap=next(heights))
+
+    monkeypatch.setattr(comparison.Held, "figures", scored)
+    order = order_for(world, str(world["known"]), tmp_path / "out", steps=8, hold_out=("last:0.3",), keep_best=True)
+    job = train_files(order)
+    points = (event for event in job if isinstance(event, Point) and event.curve == "held-out OKS AP")
+    assert [point.value for point in itertools.islice(points, 3)] == [0.1, 0.9, 0.5]
+    job.close()
+    best = torch.load(tmp_path / "out" / "best.pt")
+    rest = train_files(order)
+    told = []
+    try:
+        while True:
+            event = next(rest)
+            told += [event.value] if isinstance(event, Point) and event.curve == "held-out OKS AP" else []
+            heights = iter([0.6, *[0.2] * 9]) if not told else heights
+    except StopIteration as end:
+        outcome = end.value
+    assert 0.1 not in told
+    weights = load_estimator(Path(outcome.weights)).module.state_dict()
+    name = next(name for name, value in best.items() if value.ndim == 4)
+    assert torch.equal(weights[name], best[name].half().float())
+    assert not (tmp_path / "out" / "best.pt").exists()
+    for table in ("held-out_OKS_AP.csv", "loss.csv"):
+        steps = [int(line.split(",")[1]) for line in (tmp_path / "out" / table).read_text().splitlines()[1:]]
+        assert steps == sorted(set(steps))
 
 
 def test_what_cannot_be_trained_on_is_one_sentence(world: dict[str, Path], tmp_path: Path) -> None:
@@ -342,7 +471,7 @@ def test_boxes_are_drawn_as_the_detector_errs_and_a_resumed_training_draws_the_s
     while not isinstance(next(job), Point):
         pass
     job.close()
-    with pytest.raises(CallError, match="other weights or data"):
+    with pytest.raises(CallError, match=r"begun with other proposals\."):
         drive(train_files(msgspec.structs.replace(order, proposals="fixed")))
     resumed = drive(train_files(order))
     assert asked.calls == 1

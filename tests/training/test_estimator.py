@@ -95,6 +95,45 @@ def test_a_training_that_was_cut_off_continues(tmp_path: Path) -> None:
     assert last.step > learner.step
 
 
+def test_the_best_of_a_training_that_goes_on_is_still_the_best(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = msgspec.structs.replace(tiny_config(tmp_path, 600.0), save_every=0.0, validate_every=0.0, report_every=9e9)
+    found = iter([0.4, 0.2, 0.3, 0.6])
+
+    def measured(self: estimator.Judge, trainer: estimator.Trainer) -> estimator.Measured:
+        return estimator.Measured(trainer.learner.step, 0, 0.0, 0.0, next(found), 0.0)
+
+    monkeypatch.setattr(estimator.Judge, "measure", measured)
+    best = config.out / estimator.BEST
+    kept: list[bytes] = []
+    # Cut off after every second measure.
+    for _ in range(2):
+        events = estimator.train(config)
+        for _ in range(2):
+            next(events)
+            kept.append(best.read_bytes())
+            next_save = (config.out / estimator.CHECKPOINT).exists()
+        events.close()  # type: ignore[attr-defined]
+    assert next_save
+    assert kept[0] == kept[1] == kept[2] != kept[3]
+
+
+def test_a_table_of_a_training_that_goes_on_has_every_step_once(tmp_path: Path) -> None:
+    first = Metrics(tmp_path)
+    for step in (10, 20, 30, 40):
+        first.add("loss", step, {"value": float(step)})
+    (tmp_path / "loss.csv").open("a").write("2026-01-01T00:00:00,4")
+    # The last checkpoint was that of step 25.
+    again = Metrics(tmp_path, after=25)
+    again.add("loss", 33, {"value": 1.5})
+    again.add("loss", 43, {"value": float("nan")})
+    rows = [line.split(",")[1:] for line in (tmp_path / "loss.csv").read_text().splitlines()]
+    assert rows == [["step", "value"], ["10", "10"], ["20", "20"], ["33", "1.5"], ["43", ""]]
+    # Where nobody says from which step it goes on, the first row does.
+    Metrics(tmp_path).add("loss", 20, {"value": 2.0})
+    rows = [line.split(",")[1:] for line in (tmp_path / "loss.csv").read_text().splitlines()]
+    assert rows == [["step", "value"], ["10", "10"], ["20", "2"]]
+
+
 def test_a_batch_is_the_same_for_the_same_number(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, 1.0)
     sets = load_sources(config.sources, SHAPE)

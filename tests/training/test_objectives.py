@@ -16,6 +16,7 @@ from poseviewer.training.groups import GroupBatch
 from poseviewer.training.loop import Learner, LoopConfig
 from poseviewer.training.objectives import (
     Distilled,
+    DistilledIntegral,
     EmbeddingObjective,
     HeatmapObjective,
     SikrObjective,
@@ -89,6 +90,38 @@ def test_distillation_learns_the_labelled_joint_and_keeps_the_other() -> None:
         assert losses[-1] < 0.5 * losses[0]
         changed[keep] = float((net(x)[:, 1] - old(x)[:, 1]).abs().mean().detach())
     assert changed[1.0] < 0.5 * changed[0.0]
+
+
+def peak(x: int, y: int, height: float) -> Tensor:
+    """One map (8, 8) of logits that is empty but for a peak."""
+    found = torch.full((8, 8), -20.0)
+    found[y, x] = height
+    return found
+
+
+def test_distillation_of_an_integral_network_keeps_where_unlabelled_joints_were() -> None:
+    # Both joints lie where they were labelled, two cells farther right, and where the old network was not sure of them.
+    old = torch.stack([peak(2, 3, 4.0), peak(5, 5, -1.0)]).expand(4, 2, 8, 8)
+    new = torch.stack([peak(4, 3, 4.0), peak(1, 5, 4.0)]).expand(4, 2, 8, 8).clone().requires_grad_(True)
+    crops = torch.zeros(4, 32, 32, 3, dtype=torch.uint8)
+    joints = torch.tensor([[16.0, 12.0], [4.0, 20.0]]).expand(4, 2, 2)
+
+    def loss(*, labelled: bool, keep: float = 0.5) -> Tensor:
+        batch = Batch(crops, joints, torch.full((4, 2), float(labelled)))
+        objective = DistilledIntegral(SPEC, lambda x: old, torch.ones(2), keep)
+        return objective(lambda x: new, batch)
+
+    # Labelled joints are right, and the old answers do not count there.
+    assert float(loss(labelled=True).detach()) == pytest.approx(0.0, abs=1e-5)
+    # Of the unlabelled ones only that counts of which the old network was sure: two of eight cells, half as much.
+    sure = float(torch.tensor(4.0).sigmoid())
+    assert float(loss(labelled=False).detach()) == pytest.approx(0.5 * 2 / 8 * sure, rel=1e-4)
+    assert float(loss(labelled=False, keep=0.0).detach()) == 0.0
+    loss(labelled=False).backward()  # type: ignore[no-untyped-call]
+    gradient = new.grad
+    assert gradient is not None
+    assert gradient[:, 0].abs().sum() > 0
+    assert gradient[:, 1].abs().sum() == 0
 
 
 def group_batch(number: int) -> GroupBatch:
