@@ -59,8 +59,8 @@ class LoopConfig(msgspec.Struct, frozen=True):
         decay: AdamW's weight decay, of kernels and matrices only.
         clip: largest norm of the gradient; 0 is no clipping.
         average: decay of the running average, which is what gets used.
-        precision: "auto" is bf16 on a device that multiplies matrices in it, else float32; fp16 scales the loss, so that
-            small gradients do not vanish, and leaves out the steps in which they overflow.
+        precision: "auto" is bf16 on a device that multiplies matrices in it, else float32; fp16 scales the loss, so
+            that small gradients do not vanish, and leaves out the steps in which they overflow.
         device: "auto", "cpu", "cuda" or "cuda:N".
         frozen_norms: batch normalisation keeps its statistics: right for few pictures of one kind.
         seed: of weights and draws.

@@ -23,7 +23,7 @@ class Metrics:
     Args:
         folder: must exist.
         tensorboard: also write TensorBoard's event files beside the tables.
-        after: step that the training goes on from; None where it is not known: then it is the first row's that is added.
+        after: step that the training goes on from; None where it is not known: then it is the first added row's.
 
     Raises:
         MissingPartError: TensorBoard is wanted and not installed.

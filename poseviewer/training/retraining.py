@@ -19,7 +19,7 @@ import msgspec
 import torch
 from torch import nn
 
-from poseviewer.core.errors import CallError, FormatError, WeightsError
+from poseviewer.core.errors import FormatError, WeightsError
 from poseviewer.core.files import atomic_write, write_bytes
 from poseviewer.core.progress import JobEvent, Note, Point, Progress
 from poseviewer.core.skeleton import Skeleton, skeleton, skeleton_names

@@ -37,7 +37,7 @@ from poseviewer.training.augment import NONE, PROPOSAL, Window, box_window, cut,
 from poseviewer.training.batches import Mixture, ahead
 from poseviewer.training.command import run_command
 from poseviewer.training.datasets import Source, load_sources, standard_sources
-from poseviewer.training.loop import Every, Forward, Learner, LoopConfig, Save, checkpoint_of, run
+from poseviewer.training.loop import Every, Forward, Hook, Learner, LoopConfig, Save, checkpoint_of, run
 from poseviewer.training.validate import erring_box, normalise
 
 Float = npt.NDArray[np.floating]
@@ -308,7 +308,7 @@ def train_transformer(config: TransformerConfig) -> Iterator[TransformerStep]:
     mixture = ProposalMixture(sets, config.cache, shape, noise, config.loop.seed)
     learner.restore(checkpoint)
     make = partial(mixture.proposals, size=config.batch, input_wh=spec.input_wh)
-    hooks = [_Tell(trainer), _Write(trainer), Save(SAVE_SECONDS, checkpoint)]
+    hooks: list[Hook[TransformerStep]] = [_Tell(trainer), _Write(trainer), Save(SAVE_SECONDS, checkpoint)]
     yield from run(learner, lambda start: ahead(make, start), hooks)
     trainer.write()
     checkpoint.unlink(missing_ok=True)
