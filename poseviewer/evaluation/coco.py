@@ -71,6 +71,9 @@ def evaluate(truth: str | Path, results: str | Path) -> Report:
     pck = count_pck(*_pck_persons(dataset, dumped), len(category.keypoints), kit.torso() if kit else ())
     if kit is None or not kit.torso():
         notes.append("PCK needs shoulders and hips, which these joints do not have.")
+    persons = sum(not a["iscrowd"] and a["num_keypoints"] > 0 for a in dataset["annotations"])
+    if not persons:
+        notes.append(f"{annotations.path.name} has nobody with labelled joints, so there is no OKS AP and no PCK.")
     return Report(
         oks=coco_scores(coco, posed, "keypoints", sigmas=sigmas, category=category.id)
         | crowd_scores(annotations, dataset, posed, sigmas, category.id),
@@ -78,7 +81,7 @@ def evaluate(truth: str | Path, results: str | Path) -> Report:
         pck=pck.overall(),
         pck_joints=dict(zip(category.keypoints, pck.by_joint(), strict=True)),
         images=len(dataset["images"]),
-        persons=sum(not a["iscrowd"] and a["num_keypoints"] > 0 for a in dataset["annotations"]),
+        persons=persons,
         pck_persons=pck.persons,
         not_found=pck.not_found,
         results=len(entries),

@@ -17,6 +17,7 @@ from poseviewer.core.framerange import frame_range_text, parse_frames
 from poseviewer.core.progress import JobEvent, Note
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.values import Frame, FrameResult, MediaInfo
+from poseviewer.core.words import counted
 from poseviewer.jobs.confirming import confirm
 from poseviewer.jobs.continuing import check_same_weights, stopped_run
 from poseviewer.jobs.fitting import skeleton_of
@@ -237,6 +238,9 @@ def _predict_one(
         info = yield from confirm(media)
         names = picture_names(media)
         given = given_boxes(order.boxes, info, names) if order.boxes else None
+        if given and given.sizeless:
+            left_out = counted(given.sizeless, "box", "boxes")
+            yield Note(f"Left out of {Path(str(order.boxes)).name}: {left_out} without width or height.")
         frames = _frames(order, info, given)
         if given and given.persons:
             # Boxes of annotations are one person each: none of them is a double to be removed.

@@ -49,11 +49,13 @@ class GivenBoxes(msgspec.Struct, frozen=True):
         images: frame index -> the file's image.
         boxes: frame index -> ``(n, 5)`` float32 xyxy and score; a frame without people has ``(0, 5)``.
         persons: the boxes come from annotations, so each is one person and pose NMS must not remove any.
+        sizeless: how many boxes were left out because they have no width or no height.
     """
 
     images: dict[int, ImageKey]
     boxes: dict[int, Any]
     persons: bool
+    sizeless: int = 0
 
 
 def default_images(info: MediaInfo, names: Sequence[str], frames: Iterable[int], first_id: int) -> dict[int, ImageKey]:
@@ -148,14 +150,19 @@ def given_boxes(path: str | Path, info: MediaInfo, names: Sequence[str]) -> Give
         raise CallError(f"{path.name} names no picture of {info.path}.", file=path)
     frame_of = {key.id: frame for frame, key in images.items()}
     boxes: dict[int, list[tuple[float, ...]]] = {frame: [] for frame in images}
-    for image_id, box in rows:
-        if image_id in frame_of:
-            x, y, width, height, score = box
+    sizeless = 0
+    for image_id, (x, y, width, height, score) in rows:
+        if image_id not in frame_of:
+            continue
+        if width > 0 and height > 0:
             boxes[frame_of[image_id]].append((x, y, x + width, y + height, score))
+        else:
+            # There is nothing to crop, and AlphaPose's readers leave such boxes out too.
+            sizeless += 1
     arrays: dict[int, Array] = {
         frame: np.asarray(found, dtype=np.float32).reshape(-1, 5) for frame, found in boxes.items()
     }
-    return GivenBoxes(dict(sorted(images.items())), arrays, persons)
+    return GivenBoxes(dict(sorted(images.items())), arrays, persons, sizeless)
 
 
 def _annotated(path: Path, info: MediaInfo, names: Sequence[str]) -> tuple[dict[int, ImageKey], list[IdBox]]:

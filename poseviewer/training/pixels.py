@@ -10,12 +10,12 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from poseviewer.core.errors import MediaError
 from poseviewer.core.files import atomic_write
+from poseviewer.media.pictures import read_picture
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -75,14 +75,6 @@ def check_pictures(images: Iterable[Path]) -> None:
         raise MediaError(f"The picture {missing[0]} is missing, one of {len(missing)}.", file=missing[0])
     if missing:
         raise MediaError(f"The picture {missing[0]} is missing.", file=missing[0])
-
-
-def read_picture(path: Path) -> Pixels:
-    """Decode a picture to (H, W, 3) uint8 RGB; raises MediaError."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise MediaError(f"The picture {path} is missing or damaged.", file=path)
-    return np.ascontiguousarray(picture[..., ::-1])
 
 
 def _build(images: Sequence[Path], raw: Path, index: Path) -> None:

@@ -17,8 +17,9 @@ from poseviewer.core.errors import FormatError
 from poseviewer.core.geometry import box_iou
 from poseviewer.core.progress import JobEvent, ProgressMeter
 from poseviewer.core.skeleton import Skeleton
+from poseviewer.media.pictures import read_picture
 from poseviewer.training.datasets import SAME_PERSON_IOU, Annotation, PersonSet
-from poseviewer.training.pixels import Pixels, read_picture
+from poseviewer.training.pixels import Pixels
 from poseviewer.training.pose_guided import ProposalGenerator
 from poseviewer.training.proposals import PartPlacer, is_part_only, part_joints
 

@@ -24,6 +24,7 @@ from poseviewer.core.geometry import compose, invert, transform
 from poseviewer.core.skeleton import Skeleton, skeleton
 from poseviewer.evaluation.pck import PckPerson, count_pck
 from poseviewer.formats.coco_eval import coco_scores, load_coco
+from poseviewer.media.pictures import read_picture
 from poseviewer.nets.weights import EstimatorSpec, load_estimator
 from poseviewer.ops.crops import normalising_matrix, square
 from poseviewer.ops.decode import merge_flip
@@ -31,7 +32,6 @@ from poseviewer.pipeline.decoding import decode
 from poseviewer.training.augment import ENLARGE, PROPOSAL, box_window, cut, window_matrix
 from poseviewer.training.command import run_command
 from poseviewer.training.datasets import Annotation, read_annotations
-from poseviewer.training.pixels import read_picture
 
 Float = npt.NDArray[np.floating]
 # A detector's errors in box sizes: mean and deviation of left, top, right, bottom (reference/alphapose.md section 8).

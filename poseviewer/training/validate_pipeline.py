@@ -21,11 +21,11 @@ from poseviewer.core.errors import FormatError
 from poseviewer.core.files import inside
 from poseviewer.core.values import Frame, Pose
 from poseviewer.formats.coco_eval import coco_scores, load_coco
+from poseviewer.media.pictures import read_picture
 from poseviewer.pipeline.config import PipelineConfig, check_config
 from poseviewer.pipeline.loading import load_networks
 from poseviewer.pipeline.workers import make_worker
 from poseviewer.training.command import run_command
-from poseviewer.training.pixels import read_picture
 
 
 def validate_pipeline(

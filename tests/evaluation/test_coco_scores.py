@@ -59,6 +59,19 @@ def test_a_file_against_itself_is_perfect(tmp_path: Path) -> None:
     assert evaluate(truth, truth).oks["AP"] == pytest.approx(1)
 
 
+@pytest.mark.parametrize("found", [0, 1])
+def test_images_on_which_nobody_is_annotated_have_no_figures_and_that_is_said(tmp_path: Path, found: int) -> None:
+    source = made(2)
+    rows = results(source)[:found]
+    truth, answers = write(tmp_path, {**source, "annotations": []}, rows)
+    report = evaluate(truth, answers)
+    assert report.oks["AP"] is None
+    assert report.pck is None
+    assert (report.images, report.persons, report.results) == (2, 0, found)
+    assert report.notes == ("gt.json has nobody with labelled joints, so there is no OKS AP and no PCK.",)
+    assert f"Note: {report.notes[0]}" in report.lines()
+
+
 def test_figures_equal_plain_pycocotools(tmp_path: Path) -> None:
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval

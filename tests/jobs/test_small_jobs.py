@@ -262,6 +262,16 @@ def test_boxes_of_a_detection_file(tmp_path: Path) -> None:
     named = [{**rows[0], "image_id": "000000000009.png"}]
     given = boxes_of(write_json(tmp_path / "dt.json", named), tmp_path / "p")
     assert len(given.boxes[1]) == 1
+    assert given.sizeless == 0
+
+
+def test_boxes_without_a_size_are_nobody(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "p", ["000000000007.png"])
+    sizes = ([3, 4], [0, 0], [5, 0], [0, 5])
+    rows = [{"image_id": 7, "category_id": 1, "bbox": [1, 2, *size], "score": 0.5} for size in sizes]
+    given = boxes_of(write_json(tmp_path / "dt.json", rows), tmp_path / "p")
+    np.testing.assert_allclose(given.boxes[0], [[1, 2, 4, 6, 0.5]])
+    assert given.sizeless == 3
 
 
 def test_boxes_for_a_video_go_by_frame_index(tmp_path: Path) -> None:

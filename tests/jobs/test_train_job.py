@@ -33,6 +33,7 @@ from poseviewer.jobs.retrain import (
 )
 from poseviewer.jobs.train import TrainOrder, shares_of, train_files
 from poseviewer.media import open_media
+from poseviewer.media.pictures import read_picture
 from poseviewer.nets.fastpose import FastPose, FastPoseConfig, initialise
 from poseviewer.nets.weights import EstimatorHeader, EstimatorSpec, load_estimator, read_own, save_estimator
 from poseviewer.project import HeldOut, Project, edits, store_held_out
@@ -42,7 +43,6 @@ from poseviewer.training.datasets import gather, read_annotations
 from poseviewer.training.holdout import HoldOut
 from poseviewer.training.loop import Learner, LoopConfig
 from poseviewer.training.objectives import HeatmapObjective
-from poseviewer.training.pixels import read_picture
 from poseviewer.training.unfinished import settle_mark
 from tests.training.people import ARMS_UP, draw_people
 

@@ -10,6 +10,7 @@ import pytest
 
 from poseviewer.core.errors import FormatError, MediaError
 from poseviewer.core.skeleton import skeleton
+from poseviewer.media.pictures import read_picture
 from poseviewer.training.datasets import (
     Source,
     human_people,
@@ -18,7 +19,7 @@ from poseviewer.training.datasets import (
     standard_sources,
     teacher_people,
 )
-from poseviewer.training.pixels import PixelStore, read_picture
+from poseviewer.training.pixels import PixelStore
 from tests.training.people import draw_people
 
 SHAPE = skeleton()

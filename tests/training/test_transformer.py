@@ -13,6 +13,7 @@ import torch
 from poseviewer.core.errors import CallError
 from poseviewer.core.geometry import transform
 from poseviewer.core.skeleton import skeleton
+from poseviewer.media.pictures import read_picture
 from poseviewer.nets.fastpose import FastPose, initialise
 from poseviewer.nets.stn import LocaliserConfig
 from poseviewer.nets.weights import EstimatorHeader, load_estimator, read_own, save_estimator
@@ -21,7 +22,6 @@ from poseviewer.training.augment import NONE, box_window, cut, window_matrix
 from poseviewer.training.datasets import Source, load_sources
 from poseviewer.training.estimator import estimator_spec
 from poseviewer.training.loop import Learner, LoopConfig, checkpoint_of
-from poseviewer.training.pixels import read_picture
 from poseviewer.training.schedule import Stage
 from tests.training.people import draw_people
 from tests.training.test_estimator import TINY, tiny_config

@@ -20,9 +20,9 @@ CONFIG = PipelineConfig(device="cpu")
 def truth_of_own_answers(folder: Path, shift: float) -> Path:
     """COCO annotations of a photograph: what the bundled pipeline finds in it, moved by ``shift`` pixels."""
     from poseviewer.core.values import Frame
+    from poseviewer.media.pictures import read_picture
     from poseviewer.pipeline.loading import load_networks
     from poseviewer.pipeline.workers import make_worker
-    from poseviewer.training.pixels import read_picture
 
     (folder / "images").mkdir(parents=True, exist_ok=True)
     shutil.copy(source_picture("bus.jpg"), folder / "images" / "bus.jpg")
