@@ -6,12 +6,18 @@ here does anything. Gradients are averaged by DistributedDataParallel.
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from poseviewer.pipeline.devices import pick_device
+
+PATIENCE = datetime.timedelta(days=1)
+"""While the first process measures or runs a detector the others wait, on CUDA by default only ten minutes."""
 
 
 def started_by_torchrun(environment: Mapping[str, str] = os.environ) -> bool:
@@ -23,13 +29,23 @@ def join(device: str = "auto") -> str:
     """Join the other processes, if `torchrun` started this one; returns the device of this process.
 
     On CUDA each process of a node has a card of its own and NCCL carries the sums, else gloo does.
+
+    Raises:
+        DeviceError: the node has fewer cards than processes.
     """
     if not started_by_torchrun():
         return device
     cuda = device.startswith("cuda") or (device == "auto" and torch.cuda.is_available())
+    if not cuda:
+        if not distributed.is_initialized():
+            distributed.init_process_group("gloo", timeout=PATIENCE)
+        return "cpu"
+    own = pick_device(f"cuda:{os.environ.get('LOCAL_RANK', '0')}")
+    # Without being told, NCCL guesses the card of a barrier from the process's number.
+    torch.cuda.set_device(own)
     if not distributed.is_initialized():
-        distributed.init_process_group("nccl" if cuda else "gloo")
-    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if cuda else "cpu"
+        distributed.init_process_group("nccl", timeout=PATIENCE, device_id=own)
+    return str(own)
 
 
 def leave() -> None:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -67,6 +68,33 @@ def free_ports() -> tuple[int, int]:
         one.bind(("127.0.0.1", 0))
         other.bind(("127.0.0.1", 0))
         return one.getsockname()[1], other.getsockname()[1]
+
+
+def test_each_process_takes_its_own_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no card here, so only what is asked of torch can be seen."""
+    import torch
+    from torch import distributed
+
+    from poseviewer.core.errors import DeviceError
+    from poseviewer.training import ranks
+
+    asked: dict[str, Any] = {}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: asked.update(card=device))
+    monkeypatch.setattr(distributed, "init_process_group", lambda backend, **how: asked.update(backend=backend, **how))
+    for name, value in (("RANK", "5"), ("LOCAL_RANK", "1"), ("WORLD_SIZE", "6")):
+        monkeypatch.setenv(name, value)
+    for wanted in ("auto", "cuda"):
+        asked.clear()
+        assert ranks.join(wanted) == "cuda:1"
+        assert asked["backend"] == "nccl"
+        assert asked["card"] == asked["device_id"] == torch.device("cuda:1")
+    monkeypatch.setenv("LOCAL_RANK", "2")
+    with pytest.raises(DeviceError, match="only 2 are there"):
+        ranks.join("auto")
+    assert ranks.join("cpu") == "cpu"
+    assert asked["backend"] == "gloo"
 
 
 def test_shares_together_are_all_frames_in_order() -> None:
