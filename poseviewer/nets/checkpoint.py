@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from poseviewer.core.errors import WeightsError
 from poseviewer.nets.conventions import GUESS, Hints, hints_of, spec_for, stride_first
 from poseviewer.nets.estimator_spec import EstimatorSpec
-from poseviewer.nets.families import MMPOSE, Convention, Family, families
+from poseviewer.nets.families import ALPHAPOSE, MMPOSE, Convention, Family, families
 from poseviewer.nets.header import METADATA_KEY, decode_header
 from poseviewer.nets.inert import plain, stand_ins
 from poseviewer.nets.unpickle import (
@@ -221,7 +221,8 @@ def read_checkpoint(path: Path) -> tuple[Checkpoint, Recognised | None]:
     report = msgspec.structs.replace(
         report,
         kind="estimator",
-        publisher=found.convention.title,
+        # AlphaPose's HRNet has HRNet's tensors; what it is fed tells whose it was taken for.
+        publisher=ALPHAPOSE.title if spec.crop == ALPHAPOSE.crop else found.convention.title,
         network=network_words(fitting),
         spec=spec,
         stride_first=getattr(getattr(fitting.config, "backbone", None), "stride_first", False),

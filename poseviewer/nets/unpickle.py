@@ -14,6 +14,7 @@ import hashlib
 import json
 import pickletools
 import re
+import tarfile
 import threading
 import zipfile
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
@@ -36,9 +37,13 @@ EARLY_PICKLES = 5
 """Magic, protocol, machine, content and the keys of the numbers, which follow."""
 TENSOR_NAMES = re.compile(
     r"collections\.OrderedDict|_codecs\.encode|torch\.(cuda\.)?[A-Z][a-zA-Z0-9]*Storage|torch\.nn\.parameter\.Parameter"
+    r"|collections\.Counter|builtins\.(set|complex|bytearray)"
     r"|torch\._utils\._rebuild_(tensor|tensor_v2|parameter)|torch\.(Size|Tensor|device|u?int\d+|b?float\d+|bool)"
 )
-"""What early files name for tensors and plain containers."""
+"""What early files name for tensors and plain containers; torch's reader admits these without being told."""
+LAST_PROTOCOL = 3
+"""Of pickles: torch writes 2 unless it is told otherwise, and its reader knows most of 3."""
+SAVE_AGAIN = "Load it where it was made and save its state dict again with torch.save, or as safetensors."
 
 # torch's list of safe names belongs to the whole process, so one reader at a time.
 _READING = threading.Lock()
@@ -187,7 +192,15 @@ def pickled_names(file: Path) -> set[str]:
     """
     if zipfile.is_zipfile(file):
         with _reading(file):
+            _refuse_other_archives(file)
             return set(torch.serialization.get_unsafe_globals_in_checkpoint(file))
+    if tarfile.is_tarfile(file):
+        raise WeightsError(
+            f"{file.name} is in the tar format of torch before 0.1.10 (2017), which cannot be read without running it, "
+            "so it was not opened.",
+            file=file,
+            remedy=SAVE_AGAIN,
+        )
     names: set[str] = set()
     with file.open("rb") as stream:
         for number in range(EARLY_PICKLES):
@@ -204,8 +217,32 @@ def pickled_names(file: Path) -> set[str]:
                     f"{file.name} is not a weights file in torch's format, or it is damaged, so it was not opened.",
                     file=file,
                 )
+            if any(code == "PROTO" and argument > LAST_PROTOCOL for code, argument in operations):
+                raise _strange_protocol(file)
             names |= {_named(code, argument) for code, argument in operations if code in NAMING}
     return {name for name in names if not TENSOR_NAMES.fullmatch(name)}
+
+
+def _refuse_other_archives(file: Path) -> None:
+    """Refuse zip files that torch did not write, and programs of torch."""
+    with zipfile.ZipFile(file) as archive:
+        names = archive.namelist()
+    if any("/code/" in name for name in names):
+        raise WeightsError(
+            f"{file.name} is a TorchScript program, not a table of weights, so it was not opened.",
+            file=file,
+            remedy=SAVE_AGAIN,
+        )
+    if not any(name.endswith("/data.pkl") for name in names):
+        raise WeightsError(f"{file.name} is a zip file, but not one in torch's format.", file=file)
+
+
+def _strange_protocol(file: Path) -> WeightsError:
+    return WeightsError(
+        f"{file.name} is written in a pickle protocol that torch's safe reader does not know, so it was not opened.",
+        file=file,
+        remedy=SAVE_AGAIN,
+    )
 
 
 def _named(code: str, argument: object) -> str:
@@ -227,6 +264,8 @@ def _reading(file: Path) -> Iterator[None]:
         except WeightsError:
             raise
         except Exception as error:
-            found = re.search(r"WeightsUnpickler error: ([^\n]+?)(\. Please|\n|$)", str(error))
+            found = re.search(r"WeightsUnpickler error:\s*([^\n]+?)(\. Please|\n|$)", str(error))
+            if "Unsupported operand" in str(error):
+                raise _strange_protocol(file) from error
             cause = found[1] if found else str(error).strip().split("\n", 1)[0] or type(error).__name__
             raise WeightsError(f"{file.name} cannot be read as torch weights: {cause}", file=file) from error

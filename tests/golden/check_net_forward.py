@@ -56,8 +56,7 @@ def _alphapose_output(
     """Every figure that the index and the archive give for one network."""
     yield same(f"{name}: parameters", sum(p.numel() for p in net.parameters()), facts["num_parameters"])
     yield same(f"{name}: shape", found.shape, facts["output_shape"])
-    strides = [int(step or 1) for step in re.findall(r":(?::(\d+))?", facts["stored"])] or [1]
-    sparse = found[tuple(slice(None, None, step) for step in strides)]
+    sparse = found[stored_part(facts["stored"])]
     yield close(f"{name}: output", sparse, v[f"{name}__out"], ALPHAPOSE_TOLERANCE, relative=True)
     wide, largest = found.double(), max(abs(facts["min"]), abs(facts["max"]))
     for part, value, scale in (
@@ -73,6 +72,12 @@ def _alphapose_output(
         sums = wide.flatten(2).sum(2) if found.ndim > 2 else wide.sum(1)
         wanted = v[f"{name}__chansum"].reshape(sums.shape)
         yield close(f"{name}: channels", sums / facts["abs_sum"], wanted / facts["abs_sum"], ALPHAPOSE_TOLERANCE)
+
+
+def stored_part(text: str) -> tuple[slice, ...]:
+    """The part of an output that a text such as ``[:, :, ::4, ::4]`` stands for; any other is the whole."""
+    steps = [int(step or 1) for step in re.findall(r":(?::(\d+))?", text)] or [1]
+    return tuple(slice(None, None, step) for step in steps)
 
 
 @check("hrnet_ae/net_forward.npz", "HRNet, HigherHRNet, SimpleBaseline and PoseNet")

@@ -93,7 +93,7 @@ def test_code_hidden_in_the_later_parts_of_an_early_file_is_refused(tmp_path: Pa
     with pytest.raises(WeightsError, match=r"posix\.system"):
         read_torch(path, stand_ins())
     path.write_bytes(b"".join(pickle.dumps(part, protocol=4) for part in parts))
-    with pytest.raises(WeightsError, match="does not name"):
+    with pytest.raises(WeightsError, match="pickle protocol"):
         read_torch(path, stand_ins())
     assert not marker.exists()
 
