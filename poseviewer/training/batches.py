@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from poseviewer.core.errors import FormatError
+from poseviewer.core.errors import DeviceError, FormatError, KnownError
 from poseviewer.core.geometry import transform
 from poseviewer.core.skeleton import Skeleton
+from poseviewer.core.words import counted
 from poseviewer.training.augment import AugmentConfig, cut, disturb, random_window, window_matrix
 from poseviewer.training.datasets import PersonSet
 from poseviewer.training.pixels import PixelStore
@@ -161,14 +162,22 @@ def ahead(make: Callable[[int], T], start: int, depth: int = 3, *, readers: int 
     return _by_readers(make, start, depth, readers) if readers else _by_thread(make, start, depth)
 
 
-class _Numbered(Dataset[T]):
-    """Batches by their number, as torch's loader wants them."""
+class _Numbered(Dataset[Any]):
+    """Batches by their number, as torch's loader wants them; a known error in the place of one that it prevents.
 
-    def __init__(self, make: Callable[[int], T]) -> None:
+    Raised in a reader, an error would come back as a report of many lines.
+    """
+
+    def __init__(self, make: Callable[[int], Any]) -> None:
         self._make = make
 
-    def __getitem__(self, number: int) -> T:
-        return self._make(number)
+    def __getitem__(self, number: int) -> Any:
+        try:
+            return self._make(number)
+        except KnownError as error:
+            return error
+        except MemoryError:
+            return _too_little("for the batches that are made ahead")
 
 
 def _by_readers(make: Callable[[int], T], start: int, depth: int, readers: int) -> Generator[T, None, None]:
@@ -182,7 +191,23 @@ def _by_readers(make: Callable[[int], T], start: int, depth: int, readers: int) 
         multiprocessing_context="spawn",
         pin_memory=torch.cuda.is_available(),
     )
-    yield from loader
+    try:
+        for item in loader:
+            if isinstance(item, KnownError):
+                raise item
+            yield item
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        # Killed from outside: nearly always because the memory, or what processes share of it, is used up.
+        raise _too_little(f"for {counted(readers, 'reader')}") from error
+
+
+def _too_little(what: str) -> DeviceError:
+    return DeviceError(
+        f"The computer's memory does not suffice {what}.",
+        remedy="Close other programs, or train with fewer readers or a smaller batch.",
+    )
 
 
 def _by_thread(make: Callable[[int], T], start: int, depth: int) -> Generator[T, None, None]:
@@ -202,6 +227,9 @@ def _by_thread(make: Callable[[int], T], start: int, depth: int) -> Generator[T,
         while not stop.is_set():
             try:
                 put(make(number))
+            except MemoryError:
+                put(_too_little("for the batches that are made ahead"))
+                return
             except BaseException as error:  # handed to the trainer, which raises it
                 put(error)
                 return

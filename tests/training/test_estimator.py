@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 import torch
 
-from poseviewer.core.errors import FormatError
+from poseviewer.core.errors import FormatError, MissingPartError
 from poseviewer.core.skeleton import skeleton
 from poseviewer.nets.fastpose import FastPoseConfig
 from poseviewer.nets.weights import load_estimator
@@ -132,6 +135,29 @@ def test_a_table_of_a_training_that_goes_on_has_every_step_once(tmp_path: Path) 
     Metrics(tmp_path).add("loss", 20, {"value": 2.0})
     rows = [line.split(",")[1:] for line in (tmp_path / "loss.csv").read_text().splitlines()]
     assert rows == [["step", "value"], ["10", "10"], ["20", "2"]]
+
+
+def test_tensorboards_files_go_on_where_the_training_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+
+    class Writer:
+        def __init__(self, folder: str, purge_step: int | None) -> None:
+            told.append((folder, purge_step))
+
+        def add_scalar(self, *values: Any) -> None:
+            told.append(values)
+
+        def close(self) -> None:
+            told.append("closed")
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))
+    metrics = Metrics(tmp_path, tensorboard=True, after=4)
+    metrics.add("loss", 5, {"part": 0.5, "value": 2.0, "nothing": math.nan})
+    metrics.close()
+    assert told == [(str(tmp_path), 5), ("loss/part", 0.5, 5), ("loss/value", 2.0, 5), "closed"]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(MissingPartError, match="TensorBoard is not installed"):
+        Metrics(tmp_path, tensorboard=True)
 
 
 def test_a_batch_is_the_same_for_the_same_number(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
-from poseviewer.core.errors import CallError, DeviceError, KnownError
-from poseviewer.training.batches import Batch, ahead
+from poseviewer.core.errors import CallError, DeviceError, KnownError, MediaError
+from poseviewer.training.batches import Batch, _Numbered, ahead
 from poseviewer.training.loop import Forward, Learner, LoopConfig, Save, StopFile, freeze_norms, run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -251,11 +252,38 @@ def test_a_checkpoint_of_something_else_is_refused_and_an_older_one_is_not(tmp_p
     assert (other.step, other.best) == (1, -1.0)
 
 
-def test_reader_processes_make_the_same_batches() -> None:
-    stream = ahead(make_batch, 3, readers=1)
-    first = next(stream)
-    stream.close()
-    assert torch.equal(first.crops, make_batch(3).crops)
+def batch_or_error(number: int) -> Batch:
+    """A batch, until a picture cannot be read."""
+    if number > 3:
+        raise MediaError("The picture a.png is damaged.", remedy="Remove it.")
+    return make_batch(number)
+
+
+def exhausted_maker(number: int) -> Batch:
+    raise MemoryError
+
+
+def test_reader_processes_make_the_same_batches_and_say_what_a_thread_says() -> None:
+    for readers in (0, 1):
+        stream = ahead(batch_or_error, 3, readers=readers)
+        assert torch.equal(next(stream).crops, make_batch(3).crops)
+        with pytest.raises(MediaError) as caught:
+            next(stream)
+        stream.close()
+        assert str(caught.value) == "The picture a.png is damaged. Remove it."
+
+
+def test_too_little_memory_for_batches_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DeviceError, match="memory does not suffice for the batches"):
+        next(ahead(exhausted_maker, 0))
+    assert isinstance(_Numbered(exhausted_maker)[0], DeviceError)
+
+    def killed(self: Any) -> Any:
+        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+
+    monkeypatch.setattr(DataLoader, "__iter__", killed)
+    with pytest.raises(DeviceError, match="memory does not suffice for 2 readers"):
+        next(ahead(make_batch, 0, readers=2))
 
 
 def test_a_file_ends_the_training_and_goes_away(tmp_path: Path) -> None:

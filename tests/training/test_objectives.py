@@ -169,6 +169,27 @@ def test_hard_joints_weigh_more_and_decoding_names_the_objective() -> None:
     assert natural_objective(msgspec.structs.replace(SPEC, decode="integral")) == "sikr"
 
 
+@pytest.mark.parametrize("kind", ["heatmap", "sikr", "distilled", "distilled integral", "embedding"])
+def test_every_objective_learns_in_half_precision(kind: str) -> None:
+    objectives: dict[str, Any] = {
+        "heatmap": HeatmapObjective(SPEC, torch.ones(2), 1.0),
+        "sikr": SikrObjective(SPEC, torch.ones(2)),
+        "distilled": Distilled(SPEC, make_net().eval(), torch.ones(2), 1.0),
+        "distilled integral": DistilledIntegral(SPEC, make_net().eval(), torch.ones(2), certain=0.0),
+        "embedding": EmbeddingObjective(SPEC, push=0.1, pull=0.1, sigma=0.7),
+    }
+    make = group_batch if kind == "embedding" else make_batch
+    losses: dict[str, list[float]] = {}
+    for precision in ("float32", "fp16"):
+        config = LoopConfig(steps=30, rate=1e-3, warm_up=5, precision=precision)  # type: ignore[arg-type]
+        learner: Learner[Any] = Learner(make_net(4 if kind == "embedding" else 2), objectives[kind], config)
+        learner.scaler.load_state_dict(learner.scaler.state_dict() and {**learner.scaler.state_dict(), "scale": 256.0})
+        losses[precision] = [float(learner.learn(make(number))) for number in range(12)]
+        assert learner.scaler.get_scale() == (256.0 if precision == "fp16" else 1.0)
+    assert losses["fp16"] != losses["float32"]
+    assert losses["fp16"] == pytest.approx(losses["float32"], rel=0.03)
+
+
 @pytest.mark.parametrize("kind", ["heatmap", "sikr"])
 def test_unlabelled_joints_cost_nothing(kind: str) -> None:
     from poseviewer.training.objectives import OBJECTIVES

@@ -25,7 +25,7 @@ from poseviewer.nets.weights import (
 )
 from poseviewer.ops.targets import gaussian_heatmaps
 from poseviewer.training import sstn
-from poseviewer.training.augment import AugmentConfig
+from poseviewer.training.augment import NONE, AugmentConfig
 from poseviewer.training.batches import Batch, Mixture
 from poseviewer.training.datasets import gather, read_annotations
 from poseviewer.training.loop import Learner, LoopConfig, checkpoint_of
@@ -38,7 +38,7 @@ from poseviewer.training.sstn import (
     symmetric_network,
     take_back,
 )
-from poseviewer.training.transformer import Proposals
+from poseviewer.training.transformer import ProposalMixture, Proposals
 from tests.training.people import draw_people
 
 SHAPE = skeleton()
@@ -117,6 +117,29 @@ def test_the_transformer_learns_to_centre_by_heatmaps_alone(tmp_path: Path) -> N
     assert float((stn.theta.detach() - wanted)[:, 2].abs().sum()) < 0.5 * was
     assert all(torch.equal(old, new) for old, new in zip(before, frozen.parameters(), strict=True))
     assert not all(torch.equal(old, new) for old, new in zip(own, sppe.parameters(), strict=True))
+
+
+def test_transformer_and_estimator_learn_together_in_half_precision(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net, stn = FastPose(TINY), Localiser(SMALL)
+    initialise(net)
+    file = draw_people(tmp_path / "data", "train", 4)
+    people = gather("drawn", read_annotations(file, tmp_path / "data" / "images", skeleton()))
+    mixture = ProposalMixture([(1.0, people)], tmp_path / "pixels", skeleton(), NONE, 0)
+    losses = {}
+    for precision in ("float32", "fp16"):
+        both = SymmetricNetwork(copy.deepcopy(stn), copy.deepcopy(net), WH).requires_grad_(True)
+        config = LoopConfig(steps=9, rate=1e-4, warm_up=1, precision=precision, frozen_norms=True)  # type: ignore[arg-type]
+        frozen = copy.deepcopy(net).eval().requires_grad_(False)
+        learner: Learner[Any] = Learner(both, SstnObjective(SPEC, frozen, torch.ones(17)), config)
+        learner.objective = SstnObjective(SPEC, learner.in_precision(frozen), torch.ones(17))
+        learner.scaler.load_state_dict(learner.scaler.state_dict() and {**learner.scaler.state_dict(), "scale": 64.0})
+        before = [value.clone() for value in both.parameters()]
+        losses[precision] = [float(learner.learn(mixture.proposals(number, 4, WH))) for number in range(2)]
+        moved = [not torch.equal(old, new) for old, new in zip(before, both.parameters(), strict=True)]
+        assert sum(moved) > 0.9 * len(moved)
+    assert losses["fp16"] != losses["float32"]
+    assert losses["fp16"] == pytest.approx(losses["float32"], rel=0.03)
 
 
 def test_weights_without_a_transformer_are_told() -> None:
