@@ -217,7 +217,8 @@ def pickled_names(file: Path) -> set[str]:
                     f"{file.name} is not a weights file in torch's format, or it is damaged, so it was not opened.",
                     file=file,
                 )
-            if any(code == "PROTO" and argument > LAST_PROTOCOL for code, argument in operations):
+            protocols = [argument for code, argument in operations if code == "PROTO" and isinstance(argument, int)]
+            if max(protocols, default=0) > LAST_PROTOCOL:
                 raise _strange_protocol(file)
             names |= {_named(code, argument) for code, argument in operations if code in NAMING}
     return {name for name in names if not TENSOR_NAMES.fullmatch(name)}

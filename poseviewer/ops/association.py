@@ -132,25 +132,35 @@ class _Frame:
     keep_feature: float
     sure_at_once: bool = False
 
-    def taken(self, track: Track, detection: int) -> Track:
-        """The track after it took a detection."""
-        mean, covariance = kalman.update(
-            track.mean[None], track.covariance[None], self.measured[detection : detection + 1]
+    def taken(self, tracks: Sequence[Track], detections: Sequence[int]) -> list[Track]:
+        """The tracks after each took a detection."""
+        if not tracks:
+            return []
+        means, covariances = kalman.update(
+            np.stack([track.mean for track in tracks]),
+            np.stack([track.covariance for track in tracks]),
+            self.measured[list(detections)],
         )
-        feature = track.feature
-        if self.features.shape[1]:
-            new = self.features[detection]
-            mixed = self.keep_feature * feature + (1 - self.keep_feature) * new if len(feature) else new
-            feature = unit(mixed[None])[0]
-        return replace(
-            track,
-            mean=mean[0],
-            covariance=covariance[0],
-            feature=feature,
-            detection=detection,
-            last=self.number,
-            confirmed=True,
-        )
+        return [
+            replace(
+                track,
+                mean=mean,
+                covariance=covariance,
+                feature=self._feature(track, detection),
+                detection=detection,
+                last=self.number,
+                confirmed=True,
+            )
+            for track, detection, mean, covariance in zip(tracks, detections, means, covariances, strict=True)
+        ]
+
+    def _feature(self, track: Track, detection: int) -> Float:
+        """What the track looks like after it took a detection."""
+        if not self.features.shape[1]:
+            return track.feature
+        new = self.features[detection]
+        mixed = self.keep_feature * track.feature + (1 - self.keep_feature) * new if len(track.feature) else new
+        return unit(mixed[None])[0]
 
     def begun(self, number: int, detection: int) -> Track:
         """A new track."""
@@ -216,10 +226,9 @@ def told(before: Tracks, boxes: npt.NDArray[np.floating], numbers: Sequence[int]
     # Somebody else vouches for these numbers.
     now = _Frame(before.frame + 1, kalman.measurements(boxes), np.zeros((len(boxes), 0)), 1.0, sure_at_once=True)
     known = {track.number: track for track in _moved(before.present, before.lost, None)}
-    present = [
-        now.taken(known[number], detection) if number in known else now.begun(number, detection)
-        for detection, number in enumerate(numbers)
-    ]
+    seen = [(known[number], detection) for detection, number in enumerate(numbers) if number in known]
+    went_on = {track.number: track for track in now.taken([row[0] for row in seen], [row[1] for row in seen])}
+    present = [went_on.get(number) or now.begun(number, detection) for detection, number in enumerate(numbers)]
     lost = [track for track in known.values() if track.number not in numbers]
     return Tracks(
         tuple(present), tuple(lost), before.dropped - set(numbers), now.number, max(before.highest, *numbers, 0)
@@ -258,8 +267,9 @@ def _cost(pool: list[Track], distance: Distance, now: _Frame, config: Associatio
 def _take(
     after: dict[int, Track], tracks: Sequence[Track], detections: Sequence[int], matches: Matches, now: _Frame
 ) -> None:
-    for row, column in matches.pairs:
-        after[tracks[row].number] = now.taken(tracks[row], detections[column])
+    chosen = [tracks[row] for row, _ in matches.pairs]
+    for track in now.taken(chosen, [detections[column] for _, column in matches.pairs]):
+        after[track.number] = track
 
 
 def _sorted(

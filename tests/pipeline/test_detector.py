@@ -75,6 +75,25 @@ def test_letterbox_pixels_are_those_of_ultralytics(height: int, width: int) -> N
     assert difference.mean() < 0.5
 
 
+@pytest.mark.parametrize(("height", "width"), [(72, 128), (108, 192), (97, 61), (64, 64), (900, 2), (1, 1)])
+@pytest.mark.parametrize("smooth", [True, False])
+def test_frames_are_scaled_alike_however_they_lie_in_memory(height: int, width: int, smooth: bool) -> None:
+    """To the last bit as one planar frame in one call; thin frames in batches are where torch itself confuses axes."""
+    decoded = np.random.default_rng(3).integers(0, 256, (2, height, width, 3), dtype=np.uint8)
+    frames = torch.from_numpy(decoded).permute(0, 3, 1, 2)
+    fit = Letterbox.fit(height, width, 64, 32)
+    inner = (fit.inner_height, fit.inner_width)
+    for frame, *others in zip(
+        frames, *(fit.apply(one, smooth=smooth) for one in (frames, frames.contiguous(), frames.float())), strict=True
+    ):
+        plain = frame.contiguous()[None].float()
+        if inner != (height, width):
+            plain = torch.nn.functional.interpolate(plain, inner, mode="bilinear", antialias=smooth)
+        for other in others:
+            seen = other[:, fit.top : fit.top + inner[0], fit.left : fit.left + inner[1]]
+            assert torch.equal(seen, plain[0] / 255)
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     height=st.integers(20, 2200),
