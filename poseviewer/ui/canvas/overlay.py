@@ -117,8 +117,8 @@ class Overlay(QGraphicsItem):
             kept.fill(Qt.GlobalColor.transparent)
             inner = QPainter(kept)
             try:
-                for person in others if display.boxes else ():
-                    paint.paint_outline(inner, screen_box(person.pose.box, view), dashed=False, alpha=0.35)
+                if display.boxes:
+                    paint.paint_boxes(inner, [screen_box(person.pose.box, view) for person in others])
                 for person in others if display.skeleton else ():
                     self._paint_person(inner, person, selected=False)
             finally:
@@ -177,7 +177,7 @@ class Overlay(QGraphicsItem):
     def _paint_person(self, painter: QPainter, person: Person, *, selected: bool) -> None:
         desk = self._canvas.desk
         figure = self.figure(person, selected=selected)
-        paint.paint_figure(painter, figure, desk.skeleton, desk.display.colour_by)
+        paint.paint_figure(painter, figure, desk.skeleton, desk.display.colour_by, layer=not selected)
 
     def _paint_chosen(self, painter: QPainter, person: Person) -> None:
         desk = self._canvas.desk
