@@ -160,7 +160,8 @@ class _Frame:
             return track.feature
         new = self.features[detection]
         mixed = self.keep_feature * track.feature + (1 - self.keep_feature) * new if len(track.feature) else new
-        return unit(mixed[None])[0]
+        feature: Float = unit(mixed[None])[0]
+        return feature
 
     def begun(self, number: int, detection: int) -> Track:
         """A new track."""

@@ -287,9 +287,12 @@ def _warped(pieces: list[_Piece], matrices: Tensor, levels: Tensor, size_wh: tup
     maps = _in_pieces(matrices, levels, origins).numpy()
     crops = np.zeros((len(pieces), size_wh[1], size_wh[0], 3), dtype=np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    # One place in memory for all pieces in turn: fetching fresh pages costs more than the conversion.
+    place = np.empty(max(piece.pixels.numel() for piece in pieces), dtype=np.float32)
     for piece, matrix, crop in zip(pieces, maps, crops, strict=True):
         if piece.pixels.numel():
-            pixels = piece.pixels.float().contiguous().numpy()
+            pixels = place[: piece.pixels.numel()].reshape(piece.pixels.shape)
+            np.copyto(pixels, piece.pixels.numpy())
             cv2.warpAffine(pixels, matrix, size_wh, dst=crop, flags=flags, borderMode=cv2.BORDER_CONSTANT)
     return torch.from_numpy(crops).permute(0, 3, 1, 2)
 

@@ -76,7 +76,7 @@ class Networks:
 
     def normalise(self, crops: Tensor) -> Tensor:
         """``(n, 3, h, w)`` RGB float 0..255 to what the estimator takes, blue first where it wants that."""
-        inputs = (crops - self._mean) * self._scale
+        inputs = (crops - self._mean).mul_(self._scale)
         plain = self.backend.name == "eager"
         layout = torch.contiguous_format if plain else torch.channels_last
         return (inputs.flip(1) if self.spec.bgr else inputs).contiguous(memory_format=layout)
