@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from PySide6.QtCore import QRectF, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPixmap
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
     QFrame,
     QGridLayout,
@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QSpacerItem,
     QVBoxLayout,
     QWidget,
 )
@@ -23,10 +24,15 @@ from PySide6.QtWidgets import (
 from poseviewer.session.actions import action
 from poseviewer.ui import settings, theme
 from poseviewer.ui.icons import icon, pixmap
+from poseviewer.ui.panels.widgets import scaled
 from poseviewer.ui.text import tr
 
 WIDTH = 700
 SHOWN_RECENT = 5
+LOW = 640
+"""In a page that is less high everything stands closer together, so that nothing has to be scrolled to."""
+PICTURE, PICTURE_LOW = 110, 84
+"""Height of the demo's picture."""
 
 
 class DropTarget(QWidget):
@@ -38,8 +44,8 @@ class DropTarget(QWidget):
         super().__init__(parent)
         self.lit = False
         column = QVBoxLayout(self)
-        column.setContentsMargins(16, 22, 16, 26)
         column.setSpacing(6)
+        self.set_low(low=False)
         self._icon = QLabel(self)
         self._icon.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._title = QLabel(tr("Drop a video, pictures, a folder or a project here"), self)
@@ -71,6 +77,12 @@ class DropTarget(QWidget):
         column.addLayout(row)
         theme.notifier().changed.connect(self._new_theme)
         self._new_theme()
+
+    def set_low(self, *, low: bool) -> None:
+        """Take less height, or as much as usual."""
+        layout = self.layout()
+        if layout is not None:
+            layout.setContentsMargins(16, 12 if low else 22, 16, 14 if low else 26)
 
     def set_lit(self, *, lit: bool) -> None:
         """Show that what is dragged would be taken."""
@@ -198,9 +210,10 @@ class DemoCard(QFrame):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._picture = QPixmap()
+        self._high = PICTURE
         column = QVBoxLayout(self)
-        column.setContentsMargins(12, 122, 12, 12)
         column.setSpacing(10)
+        self.set_low(low=False)
         words = QLabel(
             tr("A street scene with predictions, corrected frames and one doubled person to find. Works offline."),
             self,
@@ -215,6 +228,13 @@ class DemoCard(QFrame):
         self._new_theme()
         # The picture is decoration: the window is up before it is read.
         QTimer.singleShot(400, self._read)
+
+    def set_low(self, *, low: bool) -> None:
+        """Show a lower picture, or as high a one as usual."""
+        self._high = PICTURE_LOW if low else PICTURE
+        layout = self.layout()
+        if layout is not None:
+            layout.setContentsMargins(12, self._high + 12, 12, 12)
 
     def _read(self) -> None:
         spec = find_spec("ultralytics")
@@ -240,7 +260,7 @@ class DemoCard(QFrame):
             painter.setPen(QPen(looks.colour("line"), 1))
             painter.setBrush(looks.colour("raised"))
             painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 6, 6)
-            area = QRectF(1, 1, self.width() - 2, 110)
+            area = QRectF(1, 1, self.width() - 2, self._high)
             if self._picture.isNull():
                 painter.fillRect(area, QColor(looks.colour("panel")))
             else:
@@ -271,7 +291,6 @@ class EmptyPage(QScrollArea):
         outer.addWidget(middle, 30)
         outer.addStretch(1)
         self._column = QVBoxLayout(middle)
-        self._column.setContentsMargins(8, 40, 8, 12)
         self._column.setSpacing(0)
         self._title = QLabel(tr("Open something to look at"), middle)
         under = QLabel(tr("PoseViewer plays it exactly, frame by frame, and shows what the network saw."), middle)
@@ -284,13 +303,36 @@ class EmptyPage(QScrollArea):
         self.target = DropTarget(middle)
         self.target.asked.connect(self.asked)
         self._column.addWidget(self.target)
-        self._column.addSpacing(22)
+        gap = self._gap()
         self._build_lists(middle)
-        self._column.addSpacing(22)
+        self._gaps = (gap, self._gap())
         self._build_keys(middle)
         self._column.addStretch(1)
+        self._low: bool | None = None
+        self._set_low(low=False)
         theme.notifier().changed.connect(self._new_theme)
         self._new_theme()
+
+    def _gap(self) -> QSpacerItem:
+        gap = QSpacerItem(0, 0)
+        self._column.addSpacerItem(gap)
+        return gap
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Stand closer together in a low window."""
+        super().resizeEvent(event)
+        self._set_low(low=event.size().height() < scaled(LOW))
+
+    def _set_low(self, *, low: bool) -> None:
+        if low == self._low:
+            return
+        self._low = low
+        self._column.setContentsMargins(8, 14 if low else 40, 8, 8 if low else 12)
+        for gap in self._gaps:
+            gap.changeSize(0, 12 if low else 22)
+        self.target.set_low(low=low)
+        self._demo.set_low(low=low)
+        self._column.invalidate()
 
     def _build_lists(self, parent: QWidget) -> None:
         row = QHBoxLayout()
@@ -305,9 +347,9 @@ class EmptyPage(QScrollArea):
         self._recent.setSpacing(2)
         left.addLayout(self._recent)
         left.addStretch(1)
-        demo = DemoCard(parent)
-        demo.asked.connect(self.asked)
-        right.addWidget(demo)
+        self._demo = DemoCard(parent)
+        self._demo.asked.connect(self.asked)
+        right.addWidget(self._demo)
         right.addStretch(1)
         row.addLayout(left, 6)
         row.addLayout(right, 5)

@@ -126,3 +126,12 @@ def test_a_layout_of_ones_own_stays(qtbot):
     QApplication.processEvents()
     assert again.docks["inspector"].width() == mine
     put_away(again)
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES[:2])
+def test_the_empty_page_needs_no_scrolling(bare_window, width, height):
+    bare_window.resize(width, height)
+    bare_window.desk.do("layout_reset")
+    for _ in range(3):
+        QApplication.processEvents()
+    assert bare_window.empty.verticalScrollBar().maximum() == 0

@@ -183,6 +183,11 @@ class Fields(QGridLayout):
         self.setColumnMinimumWidth(0, label_width)
         self.setColumnStretch(1, 1)
 
+    def widest(self) -> int:
+        """Return the width of the widest label in logical pixels, so that fields above one another can be aligned."""
+        items = [self.itemAtPosition(row, 0) for row in range(self.rowCount())]
+        return max([item.sizeHint().width() for item in items if item is not None], default=0)
+
     def add(self, name: str, control: QWidget, remark: str = "") -> QWidget:
         """Append a row and return ``control``; the label is the control's accessible name."""
         row = self.rowCount()

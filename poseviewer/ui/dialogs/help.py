@@ -49,6 +49,7 @@ class HelpDialog(Dialog):
             item = QListWidgetItem(title_of(text), self.pages)
             item.setSizeHint(QSize(0, ROW))
         self.pages.setFixedWidth(190)
+        self.pages.setStyleSheet("QListWidget::item { padding-left: 8px; }")
         self.browser = Page()
         self.browser.anchorClicked.connect(self._follow)
         row = QHBoxLayout()

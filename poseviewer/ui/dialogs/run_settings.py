@@ -190,7 +190,9 @@ class RunSettings(QWidget):
         ):
             column = QVBoxLayout()
             column.setSpacing(8)
+            widest = max(fields.widest() for _, fields in parts)
             for title, fields in parts:
+                fields.setColumnMinimumWidth(0, max(fields.columnMinimumWidth(0), widest))
                 column.addWidget(Heading(title))
                 column.addLayout(fields)
                 column.addSpacing(8)
