@@ -35,14 +35,18 @@ def atomic_write(path: str | Path) -> Iterator[IO[bytes]]:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        # mkstemp makes private files; a result is as readable as any other file of this person.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        make_readable(temporary)
         temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def make_readable(temporary: Path) -> None:
+    """Let a temporary file be as readable as any other file of this person; those that `tempfile` makes are private."""
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(0o666 & ~umask)
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from poseviewer.core.errors import FormatError, MissingPartError
+from poseviewer.core.files import make_readable
 from poseviewer.core.values import PICTURE_RATE, Pixels
 
 ENCODERS = (("libx264", {"crf": "18", "preset": "veryfast"}), ("mpeg4", {"qscale": "3"}))
@@ -90,7 +91,7 @@ def video_writer(
             writer = VideoWriter(container, _stream(container, even, fps, timed=timed), even)
             yield writer
             writer.finish()
-        Path(name).chmod(0o644)
+        make_readable(Path(name))
         Path(name).replace(target)
     except OSError as error:
         raise FormatError(f"{target} cannot be written: {error.strerror or error}.", file=target) from error

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from poseviewer.core.errors import FormatError, MissingPartError, WeightsError
+from poseviewer.core.files import make_readable
 from poseviewer.nets.estimator_spec import EstimatorSpec
 from poseviewer.nets.weights import LoadedEstimator
 
@@ -70,6 +71,7 @@ def export(loaded: LoadedEstimator, out: Path) -> Exported:
     try:
         _write(loaded.module, loaded.spec, names, temporary)
         difference = _difference(loaded, temporary)
+        make_readable(temporary)
         temporary.replace(out)
     finally:
         temporary.unlink(missing_ok=True)

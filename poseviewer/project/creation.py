@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from poseviewer.core.errors import ProjectError
+from poseviewer.core.files import make_readable
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.project.connection import known_errors
 from poseviewer.project.schema import create_tables
@@ -34,9 +35,7 @@ def make_file(target: Path, skeleton: Skeleton) -> None:
     try:
         with known_errors(target):
             _fill(temporary, skeleton)
-        umask = os.umask(0)  # mkstemp makes private files; a project is as readable as any other file
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        make_readable(temporary)
         if target.exists():
             raise ProjectError(f"{target.name} exists already.", file=target)
         temporary.replace(target)

@@ -121,6 +121,8 @@ def test_an_exported_estimator_computes_the_same(family: str, runtime: Any, tmp_
     done = export(loaded, tmp_path / "out.onnx")
     assert done.difference is not None
     assert done.difference < 1e-4
+    (tmp_path / "other").touch()
+    assert done.path.stat().st_mode == (tmp_path / "other").stat().st_mode
     network = OnnxNetwork(done.path, runtime, threads=1)
     assert json.loads(network.metadata["poseviewer"])["family"] == loaded.spec.family
     assert load_estimator(done.path).spec == loaded.spec
