@@ -114,3 +114,11 @@ def tr(text: str, /, **values: Any) -> str:
     """Return ``text`` in the window's language, with ``{name}`` placeholders filled from ``values``."""
     found = _current.texts.get(text, text)
     return found.format(**values) if values else found
+
+
+def tr_joint_set(title: str) -> str:
+    """Return the title of a joint set, "COCO, 17 joints"; its name is the same in every language."""
+    name, _, count = title.removesuffix(" joints").rpartition(", ")
+    if name and count.isdigit() and title.endswith(" joints"):
+        return tr("{name}, {n} joints", name=name, n=count)
+    return title

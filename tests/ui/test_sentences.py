@@ -113,8 +113,18 @@ def test_errors_of_real_files_reach_the_window_in_chinese(chinese, tmp_path):
     assert not re.search("[a-z]{4} [a-z]{2}", told(lambda: Project.open(project)).sentence)
 
 
+TAG = re.compile("tag", re.IGNORECASE)
+
+
 def test_one_word_for_a_correction_in_chinese():
     """A correction is 校正 everywhere; 修正 is left to the corrected form of a formula."""
     known = text.read_catalogue("zh_CN")
     mixed = [english for english, translated in known.items() if "orrection" in english and "修正" in translated]
     assert mixed == []
+
+
+def test_a_tag_is_not_called_as_a_label_in_chinese():
+    """标签 is a network's tag; what is written beside people is 编号与名称."""
+    known = text.read_catalogue("zh_CN")
+    others = [english for english, translated in known.items() if "标签" in translated and not TAG.search(english)]
+    assert others == []

@@ -106,3 +106,14 @@ def test_the_window_stands_in_chinese(qtbot, tmp_path, monkeypatch):
         destroy(window)
     finally:
         text.set_language("en")
+
+
+def test_the_title_of_a_joint_set_is_translated_but_for_its_name():
+    text.set_language("zh_CN")
+    try:
+        assert text.tr_joint_set("COCO, 17 joints") == "COCO，17 个关节点"
+        assert text.tr_joint_set("Halpe, whole body, 136 joints") == "Halpe, whole body，136 个关节点"
+        assert text.tr_joint_set("My own joints") == "My own joints"
+    finally:
+        text.set_language("en")
+    assert text.tr_joint_set("COCO, 17 joints") == "COCO, 17 joints"

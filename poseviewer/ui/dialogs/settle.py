@@ -12,7 +12,7 @@ from poseviewer.core.errors import KnownError
 from poseviewer.core.skeleton import skeleton, skeleton_names
 from poseviewer.ui.dialogs.base import Dialog, Fields
 from poseviewer.ui.panels.widgets import Choice, Label, Segments
-from poseviewer.ui.text import tr, tr_sentence
+from poseviewer.ui.text import tr, tr_joint_set, tr_sentence
 
 if TYPE_CHECKING:
     from poseviewer.nets.checkpoint import Checkpoint
@@ -53,7 +53,7 @@ class SettleDialog(Dialog):
             raise ValueError("nothing can be settled about an unknown network")
         self._path, self._spec = Path(path), spec
         names = [name for name in skeleton_names() if skeleton(name).count == spec.joints]
-        sets = [("", tr("Numbered joints")), *((name, skeleton(name).title) for name in names)]
+        sets = [("", tr("Numbered joints")), *((name, tr_joint_set(skeleton(name).title)) for name in names)]
         self.joints = _choice(sets, spec.skeleton)
         usual = WHOLE_SIZES if spec.output == "tags" else SIZES
         sizes = [(size, f"{size[0]} × {size[1]}") for size in usual]

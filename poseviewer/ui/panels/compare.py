@@ -31,7 +31,7 @@ from poseviewer.ui.panels.compareviews import (
 )
 from poseviewer.ui.panels.evidence_panel import EvidencePanel
 from poseviewer.ui.panels.widgets import MARGIN, Choice, Figure, Heading, IconButton, Label, SmallButton, row
-from poseviewer.ui.text import tr
+from poseviewer.ui.text import tr, tr_joint_set
 from poseviewer.ui.threads import JobThread
 
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ class ComparePanel(EvidencePanel):
         if pair is None:
             return
         person = self.desk.person
-        words = tr("OKS with the sigmas of {name}", name=self.desk.skeleton.title)
+        words = tr("OKS with the sigmas of {name}", name=tr_joint_set(self.desk.skeleton.title))
         if person is None:
             words = tr("The person about whom they differ most")
         self.remark.setText(words)
