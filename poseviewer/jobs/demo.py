@@ -36,6 +36,8 @@ LOOK_FRAMES = (12, 40, 64, 78, 104, 140)
 OFF_PX = 4.0
 """A joint that is further off than this is moved by the demo's corrections."""
 LOOSER_IOU = (0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+SURER_BOXES = (0.3, 0.4, 0.5, 0.6)
+"""Least box scores that are tried where a looser box NMS lets more than one too many through."""
 
 
 class DemoFiles(msgspec.Struct, frozen=True):
@@ -145,19 +147,23 @@ def _loose_config(
     networks: Networks,
     project: Project,
 ) -> PipelineConfig | None:
-    """Return the tightest box NMS without pose NMS that doubles exactly one person in the middle frame, or None."""
+    """Return the tightest box NMS without pose NMS that doubles exactly one person in the middle frame, or None.
+
+    Where it doubles more, boxes must be surer.
+    """
     from poseviewer.pipeline.run import run
 
     middle = DOUBLED_FRAMES[len(DOUBLED_FRAMES) // 2]
     expected = len(base[middle].poses)
     off = msgspec.structs.replace(config.nms, enabled=False)
     for iou in LOOSER_IOU if expected else ():
-        loose = msgspec.structs.replace(config, iou=iou, nms=off)
-        poses = next(iter(run(media, [middle], loose, networks=networks))).poses
-        if len(poses) > expected + 1:
-            return None
-        if len(poses) == expected + 1 and _doubles(poses, project) == 1:
-            return loose
+        for confidence in (config.confidence, *SURER_BOXES):
+            loose = msgspec.structs.replace(config, iou=iou, confidence=confidence, nms=off)
+            poses = next(iter(run(media, [middle], loose, networks=networks))).poses
+            if len(poses) == expected + 1 and _doubles(poses, project) == 1:
+                return loose
+            if len(poses) <= expected + 1:
+                break
     return None
 
 

@@ -151,6 +151,8 @@ def test_the_export_dialog_counts_writes_and_refuses_a_taken_folder(qtbot: QtBot
     assert "taken" in dialog.problem.text()
     assert (folder / "mine.txt").read_text() == "keep me"
     dialog.folder.setText(str(tmp_path / "out"))
+    # The sentence comes a moment before the thread that said it has ended.
+    qtbot.waitUntil(dialog.export.isEnabled, timeout=10_000)
     with qtbot.waitSignal(dialog.accepted, timeout=20_000):
         dialog.export.click()
     written = json.loads((tmp_path / "out" / "annotations" / "person_keypoints.json").read_text())
@@ -214,6 +216,7 @@ def test_what_was_exported_can_be_imported_again(qtbot: QtBot, desk: Desk, tmp_p
     incoming.start.click()
     qtbot.waitUntil(lambda: incoming.problem.isVisible(), timeout=10_000)
     assert "nothing.json" in incoming.problem.text()
+    qtbot.waitUntil(incoming.start.isEnabled, timeout=10_000)
     incoming.file.setText(str(tmp_path / "out" / "annotations" / "person_keypoints.json"))
     assert desk.project is not None
     before = len(desk.project.media_list())
