@@ -133,10 +133,13 @@ def predict(
 
 
 def _computed_by(networks: Networks) -> list[Note]:
-    """Tell what computes the estimator where that is not torch in float32."""
+    """Tell what computes the estimator where it is not torch in float32, whose layouts differ in the last bits only."""
+    from poseviewer.pipeline.backends import FLOAT32_TOLERANCE
+
     backend = networks.backend
     told = [Note(backend.note)] if backend.note else []
-    if backend.difference or backend.name not in ("torch", "eager"):
+    usual = backend.name in ("torch", "eager") and backend.precision == "float32"
+    if not usual or (backend.difference or 0.0) > FLOAT32_TOLERANCE:
         told.append(Note(f"The estimator is computed by {backend.words()}."))
     return told
 

@@ -47,6 +47,15 @@ def test_plain_torch_is_the_reference(weights: Path) -> None:
         torch.testing.assert_close(made.answer(inputs), faster.answer(inputs), rtol=1e-4, atol=1e-5)
 
 
+def test_a_faster_layout_is_compared_too_and_stays(weights: Path) -> None:
+    made = load_networks(PipelineConfig(estimator=str(weights), backend="torch", precision="float32"))
+    assert made.backend.difference is not None
+    assert made.backend.difference < 1e-5
+    kernels = [p for p in made.estimator.module.parameters() if p.ndim == 4 and p.shape[1] > 1 and p.shape[2] > 1]
+    assert kernels
+    assert all(kernel.is_contiguous(memory_format=torch.channels_last) for kernel in kernels)
+
+
 def test_the_difference_of_lower_precision_is_shown(weights: Path) -> None:
     made = networks(weights, backend="torch", precision="bf16")
     assert made.backend.difference is not None
