@@ -66,7 +66,8 @@ def one_by_one(painter: QPainter, figure: paint.Figure, kit: Skeleton) -> None:
         if figure.visibility[limb[0]] and figure.visibility[limb[1]]:
             ends = QPointF(*points[limb[0]]), QPointF(*points[limb[1]])
             halo = theme.data_colour("halo", paint.HALO_ALPHA)
-            colour = paint.limb_colour(kit, limb, figure.track, "side")
+            sides = {kit.sides[joint] for joint in limb} - {"centre"}
+            colour = theme.data_colour(sides.pop() if len(sides) == 1 else "centre")
             for tint, width in ((halo, look.limb + 2 * paint.HALO), (colour, look.limb)):
                 painter.setPen(QPen(tint, width))
                 painter.drawLine(*ends)

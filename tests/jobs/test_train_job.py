@@ -500,14 +500,7 @@ def test_data_are_mixed_by_shares_and_parts_are_placed(world: dict[str, Path], t
     third = draw_people(tmp_path / "more", "train", 6, seed=6)
     data = (str(world["known"]), str(file), str(third))
     order = msgspec.structs.replace(order_for(world, "", tmp_path / "out", shares=("faces.json=1/2",)), data=data)
-    notes: list[str] = []
-    job = train_files(order)
-    try:
-        while True:
-            event = next(job)
-            notes += [event.text] if isinstance(event, Note) else []
-    except StopIteration:
-        pass
+    notes, _ = notes_of(order)
     assert any("are placed as they lie in whole people" in note for note in notes)
     card = (tmp_path / "out" / "estimator.md").read_text()
     for share, name, people in ((25, data[0], 12), (50, data[1], 6), (25, data[2], 6)):

@@ -154,18 +154,9 @@ class _Colours:
         return _weaker(self.one if self.one is not None else theme.data_colour(side), strength)
 
 
-def limb_colour(skeleton: Skeleton, limb: tuple[int, int], track: int | None, colour_by: ColourBy) -> QColor:
-    """Return the colour of a limb: of its side, centre across the middle, or of its track."""
-    if colour_by == "track" and track is not None:
-        return theme.track_colour(track)
-    return theme.data_colour(_limb_side(skeleton.sides, limb))
-
-
 def joint_colour(skeleton: Skeleton, joint: int, track: int | None, colour_by: ColourBy) -> QColor:
     """Return the colour of a joint."""
-    if colour_by == "track" and track is not None:
-        return theme.track_colour(track)
-    return theme.data_colour(skeleton.sides[joint])
+    return _Colours(track, colour_by).of(skeleton.sides[joint], 1.0)
 
 
 def _paint_limbs(painter: QPainter, figure: Figure, plan: _Plan, look: Look, colours: _Colours, *, layer: bool) -> None:
