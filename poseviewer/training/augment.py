@@ -17,6 +17,8 @@ Float = npt.NDArray[np.floating]
 Matrix = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
 ENLARGE = 1.25
+LEAST_PART = 8
+"""Pixels that a part of a picture has at least in width and height."""
 PROPOSAL = 1.3
 """Proposals are enlarged a little more than the crops that an estimator is trained on (RMPE section 4)."""
 
@@ -33,6 +35,7 @@ class AugmentConfig:
         low_resolution: probability that the crop is shrunk and enlarged again.
         erase: probability that a rectangle of noise hides a part.
         flip: probability of mirroring.
+        edge: probability that the picture ends at or near one or two sides of the box, as in a portrait.
     """
 
     scale: float = 0.35
@@ -42,6 +45,7 @@ class AugmentConfig:
     low_resolution: float = 0.25
     erase: float = 0.25
     flip: float = 0.5
+    edge: float = 0.0
 
 
 NONE = AugmentConfig(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -82,26 +86,9 @@ def window_matrix(window: Window, input_wh: tuple[int, int]) -> Matrix:
 
 
 def random_window(
-    box: Float,
-    joints: Float,
-    weights: Float,
-    input_wh: tuple[int, int],
-    config: AugmentConfig,
-    strength: float,
-    lower: Sequence[int],
-    rng: np.random.Generator,
+    box: Float, input_wh: tuple[int, int], config: AugmentConfig, strength: float, rng: np.random.Generator
 ) -> Window:
-    """Draw a window around a person.
-
-    Args:
-        box: (4,) xyxy.
-        joints: (K, 2) pixels; weights: (K,) 0 where unlabelled.
-        strength: 0 gentle .. 1 full.
-        lower: joint indices of the lower body.
-        rng: source of the draws.
-    """
-    if rng.random() < config.half_body * strength and (weights > 0).sum() > 8:
-        box = half_body_box(box, joints, weights, lower, rng)
+    """Draw a window around a person's box (4,) xyxy; `strength` is 0 gentle .. 1 full."""
     window = box_window(box, input_wh)
     noise = rng.normal(0.0, config.box_noise * strength, 2) * (box[2:4] - box[0:2])
     factor = 1 + rng.uniform(-1, 1) * config.scale * strength
@@ -115,6 +102,47 @@ def random_window(
         degrees,
         bool(rng.random() < config.flip),
     )
+
+
+def body_part(
+    box: Float,
+    joints: Float,
+    weights: Float,
+    config: AugmentConfig,
+    strength: float,
+    lower: Sequence[int],
+    rng: np.random.Generator,
+) -> Float:
+    """The box xyxy of what is cut out of a person: now and then of one half of the body.
+
+    Args:
+        box: (4,) xyxy.
+        joints: (K, 2) pixels; weights: (K,) 0 where unlabelled.
+        strength: 0 gentle .. 1 full.
+        lower: joint indices of the lower body.
+        rng: source of the draws.
+    """
+    if rng.random() < config.half_body * strength and (weights > 0).sum() > 8:
+        return half_body_box(box, joints, weights, lower, rng)
+    return box
+
+
+def picture_part(
+    box: Float, picture_wh: tuple[int, int], config: AugmentConfig, strength: float, rng: np.random.Generator
+) -> tuple[int, int, int, int]:
+    """The part x0, y0, x1, y1 of a picture that is used: the whole, or less with one or two sides near the box.
+
+    The bottom is a side twice as often as another: portraits end below a chest. A side lies up to an eighth of the
+    box inside it or outside it, in whole pixels.
+    """
+    part = [0, 0, *picture_wh]
+    # No draw where it is off: a training made without it stays repeatable to the crop.
+    if config.edge > 0 and rng.random() < config.edge * strength:
+        for side in rng.choice((0, 1, 2, 3, 3), int(rng.integers(1, 3)), replace=False):
+            moved = rng.uniform(-1, 1) / 8 * float(box[side % 2 + 2] - box[side % 2])
+            part[side] = round(float(np.clip(box[side] + moved, 0, picture_wh[side % 2])))
+    x0, y0, x1, y1 = part
+    return (x0, y0, x1, y1) if min(x1 - x0, y1 - y0) >= LEAST_PART else (0, 0, *picture_wh)
 
 
 def half_body_box(box: Float, joints: Float, weights: Float, lower: Sequence[int], rng: np.random.Generator) -> Float:
@@ -134,6 +162,14 @@ def half_body_box(box: Float, joints: Float, weights: Float, lower: Sequence[int
 def cut(picture: Pixels, matrix: Matrix, input_wh: tuple[int, int]) -> Pixels:
     """Warp a picture to the crop (H, W, 3), bilinear, black outside."""
     return np.asarray(cv2.warpAffine(picture, matrix, input_wh, flags=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def cut_part(picture: Pixels, part: tuple[int, int, int, int], matrix: Matrix, input_wh: tuple[int, int]) -> Pixels:
+    """`cut` from a part x0, y0, x1, y1 of a picture: black outside the part; `matrix` is that of the whole picture."""
+    x0, y0, x1, y1 = part
+    shifted = matrix.copy()
+    shifted[:, 2] += matrix[:, :2] @ (x0, y0)
+    return cut(picture[y0:y1, x0:x1], shifted, input_wh)
 
 
 def disturb(crop: Pixels, config: AugmentConfig, strength: float, rng: np.random.Generator) -> Pixels:

@@ -19,7 +19,15 @@ from poseviewer.core.errors import DeviceError, FormatError, KnownError
 from poseviewer.core.geometry import transform
 from poseviewer.core.skeleton import Skeleton
 from poseviewer.core.words import counted
-from poseviewer.training.augment import AugmentConfig, cut, disturb, random_window, window_matrix
+from poseviewer.training.augment import (
+    AugmentConfig,
+    body_part,
+    cut_part,
+    disturb,
+    picture_part,
+    random_window,
+    window_matrix,
+)
 from poseviewer.training.datasets import PersonSet
 from poseviewer.training.pixels import PixelStore
 from poseviewer.training.proposals import Proposer
@@ -120,11 +128,17 @@ class Mixture:
         people = self.sets[chosen]
         joints, weights = people.joints[place], people.weights[place]
         picture = self.stores[chosen][int(people.image_index[place])]
-        box, config = self._box(chosen, place, (picture.shape[1], picture.shape[0]), strength, rng)
-        window = random_window(box, joints, weights, input_wh, config, strength, self.lower, rng)
+        whole = picture.shape[1], picture.shape[0]
+        box, config = self._box(chosen, place, whole, strength, rng)
+        box = body_part(box, joints, weights, config, strength, self.lower, rng)
+        part, absent = picture_part(box, whole, config, strength, rng), people.absent[place]
+        if part != (0, 0, *whole):
+            box = np.clip(box, part[:2] * 2, part[2:] * 2)
+            outside = ((joints < part[:2]) | (joints > np.subtract(part[2:], 1))).any(1)
+            absent = absent | (outside & (weights > 0))
+        window = random_window(box, input_wh, config, strength, rng)
         matrix = window_matrix(window, input_wh)
-        crop = disturb(cut(picture, matrix, input_wh), self.config, strength, rng)
-        absent = people.absent[place]
+        crop = disturb(cut_part(picture, part, matrix, input_wh), self.config, strength, rng)
         moved = np.where(absent[:, None], NOWHERE, transform(matrix, joints))
         weights = np.where(absent, np.float32(1.0), weights)
         if window.mirrored:

@@ -251,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--from", dest="start_from", type=Path, help="estimator or bottom-up weights to begin with")
     parser.add_argument("--network", choices=["fastpose", "higher"], default="fastpose")
     parser.add_argument("--minutes", type=float, help="budget over all starts")
-    parser.add_argument("--until", default="23:59", help="clock time HH:MM at which training ends")
+    parser.add_argument("--until", help="clock time HH:MM at which training ends, in place of --minutes")
     parser.add_argument(
         "--stage", action="append", type=stage_option, help="START:SIDExSIDE:SIGMA, e.g. 0.6:320x320:1.5"
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import datetime
 import io
 import math
 import os
@@ -37,6 +38,7 @@ from poseviewer.training.command import run_command
 from poseviewer.training.detection_data import Batch, CutStream, pack_pictures
 from poseviewer.training.detection_objectives import Dense, Hints, detection_loss, grid, human_targets, make_targets
 from poseviewer.training.ema import Average
+from poseviewer.training.schedule import seconds_until
 from poseviewer.training.validate_detector import BoxScores, validate_boxes
 
 HINT_LAYERS = (4, 6, 9, 15, 18, 21)
@@ -54,12 +56,14 @@ class Stage:
         size: side of the training pictures, pixels.
         mosaic: share of mosaics.
         gentle: calmer colours and scales.
+        large: single pictures enlarged further (see `CutMaker`).
     """
 
     until: float
     size: int
     mosaic: float
     gentle: bool = False
+    large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +306,7 @@ def _run_stage(training: _Training, stage: Stage, log: _Log) -> Iterator[JobEven
         batch=config.batch,
         mosaic=stage.mosaic,
         gentle=stage.gentle,
+        large=stage.large,
         seed=config.seed,
         first=training.step,
     )
@@ -388,12 +393,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with coco, coco2, voc, photos")
     parser.add_argument("--teacher", type=Path, required=True, help="YOLO weights to imitate")
     parser.add_argument("--folder", type=Path, default=Path(".training/detector"), help="checkpoints, log, weights")
-    parser.add_argument("--finish", default=None, help="wall-clock end, HH:MM today")
+    parser.add_argument("--finish", default=None, help="wall-clock end, HH:MM")
     parser.add_argument("--pictures", type=int, default=None, help="end after so many pictures")
     parser.add_argument("--afresh", action="store_true", help="begin a new schedule at the checkpoint's networks")
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument(
-        "--stage", action="append", type=_stage, help="UNTIL:SIZE:MOSAIC[:gentle], e.g. 0.8:320:0.35; the last until 1"
+        "--stage",
+        action="append",
+        type=stage_option,
+        help="UNTIL:SIZE:MOSAIC[:gentle][:large], e.g. 0.8:320:0.35:large; the last until 1",
     )
     parser.add_argument("--validate-minutes", type=float, default=8.0)
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ...")
@@ -409,9 +417,9 @@ def _main(options: argparse.Namespace) -> None:
     config = DetectionConfig(
         options.data, options.folder, options.teacher, pictures=options.pictures, device=options.device
     )
-    config = replace(
-        config, finish=_today(options.finish), validate_seconds=60 * options.validate_minutes, rate=options.rate
-    )
+    if options.finish is not None:
+        config = replace(config, finish=time.time() + seconds_until(options.finish, datetime.datetime.now()))
+    config = replace(config, validate_seconds=60 * options.validate_minutes, rate=options.rate)
     if options.stage:
         config = replace(config, stages=tuple(options.stage))
     if options.afresh:
@@ -420,20 +428,12 @@ def _main(options: argparse.Namespace) -> None:
         print(time.strftime("%H:%M:%S"), _words(event), flush=True)
 
 
-def _stage(text: str) -> Stage:
-    """UNTIL:SIZE:MOSAIC or UNTIL:SIZE:MOSAIC:gentle; argparse turns a ValueError into its own message."""
-    until, size, mosaic, *gentle = text.split(":")
-    if gentle not in ([], ["gentle"]) or int(size) % 32:
+def stage_option(text: str) -> Stage:
+    """UNTIL:SIZE:MOSAIC[:gentle][:large]; argparse turns a ValueError into its own message."""
+    until, size, mosaic, *words = text.split(":")
+    if not {"gentle", "large"}.issuperset(words) or int(size) % 32:
         raise ValueError("sizes must be multiples of 32")
-    return Stage(float(until), int(size), float(mosaic), gentle=bool(gentle))
-
-
-def _today(clock: str | None) -> float | None:
-    if clock is None:
-        return None
-    hours, minutes = (int(part) for part in clock.split(":"))
-    now = time.localtime()
-    return time.mktime((now.tm_year, now.tm_mon, now.tm_mday, hours, minutes, 0, 0, 0, -1))
+    return Stage(float(until), int(size), float(mosaic), gentle="gentle" in words, large="large" in words)
 
 
 def _words(event: JobEvent) -> str:

@@ -25,6 +25,13 @@ GREY = 114
 # Folder, annotation file, teacher file; validation pictures are in none of them.
 TRAIN_SETS = (("coco", 1.0), ("coco2", 1.0), ("voc", 1.0), ("photos", 0.7))
 MOST_BOXES = 60
+# Long side of a single picture, in sides of the canvas, by gentle and large.
+SCALES = {
+    (False, False): (0.55, 1.5),
+    (False, True): (0.65, 2.2),
+    (True, False): (0.75, 1.15),
+    (True, True): (0.75, 1.6),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,13 +184,17 @@ class CutMaker:
         size: side S of the pictures to make, pixels.
         mosaic: share of mosaics, 0 to 1.
         gentle: colours and scales vary less (the last part of a training).
+        large: single pictures are enlarged further, so that people fill the picture or are cut off by its edge.
     """
 
-    def __init__(self, pack: PicturePack, size: int, *, mosaic: float, gentle: bool = False) -> None:
+    def __init__(
+        self, pack: PicturePack, size: int, *, mosaic: float, gentle: bool = False, large: bool = False
+    ) -> None:
         self.pack = pack
         self.size = size
         self.mosaic = mosaic
         self.gentle = gentle
+        self.scales = SCALES[gentle, large]
         weights = np.array([picture.weight for picture in pack.pictures])
         self._cumulative = np.cumsum(weights / weights.sum())
 
@@ -197,8 +208,7 @@ class CutMaker:
             cells = ((0, 0, cx, cy), (cx, 0, size, cy), (0, cy, cx, size), (cx, cy, size, size))
             parts.extend(self._place(canvas, cell, float(np.exp(random.uniform(-0.9, 0.15))), random) for cell in cells)
         else:
-            low, high = (0.75, 1.15) if self.gentle else (0.55, 1.5)
-            scale = float(np.exp(random.uniform(np.log(low), np.log(high))))
+            scale = float(np.exp(random.uniform(*np.log(self.scales))))
             parts.append(self._place(canvas, (0, 0, size, size), scale, random))
         boxes, unsure = (np.concatenate([part[i] for part in parts]) for i in (0, 1))
         known = np.array([part[2] for part in parts if part[2] is not None], np.float32).reshape(-1, 4)
@@ -315,21 +325,32 @@ class CutStream(IterableDataset[Batch]):
 
     Args:
         folder: the pack's folder.
-        size, mosaic, gentle: see :class:`CutMaker`.
+        size, mosaic, gentle, large: see :class:`CutMaker`.
         batch: pictures per batch.
         seed, first: the first batch is number ``first`` of the stream with this seed.
     """
 
     def __init__(
-        self, folder: Path, *, size: int, batch: int, mosaic: float, gentle: bool, seed: int, first: int
+        self,
+        folder: Path,
+        *,
+        size: int,
+        batch: int,
+        mosaic: float,
+        gentle: bool,
+        seed: int,
+        first: int,
+        large: bool = False,
     ) -> None:
         super().__init__()
         self.folder, self.size, self.batch = folder, size, batch
-        self.mosaic, self.gentle, self.seed, self.first = mosaic, gentle, seed, first
+        self.mosaic, self.gentle, self.large = mosaic, gentle, large
+        self.seed, self.first = seed, first
 
     def __iter__(self) -> Iterator[Batch]:
         cv2.setNumThreads(1)
-        maker = CutMaker(PicturePack(self.folder), self.size, mosaic=self.mosaic, gentle=self.gentle)
+        pack = PicturePack(self.folder)
+        maker = CutMaker(pack, self.size, mosaic=self.mosaic, gentle=self.gentle, large=self.large)
         number = self.first
         while True:
             random = np.random.default_rng([self.seed, number])

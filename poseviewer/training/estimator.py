@@ -13,7 +13,7 @@ import datetime
 import math
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ from poseviewer.training.datasets import Source, load_sources, standard_sources
 from poseviewer.training.loop import Every, Forward, Hook, Learner, LoopConfig, Save, run
 from poseviewer.training.metrics import Metrics
 from poseviewer.training.objectives import HeatmapObjective, joint_weights
-from poseviewer.training.schedule import Stage, growing, stage_at
+from poseviewer.training.schedule import Stage, growing, seconds_until, stage_at
 from poseviewer.training.validate import GivenBoxes, cut_given_boxes, oks_ap, pck, predict, validation_people
 
 STRIDE = 4
@@ -52,6 +52,7 @@ COMPACT = FastPoseConfig(
     laterals=True,
 )
 STAGES = (Stage(0.0, (128, 192), 1.75), Stage(0.78, (192, 256), 2.0))
+FULL = AugmentConfig()
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS, BEST = "estimator.safetensors", "best.safetensors"
 
@@ -93,7 +94,7 @@ class TrainConfig(msgspec.Struct, frozen=True):
     average: float = 0.999
     gentle: float = 0.33
     strength: float = 1.0
-    augment: AugmentConfig = AugmentConfig()
+    augment: AugmentConfig = FULL
     report_every: float = 60.0
     save_every: float = 180.0
     validate_every: float = 600.0
@@ -344,18 +345,13 @@ def budget(options: argparse.Namespace, checkpoint_name: str = CHECKPOINT) -> fl
     """Seconds from --minutes, or what is left until the clock time --until plus what earlier starts in --out used.
 
     Raises:
-        CallError: it is no clock time, or it has passed.
+        CallError: neither is given, or it is no clock time, or it has passed.
     """
     if options.minutes is not None:
         return float(options.minutes) * 60
-    now = datetime.datetime.now()
-    try:
-        hour, minute = (int(part) for part in options.until.split(":"))
-        left = (now.replace(hour=hour, minute=minute, second=0) - now).total_seconds()
-    except ValueError as error:
-        raise CallError(f"{options.until} is not a clock time such as 13:20.") from error
-    if left <= 0:
-        raise CallError(f"{options.until} has passed.")
+    if options.until is None:
+        raise CallError("Say when the training ends, with --minutes or --until.")
+    left = seconds_until(options.until, datetime.datetime.now())
     checkpoint = options.out / checkpoint_name
     used = 0.0
     if checkpoint.exists():
@@ -369,7 +365,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, required=True, help="folder with lspet/, coco/, ...")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, metrics and weights")
     parser.add_argument("--minutes", type=float, help="budget over all starts")
-    parser.add_argument("--until", default="23:59", help="clock time HH:MM at which training ends")
+    parser.add_argument("--until", help="clock time HH:MM at which training ends, in place of --minutes")
     parser.add_argument("--from", dest="start_from", type=Path, help="weights to begin with")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--batch", type=int, default=64)
@@ -379,6 +375,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--validate-minutes", type=float, default=10, help="between two validations")
     parser.add_argument("--strength", type=float, default=1.0, help="of the augmentation when it is fully grown")
+    parser.add_argument("--half-body", type=float, default=FULL.half_body, help="share of half bodies, 0..1")
+    parser.add_argument("--edge", type=float, default=FULL.edge, help="share of crops cut off by an edge, 0..1")
     parser.add_argument(
         "--stage",
         action="append",
@@ -403,6 +401,7 @@ def _main(options: argparse.Namespace) -> None:
         batch=options.batch,
         rate=options.rate,
         strength=options.strength,
+        augment=replace(FULL, half_body=options.half_body, edge=options.edge),
         validate_every=options.validate_minutes * 60,
         device=device,
     )

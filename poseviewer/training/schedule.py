@@ -5,10 +5,15 @@ On a machine of unknown and changing speed a count of steps cannot promise an en
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Sequence
 
 import msgspec
+
+from poseviewer.core.errors import CallError
+
+HALF_DAY = datetime.timedelta(hours=12)
 
 
 class Stage(msgspec.Struct, frozen=True):
@@ -39,3 +44,21 @@ def step_rate(peak: float, progress: float, step: int, warm_up: int, drops: Sequ
 def growing(progress: float, gentle: float, start: float = 0.2) -> float:
     """Strength of the augmentation: from `start` to 1 over the first part `gentle` of the training."""
     return min(1.0, start + (1 - start) * progress / max(gentle, 1e-9))
+
+
+def seconds_until(clock: str, now: datetime.datetime) -> float:
+    """Seconds from `now` to the next time that a clock shows HH:MM, which may be after midnight.
+
+    Raises:
+        CallError: it is no clock time, or more than twelve hours away: it has just passed.
+    """
+    try:
+        hour, minute = (int(part) for part in clock.split(":"))
+        end = now.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    except ValueError as error:
+        raise CallError(f"{clock} is not a clock time such as 13:20.") from error
+    if end <= now:
+        end += 2 * HALF_DAY
+    if end - now > HALF_DAY:
+        raise CallError(f"{clock} has passed.")
+    return (end - now).total_seconds()

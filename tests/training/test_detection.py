@@ -16,7 +16,7 @@ from poseviewer.core.progress import Note
 from poseviewer.core.resources import resource
 from poseviewer.nets.yolo import build_yolo, load_yolo, save_yolo
 from poseviewer.pipeline.detector import Detector
-from poseviewer.training.detection import DetectionConfig, Stage, train_detector
+from poseviewer.training.detection import DetectionConfig, Stage, stage_option, train_detector
 from poseviewer.training.validate_detector import main, validate_boxes
 
 
@@ -142,3 +142,11 @@ def test_released_weights_carry_their_settings(config: DetectionConfig, tmp_path
         assert torch.equal(value, after.network.state_dict()[name])
     assert release([*call[:5], "100", *call[6:]]) == 2
     assert release([*call[:-1], "0"]) == 2
+
+
+def test_a_stage_is_read_with_its_words() -> None:
+    assert stage_option("0.5:320:0.3") == Stage(0.5, 320, 0.3)
+    assert stage_option("1:416:0.1:gentle:large") == Stage(1.0, 416, 0.1, gentle=True, large=True)
+    for text in ("0.5:321:0.3", "0.5:320:0.3:huge", "0.5:320"):
+        with pytest.raises(ValueError, match=r"sizes|unpack"):
+            stage_option(text)

@@ -119,3 +119,13 @@ def test_a_missing_picture_is_named(tmp_path: Path) -> None:
 def test_a_missing_annotation_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"train\.json cannot be read"):
         pack_pictures(tmp_path, tmp_path / "pack")
+
+
+def test_large_pictures_show_larger_people_than_calm_ones(pack: PicturePack) -> None:
+    def mean_side(**how: bool) -> float:
+        maker, random = CutMaker(pack, 128, mosaic=0.0, **how), np.random.default_rng(8)
+        boxes = np.concatenate([maker.make(random).boxes for _ in range(80)])
+        return float(np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1)).mean())
+
+    assert mean_side(large=True) > 1.15 * mean_side()
+    assert mean_side(gentle=True, large=True) > 1.05 * mean_side(gentle=True)
