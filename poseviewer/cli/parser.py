@@ -203,7 +203,11 @@ def _predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="who is who from frame to frame (default: kalman in videos, none in pictures)",
     )
     tuning.add_argument("--reid", metavar="W", help="re-ID weights: kalman then compares what people look like")
-    tuning.add_argument("--flip", action="store_true", help="average with the mirrored crop: slower, a little better")
+    tuning.add_argument(
+        "--flip",
+        action=argparse.BooleanOptionalAction,
+        help="average with the mirrored crop or picture: slower, better (default: bottomup only)",
+    )
     tuning.add_argument("--no-stn", action="store_true", help="leave the spatial transformer out")
     tuning.add_argument(
         "--nms",

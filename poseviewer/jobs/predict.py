@@ -17,7 +17,7 @@ from poseviewer.core.progress import FrameDone, JobEvent, Note, ProgressMeter
 from poseviewer.core.values import Array, FrameResult, FrameSource
 from poseviewer.jobs.fitting import fit_joints
 from poseviewer.jobs.recalling import tracker_for
-from poseviewer.pipeline.config import PipelineConfig, with_own_nms
+from poseviewer.pipeline.config import PipelineConfig, applied_flip, with_own_nms
 from poseviewer.project import Project
 from poseviewer.project.rows import Outcome
 
@@ -99,8 +99,9 @@ def predict(
     if boxes is None and config.pipeline == "topdown":
         # Loaded now, so that the run's record names the detector too.
         _ = networks.detector
-    # Fixed now, so that the run's record holds the numbers of its pose NMS.
+    # Fixed now, so that the run's record holds what was done: the numbers of its pose NMS, the flip test.
     config = with_own_nms(config, networks.joints, networks.spec.decode)
+    config = msgspec.structs.replace(config, flip=applied_flip(config))
     described = networks.describe()
     if project is not None:
         fit_joints(project, networks)

@@ -22,7 +22,7 @@ from poseviewer.core.values import NO_JOINT, REFINED, Array, Candidates, Groupin
 from poseviewer.ops import codec_ae_mmpose, grouping, higher, multiscale_ae, warp_mmpose
 from poseviewer.ops.crops import FrameSampler
 from poseviewer.pipeline.batches import Clock
-from poseviewer.pipeline.config import PipelineConfig
+from poseviewer.pipeline.config import PipelineConfig, applied_flip
 from poseviewer.pipeline.devices import autocast
 from poseviewer.pipeline.networks import Networks
 from poseviewer.pipeline.whole import Seen, WholePicture, picture_evidence
@@ -68,7 +68,7 @@ class BottomUp(WholePicture):
         self.side = config.input_size or min(spec.input_wh)
         kit = skeleton(networks.skeleton) if networks.skeleton else None
         self._mirror = kit.flip if kit is not None else None
-        self._flip = config.flip and self._mirror is not None
+        self._flip = applied_flip(config) and self._mirror is not None
 
     def look(self, pixels: Tensor, clock: Clock, *, keep_evidence: bool) -> list[Seen]:
         """Return the people of each picture, in the order in which they were opened.

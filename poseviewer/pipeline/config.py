@@ -26,6 +26,7 @@ __all__ = [
     "NmsConfig",
     "NmsVersion",
     "PipelineConfig",
+    "applied_flip",
     "applied_nms",
     "config_hash",
     "own_nms",
@@ -50,7 +51,8 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         smooth: where a person is scaled down by two or more, average over the frame pixels that fall together; False
             is what AlphaPose does.
         stn: use the spatial transformer where the estimator has one.
-        flip: average with the answer to the mirrored crop.
+        flip: average with the answer to the mirrored crop or picture; None is what the published systems do (see
+            :func:`applied_flip`), which a run's record then holds in its place.
         input_size: of the whole picture in the network, bottom-up (shorter side; pose-ae: its square) and one-stage
             (longer side), in pixels; 0 is what the network was trained for.
         scales: of that size, averaged, bottom-up only.
@@ -75,7 +77,7 @@ class PipelineConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     enlargement: float | None = None
     smooth: bool = False
     stn: bool = True
-    flip: bool = False
+    flip: bool | None = None
     input_size: int = 0
     scales: tuple[float, ...] = (1.0,)
     grouping_limit: float | None = None
@@ -145,6 +147,18 @@ def check_weights(config: PipelineConfig) -> None:
     )
 
 
+def applied_flip(config: PipelineConfig) -> bool:
+    """Return whether a pipeline averages with the mirrored answer.
+
+    Bottom-up the published systems test so (HRNet's and MMPose's configurations of HigherHRNet, pose-ae-train's test
+    program); AlphaPose's demo, the pattern of the top-down pipeline, does not, for its speed. One-stage networks have
+    no such test here.
+    """
+    if config.pipeline == "onestage":
+        return False
+    return config.pipeline == "bottomup" if config.flip is None else config.flip
+
+
 def applied_nms(config: PipelineConfig) -> NmsConfig:
     """Return what decides over the candidates of a pipeline.
 
@@ -198,5 +212,7 @@ def with_own_nms(config: PipelineConfig, joints: int, decode: str, *, auto: bool
 def config_hash(config: PipelineConfig) -> str:
     """Return 16 hexadecimal digits that change when a frame's answers may: batch sizes and tracker are left out."""
     nms = msgspec.structs.replace(config.nms, auto=False)
-    same = msgspec.structs.replace(config, batch_frames=1, batch_people=1, tracker="", reid="", nms=nms)
+    same = msgspec.structs.replace(
+        config, batch_frames=1, batch_people=1, tracker="", reid="", nms=nms, flip=applied_flip(config)
+    )
     return hashlib.sha256(msgspec.json.encode(same)).hexdigest()[:16]

@@ -27,7 +27,7 @@ from poseviewer.ops.crops import (
 )
 from poseviewer.ops.suppression import suppress_poses
 from poseviewer.pipeline.batches import Batched, Boxes, Clock, upload
-from poseviewer.pipeline.config import NmsConfig, PipelineConfig, with_own_nms
+from poseviewer.pipeline.config import NmsConfig, PipelineConfig, applied_flip, with_own_nms
 from poseviewer.pipeline.decoding import Decoded, Maps, decode, maps_of
 from poseviewer.pipeline.devices import BatchSize, is_out_of_memory
 from poseviewer.pipeline.networks import Networks
@@ -95,7 +95,7 @@ class TopDown(Batched):
     ) -> None:
         super().__init__(networks, with_own_nms(config, networks.joints, networks.spec.decode), on_note)
         self.people_at_once = BatchSize(config.batch_people, "person", "people")
-        if config.flip and not networks.skeleton:
+        if applied_flip(config) and not networks.skeleton:
             self._on_note(Note("The joint set is not known, so nothing is averaged with the mirrored crop."))
 
     def _batch(
@@ -181,7 +181,7 @@ class TopDown(Batched):
             pictures = self._cut(sampler, index, matrices, windows)
             inputs = networks.normalise(pictures)
         clock.mark("crops")
-        answer = networks.answer(inputs, flip=self.config.flip)
+        answer = networks.answer(inputs, flip=applied_flip(self.config))
         clock.mark("estimator")
         decoded = decode(spec, answer)
         places = _Places(spec, windows, matrices)

@@ -74,7 +74,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--detector", default="", help="weights (default: the bundled ones)")
     parser.add_argument("--estimator", default="", help="weights (default: the bundled ones)")
     parser.add_argument("--confidence", type=float, default=PipelineConfig().confidence, help="least score of a box")
-    parser.add_argument("--flip", action="store_true", help="average with the answer to the mirrored picture")
+    parser.add_argument(
+        "--flip",
+        action=argparse.BooleanOptionalAction,
+        help="average with the answer to the mirrored crop or picture (default: as the program does)",
+    )
     parser.add_argument("--no-stn", action="store_true", help="without the spatial transformer")
     parser.add_argument("--limit", type=int, help="only the first so many pictures")
     options = parser.parse_args(arguments)

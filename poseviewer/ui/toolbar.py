@@ -139,7 +139,7 @@ class ToolBar(QToolBar):
     # --- pipeline and device ---
 
     def _fill_pipeline(self, menu: QMenu) -> None:
-        from poseviewer.pipeline.config import has_bundled_estimator
+        from poseviewer.pipeline.config import applied_flip, has_bundled_estimator
 
         menu.clear()
         config = self._desk.config
@@ -153,7 +153,7 @@ class ToolBar(QToolBar):
         menu.addSeparator()
         for text, on, change in (
             (tr("STN crops"), config.stn, {"stn": not config.stn}),
-            (tr("Flip test"), config.flip, {"flip": not config.flip}),
+            (tr("Flip test"), applied_flip(config), {"flip": not applied_flip(config)}),
             (
                 tr("Pose NMS"),
                 config.nms.enabled,

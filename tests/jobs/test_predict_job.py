@@ -46,7 +46,7 @@ def test_results_are_stored_and_told(fake_pipeline: FakeNetworks, media: Media, 
     assert (last.done, last.total) == (12, 12)
     (run,) = project.runs(number)
     assert (run.outcome, run.done_count, run.id) == ("done", 12, report.run)
-    assert config_of_run(run.config) == msgspec.structs.replace(CONFIG, nms=NmsConfig()), "numbers, not a wish"
+    assert config_of_run(run.config) == msgspec.structs.replace(CONFIG, nms=NmsConfig(), flip=False), "no wishes"
     assert [len(project.people(number, frame)) for frame in range(4)] == [2, 1, 2, 1]
     assert len(project.frame_row(number, 3).fingerprint) == 16  # type: ignore[union-attr]
 

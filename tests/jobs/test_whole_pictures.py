@@ -80,6 +80,7 @@ def test_a_folder_is_predicted(pipeline: str, pictures: Path, tmp_path: Path, re
         (run,) = project.runs(1)
         config = config_of_run(run.config)
         assert (config.pipeline, config.estimator, config.confidence) == (pipeline, estimator, 0.02)
+        assert config.flip is (pipeline == "bottomup"), "as the published systems do"
         assert run.networks["detector"] == {}
         assert run.networks["estimator"]["joints"] == 17
         assert len(project.people(1, 0)) + len(project.people(1, 1)) == len(rows)

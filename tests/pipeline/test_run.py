@@ -295,5 +295,6 @@ def test_config_travels_as_json_and_its_hash_ignores_batch_sizes() -> None:
     assert msgspec.json.decode(msgspec.json.encode(config), type=PipelineConfig) == config
     assert config_hash(config) == config_hash(msgspec.structs.replace(config, batch_people=1))
     assert config_hash(config) != config_hash(msgspec.structs.replace(config, flip=True))
+    assert config_hash(config) == config_hash(msgspec.structs.replace(config, flip=False))
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(b'{"batch_size": 3}', type=PipelineConfig)

@@ -229,6 +229,30 @@ def test_time_left_is_worded_like_everywhere() -> None:
     assert [time_left(seconds) for seconds in (4.2, 130, 3905)] == ["4 s left", "2 min 10 s left", "1 h 5 min left"]
 
 
+def test_the_flip_test_follows_the_published_systems_until_somebody_chooses(qtbot: QtBot) -> None:
+    form = RunSettings(PipelineConfig())
+    qtbot.addWidget(form)
+    bottom_up, top_down = (form.pipeline.findData(name) for name in ("bottomup", "topdown"))
+    assert not form.flip.isChecked()
+    form.pipeline.setCurrentIndex(bottom_up)
+    assert form.flip.isChecked()
+    assert form.config().flip is None
+    form.flip.setChecked(False)
+    assert form.config().flip is False
+    form.pipeline.setCurrentIndex(top_down)
+    assert not form.flip.isChecked()
+    form.flip.setChecked(True)
+    assert form.config().flip is True
+    form.show_config(PipelineConfig(flip=True))
+    form.pipeline.setCurrentIndex(bottom_up)
+    form.show_config(PipelineConfig(pipeline="bottomup", flip=False))
+    assert not form.flip.isChecked()
+    form.pipeline.setCurrentIndex(top_down)
+    form.pipeline.setCurrentIndex(bottom_up)
+    assert not form.flip.isChecked(), "what was chosen stays"
+    assert form.config().flip is False
+
+
 def test_the_run_form_offers_the_three_pipelines(
     qtbot: QtBot, desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -54,7 +54,7 @@ def test_a_bottom_up_run_is_seen_and_explained(bare_window, tag_networks, tmp_pa
     desk.message.connect(lambda message: problems.append(message.text) if message.level == "error" else None)
     desk.open_paths([picture])
     qtbot.waitUntil(lambda: desk.frame_exact and desk.editable, timeout=20_000)
-    desk.set_config(PipelineConfig(pipeline="bottomup", estimator="two.pth"))
+    desk.set_config(PipelineConfig(pipeline="bottomup", estimator="two.pth", flip=False))
     desk.run([0])
     qtbot.waitUntil(lambda: not desk.running and len(desk.people) == 2, timeout=LOADING)
     qtbot.waitUntil(lambda: desk.evidence_state == "ready", timeout=LOADING)

@@ -23,6 +23,7 @@ from poseviewer.pipeline.config import (
     LARGEST_INPUT,
     NmsConfig,
     PipelineConfig,
+    applied_flip,
     has_bundled_estimator,
     own_nms,
     reference_nms,
@@ -136,7 +137,7 @@ class RunSettings(QWidget):
         _pad(self.input_size)
         self.scales = _choices(SCALES)
         self.stn = Tick(tr("Spatial transformer, where the estimator has one"))
-        self.flip = Tick(tr("Average with the mirrored crop (slower)"))
+        self.flip = Tick(tr("Average with the mirrored picture (slower)"))
         self.suppress = Tick(tr("Suppress doubled people"))
         self.version = _choices((OWN_NMS, *NMS_VERSIONS))
         self.gamma = _number(0, 100, 0.5, 2)
@@ -209,6 +210,7 @@ class RunSettings(QWidget):
         for check in (self.stn, self.flip, self.suppress):
             check.toggled.connect(self._edited)
         self.version.currentIndexChanged.connect(self._take_version)
+        self.pipeline.currentIndexChanged.connect(self._follow_published)
         choices = (self.pipeline, self.scales, self.version, self.tracker, self.device, self.precision, self.backend)
         for choice in choices:
             choice.currentIndexChanged.connect(self._edited)
@@ -242,6 +244,17 @@ class RunSettings(QWidget):
             part.setEnabled(on and self.version.currentData() != "auto")
         bundled = has_bundled_estimator(pipeline)
         self.estimator.field.setPlaceholderText(tr("Bundled") if bundled else tr("A file is needed"))
+
+    def _follow_published(self) -> None:
+        """Show what the published systems of the chosen pipeline do, as long as nobody chose otherwise."""
+        if self._base.flip is None:
+            self.flip.setChecked(applied_flip(PipelineConfig(pipeline=self.pipeline.currentData())))
+
+    def _flip_choice(self) -> bool | None:
+        """The flip test as it is ticked; None where that is what goes without saying."""
+        chosen = self.flip.isChecked()
+        published = applied_flip(PipelineConfig(pipeline=self.pipeline.currentData()))
+        return None if self._base.flip is None and chosen == published else chosen
 
     def _take_version(self) -> None:
         """Show the numbers of the chosen form of pose NMS, or those that belong to the estimator."""
@@ -295,7 +308,7 @@ class RunSettings(QWidget):
         self.iou.setValue(config.iou)
         self.enlargement.setValue(AS_TRAINED if config.enlargement is None else config.enlargement)
         self.stn.setChecked(config.stn)
-        self.flip.setChecked(config.flip)
+        self.flip.setChecked(applied_flip(config))
         self.suppress.setChecked(config.nms.enabled)
         _pick(self.version, "auto" if config.nms.auto else config.nms.version)
         self._show_nms(config.nms)
@@ -329,7 +342,7 @@ class RunSettings(QWidget):
             iou=self.iou.value(),
             enlargement=None if enlargement <= AS_TRAINED else enlargement,
             stn=self.stn.isChecked(),
-            flip=self.flip.isChecked(),
+            flip=self._flip_choice(),
             nms=nms,
             tracker=self.tracker.currentData(),
             device=self.device.currentData(),
