@@ -107,7 +107,7 @@ def test_limits_can_be_used_and_taken_back(qtbot: Any, panel: SuppressionPanel, 
     panel.flush()
     assert [limit.value for limit in panel.limits] == [22.48, 5.0, 0.3]
     assert texts(panel, 3)[2] == "kept"
-    assert panel.answer.text() == "Move a threshold to see what it would change"
+    assert panel.answer.text() == "Move a threshold to see what changes"
 
 
 def test_dragging_asks_seldom(qtbot: Any, panel: SuppressionPanel, desk: FakeDesk) -> None:

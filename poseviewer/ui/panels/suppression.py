@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QBoxLayout, QGridLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QGridLayout, QVBoxLayout, QWidget
 
 from poseviewer.core.values import KEPT, Evidence, Suppression
 from poseviewer.ops.nms_config import WHOLE_BODY, NmsConfig
@@ -28,6 +28,9 @@ from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
     from poseviewer.ui.desk import Desk
+
+ROOMY = 470
+"""Logical pixels of the panel's height from which on the similarities are drawn above their sliders."""
 
 
 class SuppressionPanel(EvidencePanel):
@@ -54,6 +57,7 @@ class SuppressionPanel(EvidencePanel):
         self.reset = SmallButton(tr("As in the run"), flat=True)
         self.use = SmallButton(tr("Use for the next run"), "run")
         self._run = NmsConfig()
+        self._roomy = True
         self._touched = False
         self._asked: tuple[int, NmsConfig] | None = None
         self._selected: int | None = None
@@ -84,9 +88,17 @@ class SuppressionPanel(EvidencePanel):
         self.body.addLayout(head)
         self.body.addWidget(self.table)
         self.body.addWidget(self.reason)
-        self.body.addLayout(row(Heading(tr("What if")), None, self.reset))
         self.body.addWidget(self.form)
-        self.body.addWidget(self.strip)
+        self.body.addStretch(1)
+        self._lay_out_foot()
+
+    def _lay_out_foot(self) -> None:
+        """The thresholds stay in sight while the candidates scroll."""
+        foot = QVBoxLayout(self.foot)
+        foot.setContentsMargins(MARGIN, 4, MARGIN, MARGIN)
+        foot.setSpacing(8)
+        foot.addLayout(row(Heading(tr("What if")), None, self.reset))
+        foot.addWidget(self.strip)
         grid = QGridLayout()
         grid.setHorizontalSpacing(12)
         grid.setVerticalSpacing(4)
@@ -95,21 +107,22 @@ class SuppressionPanel(EvidencePanel):
             grid.addWidget(limit.slider, line, 1)
             grid.addWidget(limit.box, line, 2)
         grid.setColumnStretch(1, 1)
-        self.body.addLayout(grid)
-        self.body.addStretch(1)
-        self._foot = QBoxLayout(QBoxLayout.Direction.LeftToRight, self.foot)
-        self._foot.setContentsMargins(MARGIN, 4, MARGIN, MARGIN)
-        self._foot.setSpacing(8)
-        self._foot.addWidget(self.answer, 1)
-        self._foot.addWidget(self.use, 0)
+        foot.addLayout(grid)
+        self._last = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._last.setSpacing(8)
+        self._last.addWidget(self.answer, 1)
+        self._last.addWidget(self.use, 0)
+        foot.addLayout(self._last)
 
     def fit(self, width: int) -> None:
         """Put the button below the answer, and show fewer candidates at once, where there is little room."""
         way = QBoxLayout.Direction
-        # The thresholds should stay in sight: picture, strip and sliders need about this much.
-        room = self._scroll.viewport().height() - self.picture.heightForWidth(width) - scaled(310)
+        # Headings and the line about the selected candidate need about this much beside picture and table.
+        room = self._scroll.viewport().height() - self.picture.heightForWidth(width) - scaled(145)
         self.table.set_most(room // scaled(ROW))
-        self._foot.setDirection(way.LeftToRight if width >= scaled(310) else way.TopToBottom)
+        self._roomy = self.height() >= scaled(ROOMY)
+        self._show_strip()
+        self._last.setDirection(way.LeftToRight if width >= scaled(310) else way.TopToBottom)
 
     # --- showing ---
 
@@ -177,7 +190,7 @@ class SuppressionPanel(EvidencePanel):
         same_pipeline = self.desk.config.pipeline == self.desk.evidence_config().pipeline
         self.use.setEnabled(same_pipeline and self.nms != applied_nms(self.desk.config))
         if not changed:
-            self.answer.setText(tr("Move a threshold to see what it would change"))
+            self.answer.setText(tr("Move a threshold to see what changes"))
         elif shown is not original:
             self.answer.setText(what_if_words(original, shown, self.nms, self._run))
 
@@ -201,10 +214,14 @@ class SuppressionPanel(EvidencePanel):
             floor.show_name(tr("Least score"), 0.01)
         similarity.set_visible(shown=run.version != "none")
         matches.set_visible(shown=self._by_joints)
-        self.strip.setVisible(run.version != "none")
+        self._show_strip()
         self.form.setText(form_words(run, count))
         self.form.setVisible(self._by_joints)
         self.table.show_matches(shown=self._by_joints)
+
+    def _show_strip(self) -> None:
+        """The sliders are enough where there is little room; without a similarity nothing lies on the strip."""
+        self.strip.setVisible(self._roomy and self._run.version != "none")
 
     def _follow_selection(self, evidence: Evidence) -> None:
         """Show the selected person's candidate; a removed one that was clicked stays until the selection changes."""

@@ -360,7 +360,7 @@ class CandidatesTable(RowsTable):
         narrow = width < scaled(WIDE)
         self.candidates.narrow = narrow
         self.setColumnHidden(MATCHES, not self._matches or width < scaled(VERY_NARROW))
-        widths = (34, 42, 66, 58) if narrow else (38, 44, 72, 60)
+        widths = (32, 40, 62, 54) if narrow else (38, 44, 72, 60)
         for section, size in zip((NUMBER, SCORE, SIMILARITY, MATCHES), widths, strict=True):
             self.horizontalHeader().resizeSection(section, scaled(size))
         self.verticalHeader().setDefaultSectionSize(scaled(ROW))
