@@ -16,7 +16,7 @@ PARTS = (
     ("PySide6_Essentials", "LGPL-3.0"),
     ("torch", "BSD-3-Clause"),
     ("ultralytics", "AGPL-3.0"),
-    ("av", "BSD-3-Clause; the wheel carries GPL codecs"),
+    ("av", "BSD-3-Clause; GPL codecs inside"),
     ("opencv-python", "Apache-2.0"),
     ("numpy", "BSD-3-Clause"),
     ("pycocotools", "BSD-2-Clause"),
@@ -37,7 +37,7 @@ class AboutDialog(Dialog):
         fields = Fields(160)
         fields.add("Python", Label(platform.python_version(), token="t2"))
         for name, licence in PARTS:
-            fields.add(name, Label(f"{_version(name)}, {licence}", token="t2", wrap=True))
+            fields.add(name, Label(f"{_version(name)}, {licence}", token="t2"))
         self.body.addLayout(fields)
         self.body.addStretch(1)
         self.add_button(tr("Close"), primary=True).clicked.connect(self.accept)
