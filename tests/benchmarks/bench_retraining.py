@@ -2,6 +2,7 @@
 
     python tests/benchmarks/bench_retraining.py CLIP.mp4 --teacher yolov8n-pose.pt [--minutes 10] [--frames 20]
         [--other CLIP2.mp4] [--remembered DATA/coco/val.json] [--keep F] [--rate R] [--out DIR]
+        [--picture docs/pictures/retrain.jpg]
 
 The bundled weights predict the clip into a project. A pose network of its own training stands in for the person: where
 it is sure, its joints replace the predicted ones in a few frames, spread evenly. `poseviewer train` then learns from
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import msgspec
 import numpy as np
 import torch
 
@@ -31,6 +33,7 @@ from poseviewer.core.values import Frame
 from poseviewer.jobs.confirming import confirm
 from poseviewer.jobs.frames import write_picture
 from poseviewer.jobs.predict import predict
+from poseviewer.jobs.retrain import RetrainOutcome
 from poseviewer.jobs.train import TrainOrder, outcome_lines, train_files
 from poseviewer.media import Media, open_media
 from poseviewer.nets.weights import load_estimator
@@ -164,6 +167,29 @@ def measure(title: str, file: Path, images: Path, before: Path, after: Path) -> 
         print(f"  {name:<6} {old:.3f} -> {new:.3f}", flush=True)
 
 
+def save_picture(outcome: RetrainOutcome, file: Path) -> None:
+    """Save what a person at the desk would see at the end; needs a display."""
+    from PySide6.QtWidgets import QApplication
+
+    from poseviewer.ui import text, theme
+    from poseviewer.ui.app import destroy, prepare
+    from poseviewer.ui.dialogs.retrain import RetrainDialog
+    from poseviewer.ui.window import Window
+
+    application = QApplication(["retraining"])
+    prepare(application)
+    text.set_language("en")
+    theme.apply("dark")
+    window = Window()
+    dialog = RetrainDialog(window.desk, window)
+    dialog.show()
+    dialog.show_outcome(msgspec.structs.replace(outcome, weights="better/estimator.safetensors"))
+    application.processEvents()
+    dialog.grab().save(str(file), quality=88)
+    dialog.close()
+    destroy(window)
+
+
 def main() -> None:
     """Run the loop once and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
@@ -177,6 +203,7 @@ def main() -> None:
     parser.add_argument("--remembered", type=Path, help="COCO file of other people, to see what was forgotten")
     parser.add_argument("--rate", type=float, default=5e-4)
     parser.add_argument("--keep", type=float, default=1.0)
+    parser.add_argument("--picture", type=Path, help="save the dialog that shows before and after")
     parser.add_argument("--out", type=Path, help="folder to keep (default: a temporary one)")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -207,6 +234,8 @@ def main() -> None:
     )
     outcome = drive(train_files(order), "training")
     print("\n".join(outcome_lines(outcome)), flush=True)
+    if options.picture:
+        save_picture(outcome, options.picture)
     after = Path(outcome.weights)
     if options.other:
         others = {frame.index: teacher(frame.pixels) for frame in frames_of(options.other)}

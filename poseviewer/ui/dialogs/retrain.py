@@ -90,7 +90,7 @@ class RetrainDialog(Dialog):
         self.close_button.setFocus()
         self._job = thread = self.desk.start_job(retrain_project(self.desk.project, self._order), tell_errors=False)
         thread.job_event.connect(self.running.hear)
-        thread.result.connect(self._done)
+        thread.result.connect(self.show_outcome)
         thread.error.connect(self._failed)
         thread.finished.connect(self._ended)
 
@@ -116,7 +116,8 @@ class RetrainDialog(Dialog):
             ask_to_stop(self._order.out)
             self.running.stopping()
 
-    def _done(self, outcome: RetrainOutcome) -> None:
+    def show_outcome(self, outcome: RetrainOutcome) -> None:
+        """Show what came of a training, or say that there is something to show."""
         self.outcome = outcome
         self.results.show_outcome(outcome)
         self._show_page(self.results)
