@@ -264,7 +264,7 @@ def test_another_limit_is_tried_at_once_and_used_next(panel: TagsPanel, desk: Fa
     panel.flush()
     assert panel.foot.isVisibleTo(panel)
     assert (panel.trial.value, panel.use.isEnabled(), panel.reset.isVisibleTo(panel)) == (1.0, False, False)
-    assert panel.answer.text() == "A joint joins a person whose mean tag is nearer than 1.00."
+    assert panel.answer.text() == "Joints join whose mean tag is nearer than 1.00"
     panel.trial.slider.setValue(40)
     qtbot.waitUntil(lambda: ("what_if_grouping", 0.4) in desk.calls)
     panel.flush()

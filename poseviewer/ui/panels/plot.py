@@ -21,8 +21,12 @@ class Plot(QWidget):
 
     def __init__(self, height: int) -> None:
         super().__init__()
-        self.setFixedHeight(height + self.AXIS)
+        self.set_height(height)
         theme.notifier().changed.connect(self.update)
+
+    def set_height(self, height: int) -> None:
+        """Make the frame another height, logical pixels."""
+        self.setFixedHeight(height + self.AXIS)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the frame, then what is inside."""

@@ -14,7 +14,7 @@ from poseviewer.ui.panels.evidence_panel import EvidencePanel
 from poseviewer.ui.panels.limit import ASK_MS, Limit
 from poseviewer.ui.panels.tagviews import CallsModel, GroupsModel, TagPicture, TagPlot, TagScene, TagTable
 from poseviewer.ui.panels.tagwords import Calls, between_words, group_words, limit_words, reason_words
-from poseviewer.ui.panels.widgets import MARGIN, Card, Heading, Label, Segments, SmallButton, Tick, row
+from poseviewer.ui.panels.widgets import MARGIN, Card, Heading, Label, Segments, SmallButton, Tick, row, scaled
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MOST_LIMIT = 3.0
 """Largest tag distance that the slider tries."""
+LOWEST = 80
+"""Least height of the plot, logical pixels."""
 
 
 class TagsPanel(EvidencePanel):
@@ -63,11 +65,11 @@ class TagsPanel(EvidencePanel):
 
     def _lay_out(self) -> None:
         self.body.addWidget(self.picture)
+        self.body.addWidget(self.reason)
         self.body.addLayout(row(Heading(tr("Tag values")), None, self.with_map, spacing=10))
         # A line of its own: beside the others it would be cut in a narrow inspector.
         self.body.addWidget(self.parts)
         self.body.addWidget(self.plot)
-        self.body.addWidget(self.reason)
         self.body.addWidget(self.warning)
         self.body.addWidget(self.groups)
         self.body.addWidget(self.calls_heading)
@@ -81,6 +83,12 @@ class TagsPanel(EvidencePanel):
         foot.addLayout(line)
         foot.addWidget(self.answer)
         foot.addLayout(row(None, self.reset, self.use))
+
+    def fit(self, width: int) -> None:
+        """Make the plot lower where there is little room, so that the names below it stay in sight."""
+        # The reason and the headings need about this much beside picture and plot.
+        room = self._scroll.viewport().height() - self.picture.heightForWidth(width) - scaled(145)
+        self.plot.set_height(min(max(room - TagPlot.AXIS, LOWEST), TagPlot.HEIGHT))
 
     def _connect(self) -> None:
         self.picture.chosen.connect(self.choose)
@@ -147,7 +155,7 @@ class TagsPanel(EvidencePanel):
         self.use.setEnabled(config.pipeline == "bottomup" and limit > 0 and limit != planned)
         tried = self.desk.regrouped
         if not self._touched:
-            words = tr("A joint joins a person whose mean tag is nearer than {limit}.", limit=f"{why.limit:.2f}")
+            words = tr("Joints join whose mean tag is nearer than {limit}", limit=f"{why.limit:.2f}")
             self.answer.setText(words)
         elif tried is not None and tried.limit == limit:
             self.answer.setText(limit_words(tried, scene.names, [tr(name) for name in scene.skeleton.joints]))

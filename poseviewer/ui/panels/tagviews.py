@@ -159,11 +159,12 @@ class TagPlot(Plot):
     """Tags against joints, coloured by person. ``chosen`` carries the candidate and joint that was clicked."""
 
     AXIS = 62
+    HEIGHT = 190
     LEFT = 34.0
     chosen = Signal(int, int)
 
     def __init__(self) -> None:
-        super().__init__(190)
+        super().__init__(self.HEIGHT)
         self._scene: TagScene | None = None
         self._part = 0
         self.setAccessibleName(tr("Tag of every keypoint"))
