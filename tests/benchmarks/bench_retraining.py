@@ -181,6 +181,7 @@ def save_picture(outcome: RetrainOutcome, file: Path) -> None:
     text.set_language("en")
     theme.apply("dark")
     window = Window()
+    window.resize(1440, 900)
     dialog = RetrainDialog(window.desk, window)
     dialog.show()
     dialog.show_outcome(msgspec.structs.replace(outcome, weights="better/estimator.safetensors"))

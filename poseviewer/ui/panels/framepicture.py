@@ -25,11 +25,23 @@ class FramePicture(AspectWidget):
         self._frame: Frame | None = None
         self._picture = ScaledPicture()
         self._tallest, self._dim = tallest, dim
+        self._highest: int | None = None
 
     def aspect(self) -> float:
         """Return the frame's, as far as it is not too tall."""
         wide, high = self._frame_size()
         return min(high / wide, self._tallest)
+
+    def heightForWidth(self, width: int) -> int:
+        """Return the height at a width, within the limit."""
+        height = super().heightForWidth(width)
+        return height if self._highest is None else min(height, self._highest)
+
+    def limit_height(self, highest: int) -> None:
+        """Be at most so many logical pixels high; the frame keeps its aspect."""
+        if highest != self._highest:
+            self._highest = highest
+            self.updateGeometry()
 
     def show_frame(self, frame: Frame | None) -> None:
         """Show another frame."""

@@ -13,7 +13,7 @@ from poseviewer.ops.nms_config import WHOLE_BODY, NmsConfig
 from poseviewer.pipeline.config import applied_nms, with_nms
 from poseviewer.ui.panels.evidence_panel import EvidencePanel
 from poseviewer.ui.panels.limit import ASK_MS, Limit
-from poseviewer.ui.panels.suppressionviews import ROW, CandidatePicture, CandidatesTable, SimilarityStrip
+from poseviewer.ui.panels.suppressionviews import LEAST_ROWS, ROW, CandidatePicture, CandidatesTable, SimilarityStrip
 from poseviewer.ui.panels.verdicts import (
     CandidateRow,
     candidate_rows,
@@ -29,6 +29,8 @@ from poseviewer.ui.text import tr
 if TYPE_CHECKING:
     from poseviewer.ui.desk import Desk
 
+LOWEST = 96
+"""Least height of the picture, logical pixels."""
 ROOMY = 470
 """Logical pixels of the panel's height from which on the similarities are drawn above their sliders."""
 
@@ -117,9 +119,11 @@ class SuppressionPanel(EvidencePanel):
     def fit(self, width: int) -> None:
         """Put the button below the answer, and show fewer candidates at once, where there is little room."""
         way = QBoxLayout.Direction
-        # Headings and the line about the selected candidate need about this much beside picture and table.
-        room = self._scroll.viewport().height() - self.picture.heightForWidth(width) - scaled(145)
-        self.table.set_most(room // scaled(ROW))
+        # Headings and the line about the selected candidate need about this much beside picture, warnings and table.
+        room = self._scroll.viewport().height() - scaled(145)
+        room -= sum(card.sizeHint().height() + 8 for card in self.cards if not card.isHidden())
+        self.picture.limit_height(max(room - LEAST_ROWS * scaled(ROW), scaled(LOWEST)))
+        self.table.set_most((room - self.picture.heightForWidth(width)) // scaled(ROW))
         self._roomy = self.height() >= scaled(ROOMY)
         self._show_strip()
         self._last.setDirection(way.LeftToRight if width >= scaled(310) else way.TopToBottom)
@@ -159,7 +163,8 @@ class SuppressionPanel(EvidencePanel):
         words = self._reason(chosen, nms) if chosen is not None else ""
         self.reason.setText(words)
         self.reason.setVisible(bool(words))
-        self._show_warnings(evidence)
+        if self._show_warnings(evidence):
+            self.fit(self._scroll.viewport().width() - 2 * MARGIN)
         self._show_answer(original, shown)
         return True
 
@@ -177,12 +182,15 @@ class SuppressionPanel(EvidencePanel):
         place = self.desk.person_number(person.key)
         return tr("{number}, person {person}: {why}.", number=entry.number, person=place, why=why)
 
-    def _show_warnings(self, evidence: Evidence) -> None:
+    def _show_warnings(self, evidence: Evidence) -> bool:
+        """Show what is noticeable; return whether other cards are there than before."""
+        before = [card.isHidden() for card in self.cards]
         found = warnings(evidence.candidates, evidence.suppression, self.desk.skeleton, self._run)
         for place, card in enumerate(self.cards):
             card.setVisible(place < len(found))
             if place < len(found):
                 card.text.setText(found[place])
+        return before != [card.isHidden() for card in self.cards]
 
     def _show_answer(self, original: Suppression, shown: Suppression) -> None:
         changed = self.nms != self._run
