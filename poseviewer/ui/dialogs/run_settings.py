@@ -248,13 +248,15 @@ class RunSettings(QWidget):
     def _follow_published(self) -> None:
         """Show what the published systems of the chosen pipeline do, as long as nobody chose otherwise."""
         if self._base.flip is None:
-            self.flip.setChecked(applied_flip(PipelineConfig(pipeline=self.pipeline.currentData())))
+            self.flip.setChecked(self._published_flip())
 
     def _flip_choice(self) -> bool | None:
         """The flip test as it is ticked; None where that is what goes without saying."""
         chosen = self.flip.isChecked()
-        published = applied_flip(PipelineConfig(pipeline=self.pipeline.currentData()))
-        return None if self._base.flip is None and chosen == published else chosen
+        return None if self._base.flip is None and chosen == self._published_flip() else chosen
+
+    def _published_flip(self) -> bool:
+        return applied_flip(PipelineConfig(pipeline=self.pipeline.currentData()))
 
     def _take_version(self) -> None:
         """Show the numbers of the chosen form of pose NMS, or those that belong to the estimator."""

@@ -78,8 +78,12 @@ class EvidencePanel(Panel):
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Follow the width that is left for the content."""
         if event.type() == QEvent.Type.Resize and watched is self._scroll.viewport():
-            self.fit(self._scroll.viewport().width() - 2 * MARGIN)
+            self.fit_again()
         return False
+
+    def fit_again(self) -> None:
+        """Fit the content to the room there is."""
+        self.fit(self._scroll.viewport().width() - 2 * MARGIN)
 
     def fit(self, width: int) -> None:
         """Fit the content to ``width`` logical pixels; called whenever that changes."""

@@ -17,7 +17,7 @@ from poseviewer.ui.panels.gallery import Gallery
 from poseviewer.ui.panels.glyphs import draw_side
 from poseviewer.ui.panels.mapview import MapView, ProfilePlot
 from poseviewer.ui.panels.peaks import JointView, Peak, look_at, profile
-from poseviewer.ui.panels.widgets import MARGIN, Figure, Heading, Label, Segments, SmallButton, Tick, row
+from poseviewer.ui.panels.widgets import Figure, Heading, Label, Segments, SmallButton, Tick, row
 from poseviewer.ui.text import tr
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class HeatmapPanel(EvidencePanel):
             self._show_figures(person, joint, view)
             self._show_profile(crop, joint, view)
         self.map.setAccessibleName(self.peak.accessibleName())
-        self.fit(self._scroll.viewport().width() - 2 * MARGIN)
+        self.fit_again()
 
     def _show_no_joint(self) -> None:
         self.title.show_joint("centre", tr("all joints, max"))

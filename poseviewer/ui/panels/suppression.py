@@ -59,7 +59,6 @@ class SuppressionPanel(EvidencePanel):
         self.reset = SmallButton(tr("As in the run"), flat=True)
         self.use = SmallButton(tr("Use for the next run"), "run")
         self._run = NmsConfig()
-        self._roomy = True
         self._touched = False
         self._asked: tuple[int, NmsConfig] | None = None
         self._selected: int | None = None
@@ -124,7 +123,6 @@ class SuppressionPanel(EvidencePanel):
         room -= sum(card.sizeHint().height() + 8 for card in self.cards if not card.isHidden())
         self.picture.limit_height(max(room - LEAST_ROWS * scaled(ROW), scaled(LOWEST)))
         self.table.set_most((room - self.picture.heightForWidth(width)) // scaled(ROW))
-        self._roomy = self.height() >= scaled(ROOMY)
         self._show_strip()
         self._last.setDirection(way.LeftToRight if width >= scaled(310) else way.TopToBottom)
 
@@ -164,7 +162,7 @@ class SuppressionPanel(EvidencePanel):
         self.reason.setText(words)
         self.reason.setVisible(bool(words))
         if self._show_warnings(evidence):
-            self.fit(self._scroll.viewport().width() - 2 * MARGIN)
+            self.fit_again()
         self._show_answer(original, shown)
         return True
 
@@ -229,7 +227,7 @@ class SuppressionPanel(EvidencePanel):
 
     def _show_strip(self) -> None:
         """The sliders are enough where there is little room; without a similarity nothing lies on the strip."""
-        self.strip.setVisible(self._roomy and self._run.version != "none")
+        self.strip.setVisible(self.height() >= scaled(ROOMY) and self._run.version != "none")
 
     def _follow_selection(self, evidence: Evidence) -> None:
         """Show the selected person's candidate; a removed one that was clicked stays until the selection changes."""

@@ -44,8 +44,8 @@ from poseviewer.ui.text import tr
 NUMBER, SCORE, OUTCOME, SIMILARITY, MATCHES = range(5)
 ROW = 22
 WIDE, VERY_NARROW = 310, 230
-LEAST_ROWS = 4
 """From the first width on the table words outcomes in full; below the second it leaves the matches out."""
+LEAST_ROWS = 4
 BADGE = 9.0
 
 
@@ -367,7 +367,7 @@ class CandidatesTable(RowsTable):
         self.verticalHeader().setDefaultSectionSize(scaled(ROW))
 
     def set_most(self, most: int) -> None:
-        """Show at most so many rows at once, four at least; the others scroll."""
+        """Show at most so many rows at once, LEAST_ROWS at least; the others scroll."""
         self._most = min(max(most, LEAST_ROWS), 10)
         self._fit_height()
 
