@@ -239,6 +239,30 @@ def test_patched_lanes_are_what_a_full_fetch_gives(tmp_path: Path) -> None:
         assert patched(before, range(700, 1400), fetch) is None
 
 
+@pytest.mark.parametrize("joint", [None, 9])
+@pytest.mark.parametrize("zoomed", [False, True])
+def test_rows_that_change_reach_the_lanes_whatever_was_seen_before(
+    dock: TimelineDock, desk: FakeDesk, joint: int | None, zoomed: bool
+) -> None:
+    """The whole was shown with a joint first; its lanes stay for the strip when the window or the joint changes."""
+    source = dock.lanes.source
+    desk.select(joint=9)
+    dock.grab()
+    if zoomed:
+        dock.lanes.set_view(dock.lanes.view.limited(first=700, span=300))
+    desk.select(joint=joint)
+    dock.grab()
+    desk.project.state[812] = CORRECTED
+    source.patch(frozenset({812}))
+    data = source.data(dock.lanes.view, joint)
+    assert data.window is not None
+    assert data.whole is not None
+    for lanes in (data.window, data.whole):
+        assert lanes.state[np.searchsorted(lanes.starts, 812, side="right") - 1] == CORRECTED
+    assert (data.window.joint is None) == (joint is None)
+    assert data.whole.joint is None
+
+
 def test_long_windows_leave_tracks_out(qtbot: Any) -> None:
     desk = FakeDesk(frames=TRACK_FRAMES * 3)
     dock = TimelineDock(desk)  # type: ignore[arg-type]

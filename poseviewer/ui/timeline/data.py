@@ -31,7 +31,7 @@ class LaneData:
 
     Attributes:
         window: lanes of the visible frames, or None without a project.
-        whole: lanes of all frames.
+        whole: lanes of all frames, without a joint.
         spans: tracks that are present in the window, by track.
         changes: where somebody changed who is who, in the window.
     """
@@ -74,7 +74,8 @@ class LaneSource:
             self.forget()
             return
         window = patched(data.window, frames, partial(fetch, joint=joint))
-        whole = window if data.whole is data.window else patched(data.whole, frames, fetch)
+        same = window is not None and data.whole.starts is data.window.starts
+        whole = without_joint(window) if same else patched(data.whole, frames, fetch)
         if window is None or whole is None:
             self.forget()
             return
@@ -122,7 +123,8 @@ class LaneSource:
             self._turn += 1
             all_shown = first == 0 and last == view.count - 1
             most = min(view.count, max(int(view.width), 1))
-            whole = self._data.window if all_shown else project.lanes(media, 0, view.count - 1, most)
+            shown = self._data.window
+            whole = without_joint(shown) if all_shown else project.lanes(media, 0, view.count - 1, most)
             self._data = replace(self._data, whole=whole)
         return self._data
 
@@ -163,6 +165,11 @@ def patched(lanes: Lanes, frames: Collection[int], fetch: Callable[[int, int, in
 
 
 _PATCHED = ("state", "people", "conf_min", "conf_mean", "conf_max", "joint")
+
+
+def without_joint(lanes: Lanes | None) -> Lanes | None:
+    """Return lanes that outlive a window, whose chosen joint the next window need not share."""
+    return None if lanes is None else replace(lanes, joint=None)
 
 
 def place_of(doubts: tuple[Doubt, ...], frame: int) -> tuple[int, bool]:
