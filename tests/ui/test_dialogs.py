@@ -253,6 +253,31 @@ def test_the_flip_test_follows_the_published_systems_until_somebody_chooses(qtbo
     assert form.config().flip is False
 
 
+@pytest.mark.parametrize("flip", [None, False, True])
+def test_a_pipeline_without_a_flip_test_forgets_no_choice(qtbot: QtBot, flip: bool | None) -> None:
+    form = RunSettings(PipelineConfig(pipeline="onestage", flip=flip))
+    qtbot.addWidget(form)
+    assert not form.flip.isChecked()
+    assert form.config().flip is flip
+    form.pipeline.setCurrentIndex(form.pipeline.findData("topdown"))
+    assert form.flip.isChecked() is bool(flip)
+    assert form.config().flip is flip
+
+
+def test_a_ticked_flip_test_is_in_what_the_change_tells(qtbot: QtBot) -> None:
+    form = RunSettings(PipelineConfig())
+    qtbot.addWidget(form)
+    told: list[bool | None] = []
+    form.changed.connect(lambda: told.append(form.config().flip))
+    form.flip.setChecked(True)
+    form.pipeline.setCurrentIndex(form.pipeline.findData("onestage"))
+    form.pipeline.setCurrentIndex(form.pipeline.findData("topdown"))
+    form.flip.setChecked(False)
+    assert set(told) == {True, None}
+    assert told[0] is True
+    assert told[-1] is None
+
+
 def test_the_run_form_offers_the_three_pipelines(
     qtbot: QtBot, desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -113,7 +113,7 @@ class RunSettings(QWidget):
 
     def __init__(self, config: PipelineConfig, start: StartJob | None = None) -> None:
         super().__init__()
-        self._base = config
+        self._base, self._flip = config, config.flip
         self._nms = config.nms
         self.pipeline = _choices(PIPELINES)
         self.detector = WeightsField(tr("Detector"))
@@ -207,10 +207,11 @@ class RunSettings(QWidget):
             number.valueChanged.connect(self._edited)
         for whole in (self.batch_frames, self.batch_people, self.input_size):
             whole.valueChanged.connect(self._edited)
+        self.flip.toggled.connect(self._take_flip)
         for check in (self.stn, self.flip, self.suppress):
             check.toggled.connect(self._edited)
         self.version.currentIndexChanged.connect(self._take_version)
-        self.pipeline.currentIndexChanged.connect(self._follow_published)
+        self.pipeline.currentIndexChanged.connect(self._show_flip)
         choices = (self.pipeline, self.scales, self.version, self.tracker, self.device, self.precision, self.backend)
         for choice in choices:
             choice.currentIndexChanged.connect(self._edited)
@@ -245,18 +246,18 @@ class RunSettings(QWidget):
         bundled = has_bundled_estimator(pipeline)
         self.estimator.field.setPlaceholderText(tr("Bundled") if bundled else tr("A file is needed"))
 
-    def _follow_published(self) -> None:
-        """Show what the published systems of the chosen pipeline do, as long as nobody chose otherwise."""
-        if self._base.flip is None:
-            self.flip.setChecked(self._published_flip())
+    def _show_flip(self) -> None:
+        """Tick what the chosen pipeline will do: as chosen, or else as its published systems do."""
+        self.flip.setChecked(self._flip_with(self._flip))
 
-    def _flip_choice(self) -> bool | None:
-        """The flip test as it is ticked; None where that is what goes without saying."""
-        chosen = self.flip.isChecked()
-        return None if self._base.flip is None and chosen == self._published_flip() else chosen
+    def _take_flip(self, ticked: bool) -> None:
+        """Keep what was chosen, also past a pipeline without a flip test; as published again means not chosen."""
+        if ticked != self._flip_with(self._flip):
+            as_before = self._base.flip is None and ticked == self._flip_with(None)
+            self._flip = None if as_before else ticked
 
-    def _published_flip(self) -> bool:
-        return applied_flip(PipelineConfig(pipeline=self.pipeline.currentData()))
+    def _flip_with(self, choice: bool | None) -> bool:
+        return applied_flip(PipelineConfig(pipeline=self.pipeline.currentData(), flip=choice))
 
     def _take_version(self) -> None:
         """Show the numbers of the chosen form of pose NMS, or those that belong to the estimator."""
@@ -299,7 +300,7 @@ class RunSettings(QWidget):
 
     def show_config(self, config: PipelineConfig) -> None:
         """Show ``config`` in the form without a signal."""
-        self._base = config
+        self._base, self._flip = config, config.flip
         before = self.blockSignals(True)
         _pick(self.pipeline, config.pipeline)
         self.input_size.setValue(config.input_size)
@@ -310,7 +311,7 @@ class RunSettings(QWidget):
         self.iou.setValue(config.iou)
         self.enlargement.setValue(AS_TRAINED if config.enlargement is None else config.enlargement)
         self.stn.setChecked(config.stn)
-        self.flip.setChecked(applied_flip(config))
+        self._show_flip()
         self.suppress.setChecked(config.nms.enabled)
         _pick(self.version, "auto" if config.nms.auto else config.nms.version)
         self._show_nms(config.nms)
@@ -344,7 +345,7 @@ class RunSettings(QWidget):
             iou=self.iou.value(),
             enlargement=None if enlargement <= AS_TRAINED else enlargement,
             stn=self.stn.isChecked(),
-            flip=self._flip_choice(),
+            flip=self._flip,
             nms=nms,
             tracker=self.tracker.currentData(),
             device=self.device.currentData(),
