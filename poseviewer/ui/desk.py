@@ -315,7 +315,7 @@ class Desk(QObject):
     # --- opening ---
 
     def open_paths(self, paths: Sequence[str | Path]) -> None:
-        """Open a video, picture, folder or project; what was open is closed first."""
+        """Open a video, picture, folder or project; what is open is closed when the other is there."""
         self._opener.open_paths(paths)
 
     def show_media(self, media_id: int, frame: int = 0) -> None:

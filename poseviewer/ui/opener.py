@@ -36,66 +36,72 @@ class Opener(QObject):
 
     Attributes:
         confirmed_share: 0..1 of the background frame count; 1 when it is done or not needed.
-        opening: name of what is being opened, or "".
     """
 
     def __init__(self, desk: DeskParts, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._desk = desk
+        # Of what is open: work for something that was closed meanwhile is known by it.
         self._ticket = 0
+        # What is being opened: answers for anything else come too late.
+        self._asked: Path | None = None
         self._counting: JobThread | None = None
         self._work: list[JobThread] = []
         self.confirmed_share = 1.0
-        self.opening = ""
+
+    @property
+    def opening(self) -> str:
+        """Name of what is being opened, or ""."""
+        return self._asked.name if self._asked is not None else ""
 
     def open_paths(self, paths: Sequence[str | Path]) -> None:
-        """Open a video, picture, folder or project; what was open is closed first."""
+        """Open a video, picture, folder or project; what is open is closed when the other is there."""
         desk = self._desk
         try:
             target = one_target([Path(path) for path in paths])
         except KnownError as error:
             desk.tell_error(error)
             return
-        # The same project must be let go before it can be opened again.
-        previous = Path(desk.project.path) if desk.project is not None else None
-        self.close()
-        self._begin(target, previous if previous != target else None)
+        if target != self._asked:
+            self._begin(target)
         left = [path for path in paths if Path(path) != target]
         if left and target in map(Path, paths):
             words = tr("{name} is opened: one at a time.", name=target.name)
             more = tr("Not opened: {names}", names=", ".join(Path(path).name for path in left[:3]))
             desk.tell(Message(words, more + ("…" if len(left) > 3 else ""), key="several"))
 
-    def _begin(self, target: Path, previous: Path | None) -> None:
-        """Open ``target`` in the background; where it cannot be, open ``previous`` again, which was open before."""
+    def _begin(self, target: Path) -> None:
+        """Open ``target`` in the background; where it cannot be opened, nothing happens to what is open."""
         desk = self._desk
-        self._ticket += 1
-        ticket = self._ticket
-        self.opening = target.name
-        desk.opening_changed.emit()
+        self._ask(target)
         thread = JobThread(self)
-        thread.result.connect(lambda opened: self._opened(opened, ticket))
-        thread.error.connect(lambda error: self._not_opened(error, ticket, previous))
+        thread.result.connect(lambda opened: self._opened(opened, target))
+        thread.error.connect(lambda error: self._not_opened(error, target))
         desk.keep_job(thread)
-        thread.begin(open_job(target))
+        thread.begin(open_job(target, Path(desk.project.path) if desk.project is not None else None))
 
-    def _not_opened(self, error: BaseException, ticket: int, previous: Path | None) -> None:
-        if ticket == self._ticket:
-            self.opening = ""
+    def _ask(self, target: Path | None) -> None:
+        if target is not self._asked:
+            self._asked = target
             self._desk.opening_changed.emit()
-            self._desk.tell_error(error)
-            if previous is not None:
-                self._begin(previous, None)
 
-    def _opened(self, opened: Opened, ticket: int) -> None:
+    def _not_opened(self, error: BaseException, target: Path) -> None:
+        if target is self._asked:
+            self._ask(None)
+            self._desk.tell_error(error)
+
+    def _opened(self, opened: Opened | None, target: Path) -> None:
         desk = self._desk
-        if ticket != self._ticket:
-            opened.project.close()
-            if opened.media is not None:
-                opened.media.close()
+        if target is not self._asked:
+            if opened is not None:
+                opened.project.close()
+                if opened.media is not None:
+                    opened.media.close()
             return
-        self.opening = ""
-        desk.opening_changed.emit()
+        self.close()
+        if opened is None:
+            self._begin(target)
+            return
         desk.set_project(opened.project, opened.media_id)
         if opened.media is not None:
             desk.info = opened.media.info
@@ -267,7 +273,7 @@ class Opener(QObject):
         """Close media and project; a run ends and keeps what it finished."""
         desk = self._desk
         self._ticket += 1
-        self.opening = ""
+        self._ask(None)
         if desk.project is None and desk.info is None:
             return
         if self._counting is not None:

@@ -84,25 +84,38 @@ def project_path_for(info: MediaInfo) -> Path:
     return folder / f"{beside.stem}-{info.fingerprint[:8]}{PROJECT_SUFFIX}"
 
 
-def open_job(path: Path) -> Generator[JobEvent, None, Opened]:
+def open_job(path: Path, held: Path | None = None) -> Generator[JobEvent, None, Opened | None]:
     """Open a media with its project, or a project with its media; returns :class:`Opened`.
+
+    Args:
+        path: of a media or a project.
+        held: project that is open and stays so until this one is there. If ``path`` needs that very project, None
+            is returned: it must be let go first.
 
     Raises:
         MediaError, ProjectError: with one sentence.
     """
     yield Note(f"Opening {path.name}")
     if is_project(path):
-        return (yield from _open_project(path))
-    return (yield from _open_media(path))
+        return None if same_file(path, held) else (yield from _open_project(path))
+    return (yield from _open_media(path, held))
 
 
-def _open_media(path: Path) -> Generator[JobEvent, None, Opened]:
+def same_file(path: Path, other: Path | None) -> bool:
+    """Return whether both are there and are one file."""
+    return other is not None and path.exists() and other.exists() and path.samefile(other)
+
+
+def _open_media(path: Path, held: Path | None) -> Generator[JobEvent, None, Opened | None]:
     from poseviewer.media import open_media
     from poseviewer.project import Project
 
     media = open_media(path)
     try:
         place = project_path_for(media.info)
+        if same_file(place, held):
+            media.close()
+            return None
         project = Project.open(place) if place.exists() else Project.create(place)
     except BaseException:
         media.close()

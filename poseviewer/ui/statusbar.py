@@ -190,8 +190,8 @@ class StatusBar(QStatusBar):
         """Show media, frame, time and selection."""
         desk = self._desk
         info = desk.info
+        opening = tr("Opening {name}…", name=desk.opening) if desk.opening else ""
         if info is None:
-            opening = tr("Opening {name}…", name=desk.opening) if desk.opening else ""
             missing = Path(desk.media_missing).name if desk.media_missing else ""
             self._set(self._media, opening or missing or tr("Nothing open"))
             self._media.setToolTip("")
@@ -199,7 +199,7 @@ class StatusBar(QStatusBar):
                 self._set(label, "")
             self._icon.clear()
             return
-        self._set(self._media, Path(info.path).name or info.path)
+        self._set(self._media, opening or Path(info.path).name or info.path)
         self._media.setToolTip(media_words(info))
         frame = desk.selection.frame
         self._set(self._frame, tr("frame {n} / {count}", n=frame, count=info.frame_count))

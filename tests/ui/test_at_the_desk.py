@@ -122,7 +122,7 @@ def test_an_old_offer_deletes_nothing_in_another_project(window, tmp_path, qtbot
     other.write_bytes(clip_file.read_bytes())
     desk = window.desk
     desk.open_paths([other])
-    qtbot.waitUntil(lambda: desk.editable and desk.frame_exact, timeout=20_000)
+    qtbot.waitUntil(lambda: not desk.opening and desk.editable and desk.frame_exact, timeout=20_000)
     store_people(window, range(12))
     for _text, act in offer.actions:
         act()
@@ -130,24 +130,12 @@ def test_an_old_offer_deletes_nothing_in_another_project(window, tmp_path, qtbot
     assert len(desk.project.people(desk.media_id, 5)) == 2
 
 
-def test_a_file_that_cannot_be_opened_leaves_open_what_was(window, tmp_path, qtbot):
-    desk = window.desk
-    before = desk.project.path
-    desk.select(frame=7)
-    empty = tmp_path / "empty.mp4"
-    empty.touch()
-    desk.open_paths([empty])
-    qtbot.waitUntil(lambda: desk.project is not None and desk.frame_exact, timeout=20_000)
-    assert desk.project.path == before
-    assert desk.selection.frame == 7
-    assert [card.message.level for card in window.messages.cards] == ["error"]
-    assert "empty.mp4" in window.messages.cards[0].message.sentence
-
-
 def test_of_several_files_the_window_says_which_it_left(window, tmp_path, qtbot):
     first, second = write_clip(tmp_path / "first.mp4", 4), write_clip(tmp_path / "second.mp4", 4)
     window.desk.open_paths([first, second])
-    qtbot.waitUntil(lambda: window.desk.editable and window.desk.frame_exact, timeout=20_000)
+    qtbot.waitUntil(
+        lambda: not window.desk.opening and window.desk.editable and window.desk.frame_exact, timeout=20_000
+    )
     assert Path(window.desk.info.path).name == "first.mp4"
     told = [card.message for card in window.messages.cards]
     assert [(one.sentence, one.remedy) for one in told] == [

@@ -123,12 +123,63 @@ def test_opening_another_closes_the_first(window, clip_file, tmp_path, qtbot):
     shutil.copy(clip_file, other / "b.mp4")
     first = window.desk.project.path
     window.desk.open_paths([other / "b.mp4"])
-    qtbot.waitUntil(lambda: window.desk.editable and window.desk.frame_exact, timeout=20_000)
+    qtbot.waitUntil(
+        lambda: not window.desk.opening and window.desk.editable and window.desk.frame_exact, timeout=20_000
+    )
     assert Path(window.desk.project.path) != Path(first)
     assert window.desk.people == ()
     from poseviewer.project import Project
 
     Project.open(first).close()
+
+
+@pytest.mark.parametrize("name", ["damaged.mp4", "gone.mp4", "damaged.poseproj"])
+def test_what_cannot_be_opened_leaves_what_is_open_alone(window, engine, said, tmp_path, qtbot, name):
+    """Also a run that goes on, and the work in the background that is known by the ticket."""
+    desk = window.desk
+    if name.startswith("damaged"):
+        (tmp_path / name).write_bytes(b"not a video at all\n" * 40)
+    desk.select(frame=5)
+    desk.do("run_all")
+    project, info, ticket = desk.project, desk.info, desk._opener._ticket
+    closed = []
+    desk.project_opened.connect(lambda: closed.append(1))
+    desk.open_paths([tmp_path / name])
+    assert desk.opening == name
+    assert window.status._media.text() == f"Opening {name}…"
+    qtbot.waitUntil(lambda: any(name in message.sentence for message in said), timeout=20_000)
+    assert desk.opening == ""
+    assert (desk.project, desk.info, desk.selection.frame) == (project, info, 5)
+    assert desk._opener._ticket == ticket
+    assert desk.running
+    assert engine.cancelled == 0
+    assert not closed
+    assert [card.message.level for card in window.messages.cards] == ["error"]
+
+
+def test_what_is_open_is_opened_anew(window, tmp_path, qtbot):
+    """The media, and a link to the project: both need the file that is held."""
+    desk = window.desk
+    desk.select(frame=7)
+    (tmp_path / "link.poseproj").symlink_to(tmp_path / "square.poseproj")
+    for name in ("square.mp4", "link.poseproj"):
+        before = desk.project
+        desk.open_paths([tmp_path / name])
+        desk.open_paths([tmp_path / name])
+        qtbot.waitUntil(lambda before=before: desk.project not in (None, before) and desk.frame_exact, timeout=20_000)
+        assert desk.opening == ""
+        assert desk.selection.frame == 7
+        assert len(desk.people) == 2
+
+
+def test_the_last_of_several_is_shown(window, clip_file, tmp_path, qtbot):
+    others = [tmp_path / name / "b.mp4" for name in ("one", "two")]
+    for other in others:
+        other.parent.mkdir()
+        shutil.copy(clip_file, other)
+        window.desk.open_paths([other])
+    qtbot.waitUntil(lambda: window.desk.editable and window.desk.opening == "", timeout=20_000)
+    assert Path(window.desk.info.path) == others[-1]
 
 
 # --- looking ---
