@@ -12,6 +12,7 @@ from PySide6.QtCore import QPoint, Qt
 from poseviewer.core.skeleton import skeleton
 from poseviewer.core.values import BY_SIMILARITY, KEPT, Candidates, Suppression
 from poseviewer.ops.nms_config import NmsConfig, reference_nms
+from poseviewer.ui.panels import suppressionviews
 from poseviewer.ui.panels.suppression import SuppressionPanel
 from poseviewer.ui.panels.suppressionviews import MATCHES, NUMBER, OUTCOME, ROW_ROLE, SCORE, SIMILARITY
 from poseviewer.ui.panels.verdicts import candidate_rows, form_words, owners, reason_words, warnings, what_if_words
@@ -288,11 +289,34 @@ def test_grouping_suppresses_nobody(qtbot: Any, desk: FakeDesk) -> None:
     assert panel.table.candidates.tip(entry, 0) == "grouping suppresses nobody whose score is above 0.20"
 
 
-def test_where_many_were_removed_only_the_selected_ones_are_numbered(panel: SuppressionPanel, desk: FakeDesk) -> None:
+def test_where_many_are_near_only_some_are_numbered(panel: SuppressionPanel, desk: FakeDesk) -> None:
     picture = panel.picture
-    picture.MOST_REMOVED = 0  # type: ignore[misc]
     report = desk.evidence.evidence.suppression  # type: ignore[union-attr]
-    picture._selected = 0
-    assert picture._shown_removed(report, 5) == [2]
-    picture._selected = 1
-    assert picture._shown_removed(report, 5) == []
+    removed, kept = [2], [0, 1, 3]
+    picture._selected = None
+    assert picture._numbered(report, removed, kept, 9) == [2, 0, 1, 3]
+    assert picture._numbered(report, removed, kept, 2) == [2, 0], "where somebody was removed"
+    assert picture._numbered(report, removed, kept, 3) == [2, 0, 1], "then the best"
+    picture._selected = 3
+    assert picture._numbered(report, removed, kept, 1) == [3]
+    assert picture._numbered(report, removed, kept, 3) == [2, 0, 3]
+    picture._selected = 2
+    assert picture._numbered(report, removed, kept, 0) == [2]
+    assert picture._numbered(report, removed, kept, 2) == [2, 0]
+
+
+def test_who_has_no_number_is_clicked_in_the_box(
+    qtbot: Any, panel: SuppressionPanel, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suppressionviews, "ROOM", 1e9)
+    boxes = desk.evidence.evidence.candidates.boxes  # type: ignore[union-attr]
+    for index in (1, 3, 0):
+        panel.grab()
+        box, scale = panel.picture.placement()
+        # Just inside the corner, where no other box of the example is.
+        x, y = (float(value) * scale + 2 for value in boxes[index][:2] + 0.5)
+        qtbot.mouseClick(panel.picture, Qt.MouseButton.LeftButton, pos=QPoint(int(box.left() + x), int(box.top() + y)))
+        panel.flush()
+        assert panel.table.currentIndex().row() == index
+        panel.grab()
+        assert list(panel.picture._badges) == [index]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 from PySide6.QtCore import (
@@ -47,6 +45,10 @@ WIDE, VERY_NARROW = 310, 230
 """From the first width on the table words outcomes in full; below the second it leaves the matches out."""
 LEAST_ROWS = 4
 BADGE = 9.0
+GAP = 3.6 * BADGE
+"""Between the centres of two numbers."""
+ROOM = 2 * GAP**2
+"""Square pixels of picture for one number, half of them so that boxes can still be seen."""
 
 
 def candidate_colour(suppression: Suppression, index: int) -> QColor:
@@ -78,12 +80,11 @@ def spread_out(places: npt.NDArray[np.float64], least: float, box: QRectF, *, ro
 class CandidatePicture(FramePicture):
     """Boxes of the candidates, numbered; an arrow points from who was removed to who removed it.
 
-    ``chosen`` carries the candidate that a person clicked.
+    ``chosen`` carries the candidate that a person clicked, by its number or in its box.
     """
 
     chosen = Signal(int)
     MOST = 40
-    MOST_REMOVED = 16
 
     def __init__(self) -> None:
         super().__init__(tr("Candidates on the picture"), tallest=0.62, dim=0.4)
@@ -107,35 +108,42 @@ class CandidatePicture(FramePicture):
             return
         count = min(len(candidates.boxes), len(suppression.outcome), self.MOST)
         kept = [i for i in range(count) if suppression.outcome[i] == KEPT]
-        removed = self._shown_removed(suppression, count)
+        removed = [i for i in range(count) if suppression.by[i] >= 0 and suppression.outcome[i] != KEPT]
         for i in (*[i for i in range(count) if i not in kept], *kept):
             self._paint_box(painter, i, box, scale)
-        places = self._places(candidates, sorted((*removed, *kept)), box, scale)
-        for i in removed:
-            if int(suppression.by[i]) in places:
-                self._paint_arrow(painter, places[i], places[int(suppression.by[i])], i)
-        for i in (*removed, *kept):
-            self._paint_badge(painter, QPointF(*places[i]), i)
-            self._badges[i] = QPointF(*places[i])
+        numbered = self._numbered(suppression, removed, kept, int(box.width() * box.height() / ROOM))
+        leaders = self._leaders(candidates, sorted(numbered), box, scale)
+        self._badges = {i: leaders[i].p2() for i in numbered}
+        for i, place in self._badges.items():
+            if int(suppression.by[i]) in self._badges:
+                self._paint_arrow(painter, place, self._badges[int(suppression.by[i])], i)
+            if leaders[i].length() > BADGE:
+                painter.setPen(QPen(candidate_colour(suppression, i), 1.0))
+                painter.drawLine(leaders[i])
+        for i, place in self._badges.items():
+            self._paint_badge(painter, place, i)
 
-    def _shown_removed(self, suppression: Suppression, count: int) -> list[int]:
-        """Who was removed; where they are many, only those around the selected one."""
-        removed = [i for i in range(count) if suppression.by[i] >= 0 and suppression.outcome[i] != KEPT]
-        if len(removed) <= self.MOST_REMOVED:
-            return removed
+    def _numbered(self, suppression: Suppression, removed: list[int], kept: list[int], most: int) -> list[int]:
+        """Return who gets a number: all, or around the selected one, then where somebody was removed, then the best."""
         ranks = owner_ranks(suppression)
-        rank = ranks[self._selected] if self._selected is not None and self._selected < len(ranks) else 0
-        return [i for i in removed if rank and ranks[i] == rank]
+        mine = ranks[self._selected] if self._selected is not None and self._selected < len(ranks) else 0
+        crowded = {ranks[i] for i in removed}
 
-    def _places(
-        self, candidates: Candidates, shown: list[int], box: QRectF, scale: float
-    ) -> dict[int, npt.NDArray[np.float64]]:
-        """Where the numbers of candidates are written."""
+        def late(i: int) -> tuple[bool, bool, bool, int]:
+            return i != self._selected, not mine or ranks[i] != mine, ranks[i] not in crowded, i
+
+        first = set(sorted((*removed, *kept), key=late)[: max(most, 1)])
+        return [i for i in (*removed, *kept) if i in first]  # the kept ones over the others
+
+    def _leaders(self, candidates: Candidates, shown: list[int], box: QRectF, scale: float) -> dict[int, QLineF]:
+        """Return lines from the middle of each candidate's box to where its number is written."""
         corner = np.array([box.left(), box.top()])
         boxes = candidates.boxes[shown].astype(np.float64)
-        places: npt.NDArray[np.float64] = half_pixel((boxes[:, :2] + boxes[:, 2:]) / 2, to_scene=True) * scale + corner
-        spread_out(places, 3.6 * BADGE, box)
-        return dict(zip(shown, places, strict=True))
+        middles: npt.NDArray[np.float64] = half_pixel((boxes[:, :2] + boxes[:, 2:]) / 2, to_scene=True) * scale + corner
+        places = middles.copy()
+        spread_out(places, GAP, box)
+        ends = zip(middles.tolist(), places.tolist(), strict=True)
+        return {i: QLineF(*middle, *place) for i, (middle, place) in zip(shown, ends, strict=True)}
 
     def _paint_box(self, painter: QPainter, index: int, box: QRectF, scale: float) -> None:
         candidates, suppression = self._candidates, self._suppression
@@ -156,10 +164,10 @@ class CandidatePicture(FramePicture):
         painter.setPen(pen)
         painter.drawRect(area)
 
-    def _paint_arrow(self, painter: QPainter, start: Any, end: Any, index: int) -> None:
+    def _paint_arrow(self, painter: QPainter, start: QPointF, end: QPointF, index: int) -> None:
         if self._suppression is None:
             return
-        line = QLineF(QPointF(*start), QPointF(*end))
+        line = QLineF(start, end)
         if line.length() < 2 * BADGE + 4:
             return
         line = QLineF(line.pointAt(BADGE / line.length()), line.pointAt(1 - (BADGE + 2) / line.length()))
@@ -197,12 +205,27 @@ class CandidatePicture(FramePicture):
         painter.drawText(words, Qt.AlignmentFlag.AlignCenter, str(index + 1))
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Choose the candidate whose number was clicked."""
+        """Choose the candidate whose number was clicked, or else whose box."""
         at = event.position()
         for index, place in self._badges.items():
             if QLineF(at, place).length() <= BADGE + 4:
                 self.chosen.emit(index)
                 return
+        inside = self._box_at(at)
+        if inside is not None:
+            self.chosen.emit(inside)
+
+    def _box_at(self, at: QPointF) -> int | None:
+        """Return the candidate with the smallest box around a place: the hardest to hit otherwise."""
+        candidates, suppression = self._candidates, self._suppression
+        if candidates is None or suppression is None:
+            return None
+        box, scale = self.placement()
+        x, y = (at.x() - box.left()) / scale, (at.y() - box.top()) / scale
+        boxes = half_pixel(candidates.boxes[: min(len(suppression.outcome), self.MOST)], to_scene=True)
+        inside = (boxes[:, 0] <= x) & (x <= boxes[:, 2]) & (boxes[:, 1] <= y) & (y <= boxes[:, 3])
+        areas = np.where(inside, (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]), np.inf)
+        return int(areas.argmin()) if inside.any() else None
 
 
 class CandidatesModel(RowsModel[CandidateRow]):
