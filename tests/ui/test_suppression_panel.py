@@ -12,9 +12,9 @@ from PySide6.QtCore import QPoint, Qt
 from poseviewer.core.skeleton import skeleton
 from poseviewer.core.values import BY_SIMILARITY, KEPT, Candidates, Suppression
 from poseviewer.ops.nms_config import NmsConfig, reference_nms
-from poseviewer.ui.panels import suppressionviews
+from poseviewer.ui.panels import candidatepicture
+from poseviewer.ui.panels.candidatestable import MATCHES, NUMBER, OUTCOME, ROW_ROLE, SCORE, SIMILARITY
 from poseviewer.ui.panels.suppression import SuppressionPanel
-from poseviewer.ui.panels.suppressionviews import MATCHES, NUMBER, OUTCOME, ROW_ROLE, SCORE, SIMILARITY
 from poseviewer.ui.panels.verdicts import candidate_rows, form_words, owners, reason_words, warnings, what_if_words
 from tests.ui.fake_desk import FakeDesk
 
@@ -308,7 +308,7 @@ def test_where_many_are_near_only_some_are_numbered(panel: SuppressionPanel, des
 def test_who_has_no_number_is_clicked_in_the_box(
     qtbot: Any, panel: SuppressionPanel, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(suppressionviews, "ROOM", 1e9)
+    monkeypatch.setattr(candidatepicture, "ROOM", 1e9)
     boxes = desk.evidence.evidence.candidates.boxes  # type: ignore[union-attr]
     for index in (1, 3, 0):
         panel.grab()

@@ -11,9 +11,11 @@ from PySide6.QtWidgets import QBoxLayout, QGridLayout, QVBoxLayout, QWidget
 from poseviewer.core.values import KEPT, Evidence, Suppression
 from poseviewer.ops.nms_config import WHOLE_BODY, NmsConfig
 from poseviewer.pipeline.config import applied_nms, with_nms
+from poseviewer.ui.panels.candidatepicture import CandidatePicture
+from poseviewer.ui.panels.candidatestable import LEAST_ROWS, ROW, CandidatesTable
 from poseviewer.ui.panels.evidence_panel import EvidencePanel
 from poseviewer.ui.panels.limit import ASK_MS, Limit
-from poseviewer.ui.panels.suppressionviews import LEAST_ROWS, ROW, CandidatePicture, CandidatesTable, SimilarityStrip
+from poseviewer.ui.panels.similaritystrip import SimilarityStrip
 from poseviewer.ui.panels.verdicts import (
     CandidateRow,
     candidate_rows,
