@@ -45,6 +45,8 @@ class Opener(QObject):
         self._ticket = 0
         # What is being opened: answers for anything else come too late.
         self._asked: Path | None = None
+        # Whether a thread opens something, perhaps not what was asked for last.
+        self._busy = False
         self._counting: JobThread | None = None
         self._work: list[JobThread] = []
         self.confirmed_share = 1.0
@@ -72,8 +74,16 @@ class Opener(QObject):
 
     def _begin(self, target: Path) -> None:
         """Open ``target`` in the background; where it cannot be opened, nothing happens to what is open."""
-        desk = self._desk
         self._ask(target)
+        if not self._busy:
+            self._open_asked()
+
+    def _open_asked(self) -> None:
+        """Open what was asked for last: one at a time, for two may need the same project file."""
+        desk, target = self._desk, self._asked
+        self._busy = target is not None
+        if target is None:
+            return
         thread = JobThread(self)
         thread.result.connect(lambda opened: self._opened(opened, target))
         thread.error.connect(lambda error: self._not_opened(error, target))
@@ -89,6 +99,7 @@ class Opener(QObject):
         if target is self._asked:
             self._ask(None)
             self._desk.tell_error(error)
+        self._open_asked()
 
     def _opened(self, opened: Opened | None, target: Path) -> None:
         desk = self._desk
@@ -97,7 +108,9 @@ class Opener(QObject):
                 opened.project.close()
                 if opened.media is not None:
                     opened.media.close()
+            self._open_asked()
             return
+        self._busy = False
         self.close()
         if opened is None:
             self._begin(target)

@@ -172,6 +172,23 @@ def test_what_is_open_is_opened_anew(window, tmp_path, qtbot):
         assert len(desk.people) == 2
 
 
+def test_two_that_need_one_project_file_open_one_after_the_other(window, clip_file, tmp_path, qtbot, said):
+    desk = window.desk
+    (tmp_path / "other").mkdir()
+    other = Path(shutil.copy(clip_file, tmp_path / "other" / "b.mp4"))
+    for names in (("square.poseproj", "square.mp4"), ("other/b.mp4", "square.mp4", "square.poseproj")):
+        for name in names:
+            desk.open_paths([tmp_path / name])
+        qtbot.waitUntil(lambda: desk.opening == "" and desk.frame_exact, timeout=20_000)
+        assert Path(desk.info.path).name == "square.mp4"
+    desk.open_paths([other])
+    desk.close_media()
+    desk.open_paths([other])
+    qtbot.waitUntil(lambda: desk.opening == "" and desk.frame_exact, timeout=20_000)
+    assert Path(desk.info.path) == other
+    assert [message for message in said if message.level == "error"] == []
+
+
 def test_the_last_of_several_is_shown(window, clip_file, tmp_path, qtbot):
     others = [tmp_path / name / "b.mp4" for name in ("one", "two")]
     for other in others:
