@@ -102,19 +102,26 @@ class Opener(QObject):
         self._open_asked()
 
     def _opened(self, opened: Opened | None, target: Path) -> None:
+        """Show what was opened, then go on with what was asked for meanwhile."""
+        late = target is not self._asked
+        wanted = self._asked if late else None
+        if opened is None and not late:
+            # It needs the project that is held.
+            self.close()
+            wanted = target
+        # What comes late is shown where nothing is: it stays if the other cannot be opened.
+        elif opened is not None and (not late or (wanted is not None and self._desk.project is None)):
+            self.close()
+            self._show(opened)
+        elif opened is not None:
+            opened.project.close()
+            if opened.media is not None:
+                opened.media.close()
+        self._ask(wanted)
+        self._open_asked()
+
+    def _show(self, opened: Opened) -> None:
         desk = self._desk
-        if target is not self._asked:
-            if opened is not None:
-                opened.project.close()
-                if opened.media is not None:
-                    opened.media.close()
-            self._open_asked()
-            return
-        self._busy = False
-        self.close()
-        if opened is None:
-            self._begin(target)
-            return
         desk.set_project(opened.project, opened.media_id)
         if opened.media is not None:
             desk.info = opened.media.info

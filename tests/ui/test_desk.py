@@ -172,6 +172,17 @@ def test_what_is_open_is_opened_anew(window, tmp_path, qtbot):
         assert len(desk.people) == 2
 
 
+def test_who_opens_anew_and_then_something_damaged_still_sees_the_first(window, said, tmp_path, qtbot):
+    desk = window.desk
+    (tmp_path / "bad.mp4").write_bytes(b"not a video at all\n" * 40)
+    desk.open_paths([tmp_path / "square.mp4"])
+    qtbot.waitUntil(lambda: desk.project is None, timeout=20_000)
+    desk.open_paths([tmp_path / "bad.mp4"])
+    qtbot.waitUntil(lambda: desk.opening == "" and desk.frame_exact, timeout=20_000)
+    assert Path(desk.info.path).name == "square.mp4"
+    assert ["bad.mp4" in message.sentence for message in said if message.level == "error"] == [True]
+
+
 def test_two_that_need_one_project_file_open_one_after_the_other(window, clip_file, tmp_path, qtbot, said):
     desk = window.desk
     (tmp_path / "other").mkdir()
