@@ -106,6 +106,19 @@ def test_a_key_leads_to_the_next_frame_in_which_they_differ(window, panel, qtbot
     assert desk.selection.frame == 7
 
 
+def test_who_closes_while_it_is_read_hears_nothing_of_it(window, panel, qtbot):
+    desk = window.desk
+    store_second_run(window, moved_in=(5,))
+    told = []
+    desk.message.connect(told.append)
+    panel.go_on()
+    desk.close_media()
+    qtbot.waitUntil(lambda: not desk._jobs, timeout=10_000)
+    qtbot.wait(50)
+    assert told == []
+    assert desk.selection.frame == 0
+
+
 def test_the_curve_knows_the_frames_around_and_forgets_what_changed(window, panel, qtbot):
     desk = window.desk
     store_second_run(window)

@@ -35,6 +35,7 @@ from poseviewer.ui.text import tr, tr_joint_set
 from poseviewer.ui.threads import JobThread
 
 if TYPE_CHECKING:
+    from poseviewer.project import Project
     from poseviewer.project.rows import RunRow
     from poseviewer.ui.desk import Desk
 
@@ -297,22 +298,28 @@ class ComparePanel(EvidencePanel):
     def _read(self, frames: Sequence[int], below: float | None) -> JobThread | None:
         from poseviewer.jobs.agreeing import agree
 
-        desk, sides = self.desk, self.sides()
-        if desk.project is None or desk.media_id is None:
+        desk, sides, place = self.desk, self.sides(), self._place()
+        project, media = place
+        if project is None or media is None:
             return None
-        project, media, values = desk.project, desk.media_id, self.values
-        thread = desk.start_job(agree(project, media, frames, *sides, below=below))
+        values = self.values
+        thread = desk.start_job(agree(project, media, frames, *sides, below=below), tell_errors=False)
         self._reading = thread
 
         def take(found: dict[int, float]) -> None:
             # Another choice, another media or a change of these frames began a new table.
-            if self.values is values and desk.project is project and desk.media_id == media and self.sides() == sides:
+            if self.values is values and self._place() == place and self.sides() == sides:
                 values.update(found)
                 self._show_plot()
 
         thread.result.connect(take)
+        # Of a project that was closed meanwhile nothing can be read, and nobody waits for it.
+        thread.error.connect(lambda error: desk.tell_error(error) if self._place() == place else None)
         thread.finished.connect(self._read_ended)
         return thread
+
+    def _place(self) -> tuple[Project | None, int | None]:
+        return self.desk.project, self.desk.media_id
 
     def _read_ended(self) -> None:
         self._reading = None
@@ -332,8 +339,9 @@ class ComparePanel(EvidencePanel):
             desk.tell(Message(tr("There is nothing to compare yet"), tr("Run this frame with R."), key="difference"))
             return
         thread = self._read(range(desk.selection.frame + 1, desk.info.frame_count), DIFFERENT)
+        place = self._place()
         if thread is not None:
-            thread.result.connect(self._go_to)
+            thread.result.connect(lambda found: self._go_to(found) if self._place() == place else None)
 
     def _go_to(self, found: dict[int, float]) -> None:
         last = next(reversed(found), None)
