@@ -130,12 +130,16 @@ def test_random_work_raises_nothing_and_can_be_undone(window, mouse, qtbot, tmp_
     qtbot.waitUntil(lambda: desk.opening == "", timeout=20_000)
     desk.session.play(playing=False)
     qtbot.waitUntil(lambda: desk.editable and desk.frame_exact, timeout=20_000)
-    qtbot.wait(100)
-    assert desk.selection.person in (None, *(person.key for person in desk.people))
-    assert not window.people.isVisible() or window.people.model.rowCount() == len(desk.people)
-    assert [person.key for person in desk.project.people(desk.media_id, desk.selection.frame)] == [
-        person.key for person in desk.people
-    ]
+
+    def parts_agree() -> bool:
+        keys = [person.key for person in desk.people]
+        return (
+            keys == [person.key for person in desk.project.people(desk.media_id, desk.selection.frame)]
+            and desk.selection.person in (None, *keys)
+            and (not window.people.isVisible() or window.people.model.rowCount() == len(keys))
+        )
+
+    qtbot.waitUntil(parts_agree, timeout=20_000)
     assert desk.project.check() == ()
     before, undone = stored(desk), 0
     while desk.project.can_undo:
