@@ -107,6 +107,7 @@ class Desk(QObject):
         self._followed: Person | None = None
         self._skeleton = skeleton("coco_17")
         self._jobs: list[JobThread] = []
+        self._writing: dict[JobThread, Iterator[JobEvent]] = {}
         self.frames = FrameKeeper(self)
         self.runs = Runs(self, self)
         self._opener = Opener(self, self)
@@ -507,12 +508,15 @@ class Desk(QObject):
         """Say what is wrong in one sentence; a traceback goes to the log only."""
         self.message.emit(of_error(error))
 
-    def start_job(self, job: Iterator[JobEvent], *, tell_errors: bool = True) -> JobThread:
+    def start_job(self, job: Iterator[JobEvent], *, tell_errors: bool = True, writes: bool = False) -> JobThread:
         """Run a job generator on a thread of its own; connect to the signals of what is returned.
 
-        Errors are told in the window, unless ``tell_errors`` is False and the caller shows them.
+        Errors are told in the window, unless ``tell_errors`` is False and the caller shows them. The project waits for
+        a job that ``writes`` into it before it closes, so that nothing that was asked for is lost; it must be short.
         """
         thread = JobThread(self)
+        if writes:
+            self._writing[thread] = job
         if tell_errors:
             thread.error.connect(self.tell_error)
         self.keep_job(thread)
@@ -520,12 +524,20 @@ class Desk(QObject):
         QTimer.singleShot(0, thread, lambda: thread.begin(job) if thread in self._jobs else None)
         return thread
 
+    def finish_writing(self) -> None:
+        """Wait for the jobs that write into the project, which is about to close, also for those not begun yet."""
+        for thread, job in self._writing.items():
+            thread.begin(job)
+            thread.wait()
+        self._writing.clear()
+
     def keep_job(self, thread: JobThread) -> None:
         """Hold ``thread`` until it is finished, and wait for it at shutdown."""
         self._jobs.append(thread)
         thread.finished.connect(lambda: self._forget(thread), Qt.ConnectionType.QueuedConnection)
 
     def _forget(self, thread: JobThread) -> None:
+        self._writing.pop(thread, None)
         if thread in self._jobs:
             self._jobs.remove(thread)
             thread.deleteLater()

@@ -298,7 +298,7 @@ class Hand:
         if desk.project is not project or media != desk.media_id or not desk.may_edit():
             return
         desk.saving.emit()
-        thread = desk.start_job(delete_track(project, media, track, first, last, group=group))
+        thread = desk.start_job(delete_track(project, media, track, first, last, group=group), writes=True)
         thread.error.connect(lambda _: desk.not_saved.emit())
         thread.result.connect(lambda count: self._deleted(track, count))
 

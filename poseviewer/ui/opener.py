@@ -304,6 +304,7 @@ class Opener(QObject):
         self._work.clear()
         desk.session.play(playing=False)
         desk.end_run()
+        desk.finish_writing()
         project = desk.project
         if project is not None:
             self._remember_place(project, media_id, frame)

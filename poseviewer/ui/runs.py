@@ -172,7 +172,7 @@ class Runs(QObject):
         desk = self._desk
         if desk.project is None or not self.may_discard(run):
             return None
-        thread = desk.start_job(discard_run(desk.project, run))
+        thread = desk.start_job(discard_run(desk.project, run), writes=True)
         thread.result.connect(
             lambda count: desk.noted.emit(
                 tr("run {n} discarded, one frame", n=run)

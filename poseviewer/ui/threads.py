@@ -42,13 +42,14 @@ class JobThread(QThread):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._job: Iterator[JobEvent] = iter(())
+        self._job: Iterator[JobEvent] | None = None
         self._cancelled = False
 
     def begin(self, job: Iterator[JobEvent]) -> None:
-        """Start running ``job`` on the thread."""
-        self._job = job
-        self.start()
+        """Start running ``job`` on the thread, unless one was begun already."""
+        if self._job is None:
+            self._job = job
+            self.start()
 
     def cancel(self) -> None:
         """Close the generator after its present step, also where it has not begun.
@@ -63,15 +64,16 @@ class JobThread(QThread):
 
     def run(self) -> None:
         """Run the generator to its end (on the thread)."""
+        job = self._job if self._job is not None else iter(())
         try:
             while not self._cancelled:
                 try:
-                    self.job_event.emit(next(self._job))
+                    self.job_event.emit(next(job))
                 except StopIteration as end:
                     if not self._cancelled:
                         self.result.emit(end.value)
                     return
-            close = getattr(self._job, "close", None)
+            close = getattr(job, "close", None)
             if close is not None:
                 close()
         except Exception as error:

@@ -116,6 +116,23 @@ def test_the_offer_to_delete_more_goes_with_what_it_offered(window, end):
     assert not any(card.message.key == DELETE_SCOPE for card in window.messages.cards)
 
 
+def test_who_deletes_a_track_and_closes_at_once_loses_nothing(window, tmp_path, qtbot):
+    desk, told = window.desk, []
+    offer = delete_somebody(window)
+    desk.message.connect(told.append)
+    track = desk.project.people(desk.media_id, 5)[0].pose.track
+    offer.actions[-1][1]()
+    assert desk.project.people(desk.media_id, 5)[0].pose.track == track, "it has not begun"
+    desk.close_media()
+    desk.open_paths([tmp_path / "square.poseproj"])
+    qtbot.waitUntil(lambda: desk.opening == "" and desk.frame_exact, timeout=20_000)
+    for frame in range(12):
+        assert track not in [person.pose.track for person in desk.project.people(desk.media_id, frame)]
+    assert not [message for message in told if message.level == "error"]
+    desk.project.undo()
+    assert desk.project.people(desk.media_id, 5)[0].pose.track == track, "in one step"
+
+
 def test_an_old_offer_deletes_nothing_in_another_project(window, tmp_path, qtbot, clip_file):
     offer = delete_somebody(window)
     other = tmp_path / "other.mp4"
