@@ -71,10 +71,16 @@ def already_learnt(learnt: Learnt, people: Sequence[Annotation]) -> set[Path]:
 
 def with_learnt(learnt: Learnt, people: Iterable[Annotation]) -> dict[str, tuple[Span, ...]]:
     """What is known once these people are learnt too; those without a labelled joint teach nothing."""
-    found = {mark: list(spans) for mark, spans in learnt.items()}
-    for mark, frame in marks_of(person for person in people if (person.joints[:, 2] > 0).any()).values():
-        if mark:
-            found.setdefault(mark, []).append((frame, frame))
+    marks = marks_of(person for person in people if (person.joints[:, 2] > 0).any()).values()
+    return together([learnt, *({mark: ((frame, frame),)} for mark, frame in marks if mark)])
+
+
+def together(parts: Iterable[Learnt]) -> dict[str, tuple[Span, ...]]:
+    """What all parts know."""
+    found: dict[str, list[Span]] = {}
+    for part in parts:
+        for mark, spans in part.items():
+            found.setdefault(mark, []).extend(spans)
     return {mark: joined(spans) for mark, spans in sorted(found.items())}
 
 

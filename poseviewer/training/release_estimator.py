@@ -8,7 +8,6 @@ to Wider Optima and Better Generalization"). The averages of batch normalisation
 from __future__ import annotations
 
 import argparse
-import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +17,10 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from poseviewer.core.errors import CallError
-from poseviewer.nets.header import EstimatorHeader
+from poseviewer.nets.unpickle import sha256_of
 from poseviewer.nets.weights import load_estimator, read_own, save_estimator
 from poseviewer.training.command import run_command
-from poseviewer.training.learnt import Span, joined
+from poseviewer.training.learnt import together
 
 
 def averaged(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -66,16 +65,8 @@ def release_estimator(weights: Sequence[Path], out: Path, *, transformer: Path |
             raise CallError(f"{transformer.name} has no spatial transformer.")
         header = replace(header, spec=replace(header.spec, stn=True), localiser=localiser)
     module.load_state_dict(averaged([one.module.state_dict() for one in loaded]))
-    save_estimator(out, module, replace(header, note=note, learnt=_learnt_together(headers)), stn)
-    return hashlib.sha256(out.read_bytes()).hexdigest()
-
-
-def _learnt_together(headers: Sequence[EstimatorHeader]) -> dict[str, tuple[Span, ...]]:
-    spans: dict[str, list[Span]] = {}
-    for header in headers:
-        for mark, known in header.learnt.items():
-            spans.setdefault(mark, []).extend(known)
-    return {mark: joined(found) for mark, found in sorted(spans.items())}
+    save_estimator(out, module, replace(header, note=note, learnt=together(one.learnt for one in headers)), stn)
+    return sha256_of(out)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

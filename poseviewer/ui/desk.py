@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtCore import QObject, Signal
 
 from poseviewer.core.changes import Changes
 from poseviewer.core.errors import KnownError, MediaError
@@ -27,6 +27,7 @@ from poseviewer.ui.corrector import Corrector
 from poseviewer.ui.evidence import EvidenceKeeper
 from poseviewer.ui.frames import FrameKeeper
 from poseviewer.ui.hand import Hand, nearest_person
+from poseviewer.ui.jobs import Jobs
 from poseviewer.ui.messages import DELETE_SCOPE, Message, of_error
 from poseviewer.ui.moving import Moving
 from poseviewer.ui.opener import Opener
@@ -106,8 +107,7 @@ class Desk(QObject):
         self.people: tuple[Person, ...] = ()
         self._followed: Person | None = None
         self._skeleton = skeleton("coco_17")
-        self._jobs: list[JobThread] = []
-        self._writing: dict[JobThread, Iterator[JobEvent]] = {}
+        self._jobs = Jobs(self)
         self.frames = FrameKeeper(self)
         self.runs = Runs(self, self)
         self._opener = Opener(self, self)
@@ -372,10 +372,7 @@ class Desk(QObject):
         """Close everything and stop every thread; call before the window goes."""
         self.close_media()
         self.runs.stop()
-        for thread in list(self._jobs):
-            thread.cancel()
-            thread.wait()
-        self._jobs.clear()
+        self._jobs.stop()
 
     # --- correcting ---
 
@@ -514,33 +511,18 @@ class Desk(QObject):
         Errors are told in the window, unless ``tell_errors`` is False and the caller shows them. The project waits for
         a job that ``writes`` into it before it closes, so that nothing that was asked for is lost; it must be short.
         """
-        thread = JobThread(self)
-        if writes:
-            self._writing[thread] = job
+        thread = self._jobs.start(job, writes=writes)
         if tell_errors:
             thread.error.connect(self.tell_error)
-        self.keep_job(thread)
-        # Begun from the event loop, so that the caller's connections stand before a quick job's first signal.
-        QTimer.singleShot(0, thread, lambda: thread.begin(job) if thread in self._jobs else None)
         return thread
 
     def finish_writing(self) -> None:
-        """Wait for the jobs that write into the project, which is about to close, also for those not begun yet."""
-        for thread, job in self._writing.items():
-            thread.begin(job)
-            thread.wait()
-        self._writing.clear()
+        """Wait for the jobs that write into the project, which is about to close."""
+        self._jobs.finish_writing()
 
     def keep_job(self, thread: JobThread) -> None:
         """Hold ``thread`` until it is finished, and wait for it at shutdown."""
-        self._jobs.append(thread)
-        thread.finished.connect(lambda: self._forget(thread), Qt.ConnectionType.QueuedConnection)
-
-    def _forget(self, thread: JobThread) -> None:
-        self._writing.pop(thread, None)
-        if thread in self._jobs:
-            self._jobs.remove(thread)
-            thread.deleteLater()
+        self._jobs.keep(thread)
 
     # --- what happened ---
 

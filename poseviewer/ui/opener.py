@@ -65,21 +65,20 @@ class Opener(QObject):
             desk.tell_error(error)
             return
         if target != self._asked:
-            self._begin(target)
+            self._ask(target)
+            if not self._busy:
+                self._open_asked()
         left = [path for path in paths if Path(path) != target]
         if left and target in map(Path, paths):
             words = tr("{name} is opened: one at a time.", name=target.name)
             more = tr("Not opened: {names}", names=", ".join(Path(path).name for path in left[:3]))
             desk.tell(Message(words, more + ("…" if len(left) > 3 else ""), key="several"))
 
-    def _begin(self, target: Path) -> None:
-        """Open ``target`` in the background; where it cannot be opened, nothing happens to what is open."""
-        self._ask(target)
-        if not self._busy:
-            self._open_asked()
-
     def _open_asked(self) -> None:
-        """Open what was asked for last: one at a time, for two may need the same project file."""
+        """Open what was asked for last, in the background; where it cannot be opened, what is open stays.
+
+        One at a time, for two may need the same project file.
+        """
         desk, target = self._desk, self._asked
         self._busy = target is not None
         if target is None:
@@ -105,18 +104,17 @@ class Opener(QObject):
         """Show what was opened, then go on with what was asked for meanwhile."""
         late = target is not self._asked
         wanted = self._asked if late else None
-        if opened is None and not late:
-            # It needs the project that is held.
-            self.close()
-            wanted = target
+        if opened is None:
+            if not late:
+                # It needs the project that is held.
+                self.close()
+                wanted = target
         # What comes late is shown where nothing is: it stays if the other cannot be opened.
-        elif opened is not None and (not late or (wanted is not None and self._desk.project is None)):
+        elif not late or (wanted is not None and self._desk.project is None):
             self.close()
             self._show(opened)
-        elif opened is not None:
-            opened.project.close()
-            if opened.media is not None:
-                opened.media.close()
+        else:
+            opened.close()
         self._ask(wanted)
         self._open_asked()
 

@@ -44,6 +44,12 @@ class Opened:
     foreign: bool = False
     kin: int | None = None
 
+    def close(self) -> None:
+        """Let go of both: nobody wants them any more."""
+        self.project.close()
+        if self.media is not None:
+            self.media.close()
+
 
 def is_project(path: Path) -> bool:
     """Return whether ``path`` names a project file."""

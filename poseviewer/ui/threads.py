@@ -64,7 +64,7 @@ class JobThread(QThread):
 
     def run(self) -> None:
         """Run the generator to its end (on the thread)."""
-        job = self._job if self._job is not None else iter(())
+        job = self._job or iter(())
         try:
             while not self._cancelled:
                 try:

@@ -19,7 +19,7 @@ from poseviewer.ui.window import Window
 sys.path.insert(0, str(Path(__file__).parent))
 
 from desk_tools import FRAMES, write_clip
-from window_tools import Mouse, StandInEngine, people_of, store_people
+from window_tools import Mouse, StandInEngine, people_of, stand_in_for, store_people
 
 
 @pytest.fixture(autouse=True)
@@ -66,8 +66,7 @@ def bare_window(qtbot: QtBot) -> Iterator[Window]:
 @pytest.fixture
 def engine(bare_window: Window) -> StandInEngine:
     """The stand-in in place of the engine's thread."""
-    stand_in = StandInEngine()
-    stand_in.answer.connect(bare_window.desk.runs.answer)
+    stand_in = stand_in_for(bare_window.desk)
     bare_window.desk.runs.engine = stand_in
     return stand_in
 

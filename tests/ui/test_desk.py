@@ -133,11 +133,13 @@ def test_opening_another_closes_the_first(window, clip_file, tmp_path, qtbot):
     Project.open(first).close()
 
 
-@pytest.mark.parametrize("name", ["damaged.mp4", "gone.mp4", "damaged.poseproj"])
+@pytest.mark.parametrize("name", ["damaged.mp4", "empty.mp4", "gone.mp4", "damaged.poseproj"])
 def test_what_cannot_be_opened_leaves_what_is_open_alone(window, engine, said, tmp_path, qtbot, name):
     """Also a run that goes on, and the work in the background that is known by the ticket."""
     desk = window.desk
-    if name.startswith("damaged"):
+    if name == "empty.mp4":
+        (tmp_path / name).touch()
+    elif name.startswith("damaged"):
         (tmp_path / name).write_bytes(b"not a video at all\n" * 40)
     desk.select(frame=5)
     desk.do("run_all")

@@ -9,7 +9,7 @@ import pytest
 from desk_tools import write_clip
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
-from window_tools import StandInEngine, people_of, store_people
+from window_tools import people_of, stand_in_for, store_people
 
 from poseviewer.session.actions import ACTIONS
 from poseviewer.ui import theme
@@ -119,13 +119,7 @@ def test_random_work_raises_nothing_and_can_be_undone(window, mouse, qtbot, tmp_
     write_clip(tmp_path / "other.mp4", 40)
     (tmp_path / "bad.mp4").write_bytes(b"not a video")
     desk = window.desk
-
-    def new_engine(_device: str) -> StandInEngine:
-        made = StandInEngine()
-        made.answer.connect(desk.runs.answer)
-        return made
-
-    monkeypatch.setattr(desk.runs, "_new_engine", new_engine)
+    monkeypatch.setattr(desk.runs, "_new_engine", lambda _device: stand_in_for(desk))
     Hand(window, mouse, tmp_path, seed).work(STEPS)
     qtbot.waitUntil(lambda: desk.opening == "", timeout=20_000)
     desk.session.play(playing=False)

@@ -108,6 +108,13 @@ class StandInEngine(QObject):
             self.answer.emit(Answer(request.id, request.frame, result, report, poses, seconds=0.05))
 
 
+def stand_in_for(desk: Any) -> StandInEngine:
+    """Return a stand-in whose answers reach the desk."""
+    made = StandInEngine()
+    made.answer.connect(desk.runs.answer)
+    return made
+
+
 def people_of(frame: int) -> tuple[Pose, ...]:
     """The two people of frame ``frame``; they walk to the right by 2 px a frame."""
     return person(40 + 2 * frame, track=1), person(180 + 2 * frame, track=2, score=0.6)
